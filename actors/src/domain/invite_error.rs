@@ -1,0 +1,110 @@
+//! The errors a recruiter can be shown instead of an invitation (B5). The four sentences are the platform's own, word for
+//! word (Karat's FAQ on ATS integrations); they never retry by themselves.
+
+use atshub_schemas::Link;
+use serde::{Deserialize, Serialize};
+
+/// Why an invitation was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum InviteError {
+    /// The job names no role, or one that the platform does not have.
+    RoleMissing,
+    /// A phone is given and has fewer than seven characters.
+    PhoneTooShort,
+    /// A live interview of this person and role exists.
+    AlreadyActive {
+        /// Where to change it.
+        link: Option<Link>,
+    },
+    /// Recruiter and candidate have the same address.
+    RecruiterIsCandidate,
+    /// There is nobody to invite: no e-mail address, in the fact or in the ATS.
+    EmailMissing,
+    /// The platform refused with a sentence we do not know; it is kept.
+    Other {
+        /// The platform's own words.
+        text: String,
+    },
+}
+
+/// What has to be done about it, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// Who.
+    pub who: &'static str,
+    /// What, as a sentence.
+    pub what: &'static str,
+}
+
+impl InviteError {
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RoleMissing => "role_missing",
+            Self::PhoneTooShort => "phone_too_short",
+            Self::AlreadyActive { .. } => "already_active",
+            Self::RecruiterIsCandidate => "recruiter_is_candidate",
+            Self::EmailMissing => "email_missing",
+            Self::Other { .. } => "refused_by_platform",
+        }
+    }
+
+    /// `data` for errors that correcting a datum in the ATS cures, `state` for a live interview, `platform` for the rest.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::RoleMissing | Self::PhoneTooShort | Self::RecruiterIsCandidate | Self::EmailMissing => "data",
+            Self::AlreadyActive { .. } => "state",
+            Self::Other { .. } => "platform",
+        }
+    }
+
+    /// The words in the ATS's status field. `platform` is the brand name, `Karat` by default.
+    #[must_use]
+    pub fn text(&self, platform: &str) -> String {
+        match self {
+            Self::RoleMissing => format!("Missing or invalid {platform} role on the job."),
+            Self::PhoneTooShort => "Phone is too short (minimum is 7 characters).".into(),
+            Self::AlreadyActive { link } => {
+                let link = link.as_ref().map(|l| format!(" {l}")).unwrap_or_default();
+                format!(
+                    "Invite failed: Role already has an active interview for this candidate. Please visit this interview to make changes to it.{link}"
+                )
+            }
+            Self::RecruiterIsCandidate => "Recruiter and candidate can't be the same.".into(),
+            Self::EmailMissing => "Candidate has no e-mail address.".into(),
+            Self::Other { text } => text.clone(),
+        }
+    }
+
+    /// Who must do what.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::RoleMissing => {
+                Remedy { who: "recruiter", what: "Choose a role of the platform on the job; the invite is then tried again by itself." }
+            }
+            Self::PhoneTooShort => Remedy {
+                who: "recruiter",
+                what: "Correct or remove the candidate's phone number; the invite is then tried again by itself.",
+            },
+            Self::AlreadyActive { .. } => Remedy {
+                who: "recruiter",
+                what: "Open the interview behind the link and change it there; the platform allows one live interview per candidate and role.",
+            },
+            Self::RecruiterIsCandidate => Remedy {
+                who: "recruiter",
+                what: "Correct the candidate's or the recruiter's e-mail address; the invite is then tried again by itself.",
+            },
+            Self::EmailMissing => {
+                Remedy { who: "recruiter", what: "Give the candidate an e-mail address; the invite is then tried again by itself." }
+            }
+            Self::Other { .. } => Remedy {
+                who: "support",
+                what: "Ask the platform's support what the sentence means; then move the candidate out of the stage and back.",
+            },
+        }
+    }
+}

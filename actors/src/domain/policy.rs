@@ -1,0 +1,65 @@
+//! A tenant's settings: which stages mean "invite", how jobs name roles, what the status field is called. Data only.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where the recruiter's name is taken from (B15), tried in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecruiterSource {
+    /// The application's recruiter.
+    Candidate,
+    /// The application's grader.
+    Grader,
+    /// The job's recruiter.
+    Job,
+}
+
+/// Everything a tenant may set. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Stages that mean "invite", by id or by name (names compare without case).
+    pub trigger_stages: Vec<String>,
+    /// The same for single jobs, by job id; replaces the list above for that job.
+    pub trigger_stages_by_job: BTreeMap<String, Vec<String>>,
+    /// Job id or title, or a partner's test id → platform role, by id or name. `*` stands for every job.
+    pub roles: BTreeMap<String, String>,
+    /// Name of the job's custom field that names the role.
+    pub role_field: String,
+    /// Name of the ATS's status field.
+    pub status_field: String,
+    /// State code → the words to show for it.
+    pub labels: BTreeMap<String, String>,
+    /// Brand name of the platform in sentences.
+    pub platform_name: String,
+    /// Where the recruiter is taken from, in order.
+    pub recruiter_from: Vec<RecruiterSource>,
+    /// Write a note with the link when the candidate was invited.
+    pub invited_note: bool,
+    /// Follow a cancellation in the ATS to the platform.
+    pub cancel_from_ats: bool,
+    /// Most messages of this tenant in hand at once.
+    pub prefetch: u16,
+    /// Settings of the connector, by its own names (its registry entry lists them).
+    pub connector: BTreeMap<String, String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            trigger_stages: Vec::new(),
+            trigger_stages_by_job: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            role_field: "Karat Role".into(),
+            status_field: "Karat Status".into(),
+            labels: BTreeMap::new(),
+            platform_name: "Karat".into(),
+            recruiter_from: vec![RecruiterSource::Candidate, RecruiterSource::Job],
+            invited_note: true,
+            cancel_from_ats: false,
+            prefetch: 16,
+            connector: BTreeMap::new(),
+        }
+    }
+}

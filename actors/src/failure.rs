@@ -1,0 +1,76 @@
+//! The six ways in which work can fail. Made where the cause is known (connector, platform, store); turned into what
+//! happens to the message in `settlement.rs` and nowhere else.
+
+use std::time::Duration;
+
+/// Why a call or a piece of work did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// May work later: a time-out, a 5xx, a dropped connection. `acted` is true if the other side may have acted
+    /// all the same, so that the next attempt has to look first.
+    #[error("{detail}")]
+    Transient {
+        /// What happened, without personal data.
+        detail: String,
+        /// The other side may have done it nevertheless.
+        acted: bool,
+    },
+    /// The other side asked us to wait. Costs no attempt.
+    #[error("rate limited, wait {} s", .retry_after.as_secs())]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The credential was not accepted, or lacks a permission. Pauses the tenant; never repeated by itself.
+    #[error("not authorised: {detail}")]
+    Unauthorized {
+        /// What the other side said, without the credential.
+        detail: String,
+    },
+    /// The other side understood and refused, for good.
+    #[error("refused as `{code}`: {detail}")]
+    Rejected {
+        /// Stable code, ours where we know the sentence, else `rejected`.
+        code: String,
+        /// The other side's own words.
+        detail: String,
+    },
+    /// The answer was not what its documentation says; repeating will not help.
+    #[error("answer not understood: {detail}")]
+    Malformed {
+        /// What was expected and what came.
+        detail: String,
+    },
+    /// A fault of our own.
+    #[error("fault in the hub: {detail}")]
+    Bug {
+        /// What broke.
+        detail: String,
+    },
+}
+
+impl Failure {
+    /// A fault that may pass, in a call that cannot have had an effect.
+    pub fn transient(detail: impl Into<String>) -> Self {
+        Self::Transient { detail: detail.into(), acted: false }
+    }
+
+    /// A fault that may pass, in a call that may have had its effect.
+    pub fn unclear(detail: impl Into<String>) -> Self {
+        Self::Transient { detail: detail.into(), acted: true }
+    }
+
+    /// Stable code for the store, logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Transient { acted: false, .. } => "transient",
+            Self::Transient { acted: true, .. } => "unclear",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Rejected { code, .. } => code,
+            Self::Malformed { .. } => "malformed",
+            Self::Bug { .. } => "bug",
+        }
+    }
+}

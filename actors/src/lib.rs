@@ -1,0 +1,8 @@
+//! What atshub does: supervised tenant actors, invitations, and the pure rules they follow.
+//!
+//! Knows actix and the schemas. Knows nothing of brokers, databases, HTTP or JSON: those are behind [`ports`], and are
+//! joined to this crate in one place, the root package's `app.rs`.
+
+pub mod domain;
+pub mod failure;
+pub mod ports;

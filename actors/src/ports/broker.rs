@@ -1,0 +1,182 @@
+//! The broker: queues that deliver at least once, one message at a time, until it is acknowledged.
+//!
+//! Contract, held by `tests/integration/broker_conformance`:
+//! - `publish` answers per message, in order, and says `Ok` only when the broker has the message on durable storage in at
+//!   least one queue. A message that no queue takes is [`PublishError::Unroutable`] (AMQP `mandatory`), unless its
+//!   exchange has an alternate exchange, which counts as a queue.
+//! - A delivery that is neither acknowledged nor given up stays with its consumer. When the consumption ends (dropped,
+//!   closed, process killed) it goes back to the front of its queue and is delivered again with `redelivered` set and a
+//!   higher `delivery_count`; past the queue's delivery limit it goes to the dead-letter exchange.
+//! - At most `prefetch` deliveries of one consumption are unacknowledged at any time.
+//! - A queue with `single_consumer` delivers to one consumption at a time; when that ends, to the next.
+//! - When the broker goes away and comes back, consumptions go on by themselves with new deliveries; acknowledging an
+//!   old one answers [`AckError::Stale`].
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+/// A message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Exchange, one of `atshub_schemas::topology`.
+    pub exchange: String,
+    /// Routing key.
+    pub routing_key: String,
+    /// AMQP `message_id`.
+    pub message_id: String,
+    /// AMQP `content_type`.
+    pub content_type: String,
+    /// String headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why one message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// No queue is bound for its routing key. Publishing it again will not help until one is.
+    #[error("no queue takes `{routing_key}` on `{exchange}`")]
+    Unroutable {
+        /// The exchange it was published to.
+        exchange: String,
+        /// Its routing key.
+        routing_key: String,
+    },
+    /// The broker refused it (queue full, `basic.nack`).
+    #[error("the broker refused the message: {0}")]
+    Refused(String),
+    /// No answer, or no connection: it may or may not be there. Publish it again.
+    #[error("the broker is away: {0}")]
+    Away(String),
+}
+
+/// A queue that the hub declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSpec {
+    /// Its name.
+    pub name: String,
+    /// Deliver to one consumption at a time.
+    pub single_consumer: bool,
+    /// Exchange and routing key of each binding.
+    pub bindings: Vec<(String, String)>,
+}
+
+/// One hand-over of one message.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Queue it came from.
+    pub queue: String,
+    /// Exchange it was published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// AMQP `message_id`, if it has one.
+    pub message_id: Option<String>,
+    /// String headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Bytes,
+    /// True if it was handed over before.
+    pub redelivered: bool,
+    /// Times it was handed over before (0 at first; a lower bound where the broker does not count).
+    pub delivery_count: u32,
+    /// Ends the delivery. Dropping it does nothing: the message stays with the consumption.
+    pub ack: Box<dyn Ack>,
+}
+
+/// Ends one delivery.
+#[async_trait]
+pub trait Ack: Send + Sync + std::fmt::Debug {
+    /// Done: the broker may forget the message.
+    ///
+    /// # Errors
+    /// [`AckError::Stale`] if the connection it came by is gone: the message will come again.
+    async fn ack(self: Box<Self>) -> Result<(), AckError>;
+}
+
+/// Why an acknowledgement did not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AckError {
+    /// Its connection is gone; the message will be delivered again.
+    #[error("the delivery belongs to a connection that is gone")]
+    Stale,
+    /// The broker did not take it in time.
+    #[error("no answer to the acknowledgement: {0}")]
+    Away(String),
+}
+
+/// A running consumption of one queue. Dropping it ends it; unacknowledged deliveries go back to the queue.
+#[derive(Debug)]
+pub struct Consumption {
+    /// The deliveries. Closed only when the consumption is over for good.
+    pub deliveries: mpsc::Receiver<Delivery>,
+    /// Kept alive as long as deliveries are wanted; its `Drop` ends the consumption.
+    pub guard: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// How the broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerHealth {
+    /// Connected, topology in place. The number rises with every connection.
+    Up {
+        /// Which connection this is, from 1.
+        epoch: u64,
+    },
+    /// Away; being sought.
+    Down {
+        /// What the last attempt said.
+        cause: String,
+    },
+}
+
+/// What can be said of a queue.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// Messages waiting to be delivered.
+    pub ready: u64,
+    /// Messages delivered and not acknowledged, where the broker says.
+    pub unacked: Option<u64>,
+    /// Consumers.
+    pub consumers: u32,
+}
+
+/// Why the broker could not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    /// Not reachable.
+    #[error("the broker is away: {0}")]
+    Away(String),
+    /// It said no: a queue exists with other arguments, a permission is missing.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+}
+
+/// Carries messages.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Declares a queue and its bindings; the same again is no error. Kept, and declared anew after every reconnect.
+    async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError>;
+
+    /// Removes a queue with everything in it; one that is not there is no error.
+    async fn delete(&self, queue: &str) -> Result<(), BrokerError>;
+
+    /// Publishes a window of messages and waits for every answer. Answers stand in the order of `messages`.
+    async fn publish(&self, messages: Vec<Publication>) -> Vec<Result<(), PublishError>>;
+
+    /// Begins to consume a declared queue.
+    async fn consume(&self, queue: &str, prefetch: u16) -> Result<Consumption, BrokerError>;
+
+    /// What can be said of these queues; one that does not exist is left out.
+    async fn queues(&self, names: &[String]) -> Result<Vec<QueueInfo>, BrokerError>;
+
+    /// How the broker is, now and from now on.
+    fn health(&self) -> watch::Receiver<BrokerHealth>;
+
+    /// Ends all consumptions and closes, after outstanding answers or the deadline.
+    async fn close(&self, deadline: Duration);
+}

@@ -1,0 +1,21 @@
+//! What the actors need of the world, as traits. Each has two implementations, held to one conformance suite.
+//!
+//! Every method may be called from any arbiter. An implementation does its work on threads of its own: an arbiter that
+//! stands still must not hold up a database connection that other tenants use.
+
+mod broker;
+mod clock;
+mod connector;
+mod platform;
+mod store;
+
+pub use broker::{
+    Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Delivery, Publication, PublishError, QueueInfo, QueueSpec,
+};
+pub use clock::{Clock, SystemClock};
+pub use connector::{Capabilities, Connector, Feature, Written};
+pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
+pub use store::{
+    Attempt, Change, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, MessageView,
+    OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, Store, StoreError, TenantRecord,
+};

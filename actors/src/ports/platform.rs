@@ -1,0 +1,92 @@
+//! The interview platform, as much of it as the hub uses.
+
+use crate::failure::Failure;
+use async_trait::async_trait;
+use atshub_schemas::{Email, ExternalId, Line, Link};
+use serde::{Deserialize, Serialize};
+
+/// What to ask the platform for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationRequest {
+    /// The person's name.
+    pub name: Line,
+    /// Where the self-scheduling link goes.
+    pub email: Email,
+    /// The platform's id of the role.
+    pub role: ExternalId,
+    /// Phone, if there is one; never blank.
+    pub phone: Option<String>,
+    /// The application's (else the person's) page in the ATS; the key by which an invitation is found again.
+    pub ats_url: Option<Link>,
+}
+
+/// An invitation as the platform knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// Id of the invitation or assessment, where the platform names one.
+    pub id: Option<ExternalId>,
+    /// Id of the candidacy: the person × role on the platform.
+    pub candidacy: ExternalId,
+    /// The interview's page.
+    pub link: Option<Link>,
+    /// The platform's own word for the interview's state, where one was asked for.
+    pub state: Option<Line>,
+    /// The ATS address it was made with.
+    pub ats_url: Option<Link>,
+}
+
+/// A role on the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformRole {
+    /// Its id.
+    pub id: ExternalId,
+    /// Its name.
+    pub name: Line,
+}
+
+/// What a platform adapter can do beyond inviting. Wording and behaviour read this; nothing asks which platform it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PlatformCapabilities {
+    /// Takes an idempotency key.
+    pub idempotency_key: bool,
+    /// Can cancel an interview.
+    pub cancel: bool,
+    /// Can schedule for a given time.
+    pub schedule: bool,
+    /// Sends webhooks (else it is polled).
+    pub webhooks: bool,
+    /// Takes a recruiter with the invitation.
+    pub recruiter: bool,
+}
+
+/// One account at an interview platform.
+#[async_trait]
+pub trait Platform: Send + Sync + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> PlatformCapabilities;
+
+    /// Asks for an invitation. Not idempotent: after [`Failure::Transient`] with `acted`, call [`Platform::find`] first.
+    ///
+    /// # Errors
+    /// [`Failure::Rejected`] with the codes of `InviteError` where the sentence is known, else `rejected`.
+    /// For `already_active` the detail ends with the link to the live interview where the platform gives one.
+    async fn invite(&self, request: &InvitationRequest) -> Result<Invitation, Failure>;
+
+    /// Looks for a live invitation of this person and role: by ATS address, else by e-mail and role.
+    ///
+    /// # Errors
+    /// As any call; never `acted`.
+    async fn find(&self, request: &InvitationRequest) -> Result<Option<Invitation>, Failure>;
+
+    /// All roles that may be chosen. Cached by the adapter for at most a minute.
+    ///
+    /// # Errors
+    /// As any call; never `acted`.
+    async fn roles(&self) -> Result<Vec<PlatformRole>, Failure>;
+
+    /// Asks who the credential belongs to; used to test it.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthorized`] if it is not accepted.
+    async fn whoami(&self) -> Result<String, Failure>;
+}

@@ -1,0 +1,137 @@
+//! The one table of message types. A new message is one row here, one struct beside its kin, and one sample.
+
+use crate::{command, fact, internal, lifecycle};
+use schemars::{Schema, schema_for};
+use serde_json::Value;
+
+/// Who may publish a type, and where it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Published by producers on `atshub.events`.
+    Fact,
+    /// Published by the hub on `atshub.commands`, performed by a tenant's bridge.
+    Command,
+    /// A bridge's answer to a command, on `atshub.events`.
+    Answer,
+    /// The hub's own, on `atshub.work`.
+    Internal,
+    /// The hub's own, on `atshub.lifecycle`.
+    Lifecycle,
+}
+
+impl Family {
+    /// The exchange that messages of this family are published to.
+    #[must_use]
+    pub fn exchange(self) -> &'static str {
+        match self {
+            Self::Fact | Self::Answer => crate::topology::EVENTS,
+            Self::Command => crate::topology::COMMANDS,
+            Self::Internal => crate::topology::WORK,
+            Self::Lifecycle => crate::topology::LIFECYCLE,
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// The CloudEvents `type`, version included: `application.moved.v1`.
+    pub kind: &'static str,
+    /// Who publishes it, and where.
+    pub family: Family,
+    /// Name of the Rust type of `data`.
+    pub rust_type: &'static str,
+    /// First sentence of its documentation.
+    pub summary: &'static str,
+    schema: fn() -> Schema,
+}
+
+impl Entry {
+    /// JSON Schema 2020-12 of `data`.
+    #[must_use]
+    pub fn data_schema(&self) -> Schema {
+        (self.schema)()
+    }
+
+    /// The major version at the end of the type.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.kind.rsplit_once(".v").and_then(|(_, v)| v.parse().ok()).unwrap_or(1)
+    }
+}
+
+macro_rules! catalog {
+    ($($variant:ident = $kind:literal, $family:ident, $data:ty, $summary:literal;)*) => {
+        /// What an envelope carries: one variant per type of the catalog.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Message {
+            $(#[doc = $summary] $variant($data),)*
+        }
+
+        /// Every message type, in the order of the documentation.
+        pub const CATALOG: &[Entry] = &[
+            $(Entry { kind: $kind, family: Family::$family, rust_type: stringify!($data), summary: $summary, schema: || schema_for!($data) },)*
+        ];
+
+        impl Message {
+            /// The CloudEvents `type`.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)* }
+            }
+
+            /// The row of the catalog.
+            #[must_use]
+            pub fn family(&self) -> Family {
+                match self { $(Self::$variant(_) => Family::$family,)* }
+            }
+
+            pub(crate) fn decode(kind: &str, data: &Value) -> Option<Result<Self, serde_path_to_error::Error<serde_json::Error>>> {
+                match kind {
+                    $($kind => Some(serde_path_to_error::deserialize(data).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+
+            pub(crate) fn data(&self) -> Result<Value, serde_json::Error> {
+                match self { $(Self::$variant(data) => serde_json::to_value(data),)* }
+            }
+        }
+    };
+}
+
+catalog! {
+    ApplicationMoved = "application.moved.v1", Fact, fact::ApplicationChange, "An application entered a stage.";
+    ApplicationArchived = "application.archived.v1", Fact, fact::ApplicationChange, "An application was archived or rejected.";
+    ApplicationHired = "application.hired.v1", Fact, fact::ApplicationChange, "An application ended in a hire.";
+    ApplicationTransferred = "application.transferred.v1", Fact, fact::ApplicationTransfer, "An application went to another job or opportunity.";
+    ApplicationDeleted = "application.deleted.v1", Fact, fact::ApplicationChange, "An application was deleted.";
+    CandidateUpdated = "candidate.updated.v1", Fact, fact::CandidateUpdate, "A person's data changed.";
+    CandidateMerged = "candidate.merged.v1", Fact, fact::CandidateMerge, "Two records of one person became one.";
+    JobUpdated = "job.updated.v1", Fact, fact::JobUpdate, "A job changed: its role, recruiter or followers.";
+    AssessmentOrdered = "assessment.ordered.v1", Fact, fact::AssessmentOrder, "An assessment was ordered for an application.";
+    AssessmentCancelled = "assessment.cancelled.v1", Fact, fact::AssessmentEnd, "An assessment order was cancelled in the ATS.";
+    AssessmentDeleted = "assessment.deleted.v1", Fact, fact::AssessmentEnd, "An assessment order was deleted in the ATS.";
+    ScheduleRequested = "schedule.requested.v1", Fact, fact::ScheduleRequest, "Somebody asked for the interview to be at a given time.";
+    RedoRequested = "redo.requested.v1", Fact, fact::RedoRequest, "Somebody asked for a redo of an interview.";
+    InterviewChanged = "interview.changed.v1", Fact, fact::InterviewChange, "An interview changed on the platform.";
+    RoleChanged = "role.changed.v1", Fact, fact::RoleChange, "A role was added, renamed or archived on the platform.";
+    CommandDone = "command.done.v1", Answer, command::CommandDone, "The bridge did what a command asked.";
+    CommandFailed = "command.failed.v1", Answer, command::CommandFailed, "The bridge could not do what a command asked.";
+    StatusSet = "status.set.v1", Command, command::StatusSet, "Set the status that recruiters look at.";
+    NoteAdded = "note.added.v1", Command, command::NoteAdded, "Add a note to the activity feed, once.";
+    RolesSynced = "roles.synced.v1", Command, command::RolesSynced, "Make the ATS's list of roles equal to this.";
+    FollowersSynced = "followers.synced.v1", Command, command::FollowersSynced, "Make the ATS's list of allowable followers equal to this.";
+    InviteRequested = "invite.requested.v1", Internal, internal::InviteRequested, "Ask the platform to invite.";
+    WritebackRequested = "writeback.requested.v1", Internal, internal::WritebackRequested, "Write something back into the ATS.";
+    NoticeRequested = "notice.requested.v1", Internal, internal::NoticeRequested, "Tell somebody something.";
+    ResultReady = "result.ready.v1", Internal, internal::ResultReady, "The platform has a result for a candidacy.";
+    PhaseChanged = "tenant.phase_changed.v1", Lifecycle, lifecycle::PhaseChange, "A tenant's actor changed phase.";
+    MessageParked = "message.parked.v1", Lifecycle, lifecycle::MessageParked, "A message was parked.";
+}
+
+/// The row of a type, if there is one.
+#[must_use]
+pub fn entry(kind: &str) -> Option<&'static Entry> {
+    CATALOG.iter().find(|entry| entry.kind == kind)
+}

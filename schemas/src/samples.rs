@@ -1,0 +1,1 @@
+//! One sample of every message type (filled in beside the generated schemas).

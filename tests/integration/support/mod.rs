@@ -1,0 +1,1 @@
+//! What several suites need: the services under test, each test's own corner of them, and signals to wait for.
