@@ -34,6 +34,9 @@ pub struct Dossier {
     pub fact_time: Timestamp,
     /// Number of the newest status sent to the ATS for this application.
     pub sequence: u64,
+    /// Number of the newest status that the ATS has: one with a lower number is not written any more.
+    #[serde(default)]
+    pub status_written: u64,
     /// Rises by one with every save.
     pub version: u64,
     /// Oldest first; the last one is the current one.
