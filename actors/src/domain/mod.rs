@@ -8,6 +8,8 @@ mod dossier;
 mod invite_error;
 mod policy;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use answer::{interview_changed, invited, inviting, refused, request, resolve_role};
