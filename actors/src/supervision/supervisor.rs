@@ -24,6 +24,9 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+/// How long a standing of the supervisor's own making may take to be stored and read back.
+const STANDING_SETTLES: Duration = Duration::from_secs(5);
+
 /// The name of a child, for example `tenant/acme` or `invites/1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChildName(pub Arc<str>);
@@ -133,6 +136,8 @@ struct Child {
     orders: mpsc::UnboundedSender<Order>,
     timer: Option<SpawnHandle>,
     leaving: bool,
+    /// When this supervisor last changed the standing itself: a roster read before that was stored must not undo it.
+    stood: Option<Instant>,
 }
 
 /// The supervisor.
@@ -175,6 +180,7 @@ impl Supervisor {
             orders,
             timer: None,
             leaving: false,
+            stood: None,
         };
         self.children.insert(name.clone(), child);
         self.show(&name, cause);
@@ -266,8 +272,12 @@ impl Supervisor {
         Some(phase)
     }
 
-    fn remember(&self, name: &ChildName, phase: Phase, cause: Option<String>) {
+    fn remember(&mut self, name: &ChildName, phase: Phase, cause: Option<String>) {
         let Some(tenant) = self.children.get(name).and_then(|c| c.spec.tenant.clone()) else { return };
+        if let Some(child) = self.children.get_mut(name) {
+            child.spec.standing = phase;
+            child.stood = Some(Instant::now());
+        }
         let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
         let (store, clock_away) = (Arc::clone(&self.options.store), Duration::from_secs(1));
         self.options.io.spawn(async move {
@@ -276,6 +286,35 @@ impl Supervisor {
                 tokio::time::sleep(clock_away).await;
             }
         });
+    }
+
+    /// Follows a standing that somebody else has stored: an operator at another process, the command line.
+    fn follow(&mut self, spec: ChildSpec) {
+        let Some(child) = self.children.get_mut(&spec.name) else { return };
+        let own = child.stood.is_some_and(|at| at.elapsed() < STANDING_SETTLES);
+        if own || child.spec.standing == spec.standing {
+            return;
+        }
+        child.spec.standing = spec.standing;
+        let (name, cause) = (spec.name, spec.cause);
+        let step = match (spec.standing, child.phase) {
+            (Phase::Paused, _) => Step::Pause,
+            (Phase::Quarantined, _) => Step::Quarantine,
+            (Phase::Disabled, _) => Step::Disable,
+            (_, Phase::Quarantined) => Step::Release,
+            (_, Phase::Disabled) => Step::Enable,
+            _ => Step::Resume,
+        };
+        match self.step(&name, step, cause) {
+            Some(Phase::Starting) => {
+                if let Some(child) = self.children.get_mut(&name) {
+                    child.intensity.forgive();
+                }
+                self.start(&name);
+            }
+            Some(_) => drop(self.stop(&name)),
+            None => {}
+        }
     }
 
     fn release(&mut self, name: &ChildName, step: Step) -> Option<Phase> {
@@ -358,7 +397,7 @@ impl Handler<Roster> for Supervisor {
         for spec in specs {
             let name = spec.name.clone();
             match self.children.get(&name) {
-                Some(child) if !child.leaving && child.spec.revision == spec.revision => {}
+                Some(child) if !child.leaving && child.spec.revision == spec.revision => self.follow(spec),
                 Some(child) if child.leaving => {} // taken up again once it has left: the roster comes round
                 Some(_) => self.dismiss(&name, ctx), // another configuration: made anew the next time round
                 None => self.adopt(spec),
