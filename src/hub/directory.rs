@@ -168,11 +168,8 @@ impl Directory {
     pub fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
         let mut children: Vec<ChildSpec> = self.seats().values().map(|seat| seat.spec(&self.desk)).collect();
         let options = self.parts.options;
-        let office = InviteOffice {
-            accounts: Arc::clone(self) as Arc<dyn Accounts>,
-            desk: self.desk.clone(),
-            prefetch: options.invite_prefetch,
-        };
+        let office =
+            InviteOffice { accounts: Arc::clone(self) as Arc<dyn Accounts>, desk: self.desk.clone(), prefetch: options.invite_prefetch };
         children.extend((1..=options.invite_actors.max(1)).map(|n| {
             let office = office.clone();
             ChildSpec {

@@ -101,12 +101,15 @@ impl Hub {
         parts.store.ping().await?;
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
-        for (name, key) in [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)] {
+        for (name, key) in
+            [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
+        {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
             parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
         }
         let board = Board::default();
-        let intake = rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
+        let intake =
+            rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
         let supervisor = Supervisor::new(SupervisorOptions {
             intake: Arc::new(intake),
             store: Arc::clone(&parts.store),

@@ -1,10 +1,6 @@
 //! A seat: one tenant, ready to be run: its record, its opened credentials, its connector, its platform.
 
-use crate::{
-    ats,
-    credentials::Secrets,
-    hub::Parts,
-};
+use crate::{ats, credentials::Secrets, hub::Parts};
 use atshub_actors::{
     desk::Desk,
     ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
@@ -38,12 +34,8 @@ impl Seat {
     /// Makes the seat of a tenant.
     pub(super) fn new(parts: &Parts, record: TenantRecord, secrets: Secrets, platform: Option<Arc<dyn Platform>>, revision: u64) -> Self {
         let entry = ats::entry(&record.ats);
-        let account = ats::Account {
-            tenant: record.name.clone(),
-            policy: Arc::new(record.policy.clone()),
-            secrets,
-            http: parts.http.clone(),
-        };
+        let account =
+            ats::Account { tenant: record.name.clone(), policy: Arc::new(record.policy.clone()), secrets, http: parts.http.clone() };
         let connector = match entry {
             Some(entry) => (entry.connect)(account.clone()),
             None => Err(format!("this build knows no ATS called `{}`", record.ats)),

@@ -137,8 +137,14 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
         next.application.url = snapshot.application.url.clone().or(next.application.url);
     }
     next.application.url = heard.application.url.clone().or(next.application.url);
+    let kept = next.clone();
     next.learn(heard.candidate, heard.job, heard.recruiter, heard.grader, heard.stage);
+    if envelope.time < kept.data_time {
+        // Newer data is known: of this fact only the move, and what nobody has said yet, is news.
+        next.learn(Some(&kept.candidate), Some(&kept.job), kept.recruiter.as_ref(), kept.grader.as_ref(), None);
+    }
     next.fact_time = envelope.time;
+    next.data_time = next.data_time.max(envelope.time);
     let (effects, verdict) = match &envelope.message {
         Message::ApplicationMoved(_) => moved(&mut next, dossier, envelope.time, context),
         Message::AssessmentOrdered(order) => {
@@ -178,6 +184,7 @@ fn empty(envelope: &Envelope, application: &Application, now: Timestamp) -> Doss
         stage: None,
         assessment: None,
         fact_time: envelope.time,
+        data_time: envelope.time,
         sequence: 0,
         status_written: 0,
         version: 0,
@@ -224,18 +231,23 @@ fn ended(next: &mut Dossier, what: &str, context: Context<'_>) -> (Vec<Effect>, 
 /// refused invite whose offending datum is now right is tried again (B5).
 #[must_use]
 pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> Decision {
-    if envelope.time < dossier.fact_time {
-        return nothing(Verdict::ignored(
-            "older",
-            format!("ignored, older: happened at {}, and a fact of {} is known", envelope.time, dossier.fact_time),
-        ));
+    if envelope.time < dossier.data_time {
+        let text = format!("ignored, older: happened at {}, and a fact of {} is known", envelope.time, dossier.data_time);
+        return nothing(Verdict::ignored("older", text));
     }
+    let newest_move = envelope.time >= dossier.fact_time;
     let mut next = dossier.clone();
     match &envelope.message {
         Message::CandidateUpdated(f) => {
             let own_job = f.application.as_ref().is_none_or(|a| a.id == dossier.application.id);
             let job = f.job.as_ref().filter(|_| own_job);
-            next.learn(Some(&f.candidate), job, f.recruiter.as_ref(), f.grader.as_ref(), f.to_stage.as_ref().filter(|_| own_job));
+            next.learn(
+                Some(&f.candidate),
+                job,
+                f.recruiter.as_ref(),
+                f.grader.as_ref(),
+                f.to_stage.as_ref().filter(|_| own_job && newest_move),
+            );
             if f.candidate.phone.is_none() && f.candidate.email.is_some() {
                 // A whole record without a phone says that there is none now.
                 next.candidate.phone = None;
@@ -244,7 +256,7 @@ pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> 
         Message::JobUpdated(f) => next.learn(None, Some(&f.job), None, None, None),
         _ => return nothing(Verdict::ignored("no_rule", "nothing follows from this kind of fact")),
     }
-    next.fact_time = envelope.time;
+    next.data_time = envelope.time;
     let Some(State::Refused { error }) = next.current().map(|c| c.state.clone()) else {
         return save(next, Some(dossier), vec![], Verdict::accepted("recorded", "the change is recorded"), context.now);
     };

@@ -243,6 +243,32 @@ fn a_corrected_datum_tries_a_refused_invite_again_and_an_unchanged_one_does_not(
 }
 
 #[test]
+fn a_move_that_arrives_after_a_later_correction_still_invites_and_keeps_the_correction() {
+    let known = run(None, 0, moved("Phone screen")).dossier.unwrap();
+    let update = CandidateUpdate {
+        candidate: ada(Some("+44 20 7123")),
+        application: None,
+        job: None,
+        recruiter: None,
+        grader: None,
+        to_stage: None,
+    };
+    let corrected = run(Some(&known), 20, Message::CandidateUpdated(update)).dossier.unwrap();
+    let mut late = change("Interview");
+    late.candidate = Some(ada(Some("12")));
+    let decision = run(Some(&corrected), 10, Message::ApplicationMoved(late));
+    assert_eq!(invites(&decision), 1, "{:?}", decision.verdict);
+    assert_eq!(decision.dossier.unwrap().candidate.phone.unwrap().as_str(), "+44 20 7123");
+}
+
+#[test]
+fn an_older_move_changes_nothing() {
+    let left = run(None, 20, moved("Onsite")).dossier.unwrap();
+    let decision = run(Some(&left), 10, moved("Interview"));
+    assert_eq!((invites(&decision), decision.verdict.code.as_str(), decision.dossier), (0, "older", None));
+}
+
+#[test]
 fn an_assessment_order_names_its_role_and_needs_no_stage() {
     let order = AssessmentOrder {
         assessment: atshub_schemas::fact::Assessment { id: "o-1".parse().unwrap(), test_id: Some("1201".parse().unwrap()) },
