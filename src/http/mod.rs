@@ -162,9 +162,17 @@ impl Http {
     pub async fn json(&self, call: Call) -> Result<Value, Failure> {
         let (name, effect) = (call.name, call.effect);
         let answer = self.send(call).await?;
-        translate::status(name, effect, &answer, jiff::Timestamp::now())?;
+        check(name, effect, &answer)?;
         serde_json::from_slice(&answer.body).map_err(|_| translate::not_understood(name, effect, "its answer is not JSON"))
     }
+}
+
+/// What a status means, for callers that read the body of a failed answer themselves. `Ok` for 2xx.
+///
+/// # Errors
+/// See `translate.rs`.
+pub fn check(name: &str, effect: Effect, answer: &Answer) -> Result<(), Failure> {
+    translate::status(name, effect, answer, jiff::Timestamp::now())
 }
 
 struct AbortOnDrop(AbortHandle);
