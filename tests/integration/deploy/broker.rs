@@ -172,9 +172,7 @@ impl Try<'_> {
         let none = FieldTable::default();
         let outcome = match *self {
             Self::Publish(exchange, key) => publish(&channel, exchange, key, BasicProperties::default()).await,
-            Self::Consume(queue) => {
-                channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), none).await.map(drop)
-            }
+            Self::Consume(queue) => channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), none).await.map(drop),
             Self::Get(queue) => channel.basic_get(queue.into(), BasicGetOptions::default()).await.map(drop),
             Self::DeclareQueue(queue) => channel.queue_declare(queue.into(), QueueDeclareOptions::default(), none).await.map(drop),
             Self::DeclareExchange(exchange) => {
