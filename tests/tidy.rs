@@ -5,6 +5,8 @@
 mod adapters;
 #[path = "tidy/crates.rs"]
 mod crates;
+#[path = "tidy/paths.rs"]
+mod paths;
 
 use std::{
     fs,

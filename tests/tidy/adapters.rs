@@ -1,13 +1,23 @@
 //! Laws of `src/`: adapters do not know each other, and nobody but its own folder knows an ATS or a platform.
 
-use super::{code, none, root, sources};
+use super::{
+    code, none,
+    paths::{module, named},
+    root, sources,
+};
 use std::{collections::BTreeSet, fs};
 
 /// Folders of `src/` that each touch one part of the world.
 const ADAPTERS: &[&str] = &["rabbitmq", "postgres", "embedded", "ats", "platform", "notice", "api", "console"];
 
-/// What the doors, which are told kinds by name, may take from the two registries: their front, never a kind's folder.
+/// The two adapters that are many: a registry, and a folder for each kind.
 const REGISTRIES: &[&str] = &["ats", "platform"];
+
+/// Doors take a request to whatever kind the tenant is of, by the registry's front; they name no kind.
+const DOORS: &[&str] = &["api", "console"];
+
+/// What stands above the adapters and puts them together.
+const ABOVE: &[&str] = &["app", "cli", "demo"];
 
 /// Kinds that exist at customers, so that one is noticed where it does not belong before its folder exists.
 const KNOWN_KINDS: &[&str] = &[
@@ -24,80 +34,25 @@ const KNOWN_KINDS: &[&str] = &[
     "workday",
 ];
 
-/// The first names of all paths `crate::<name>` and, one level deeper, `crate::<name>::<inner>` of a line of code.
-fn crate_paths(text: &str) -> Vec<(usize, String, Option<String>)> {
-    let mut found = Vec::new();
-    // Imports in braces are drawn out by hand: `use crate::{a, b::{c, d}}` names crate::a and crate::b.
-    let flat: Vec<(usize, &str)> = code(text).collect();
-    let mut braces: Option<i32> = None;
-    for (at, line) in flat {
-        let mut rest = line;
-        if let Some(depth) = braces.as_mut() {
-            rest = grouped(at, rest, depth, &mut found);
-            if *depth > 0 {
-                continue;
-            }
-            braces = None;
-        }
-        while let Some(start) = rest.find("crate::") {
-            rest = &rest[start + "crate::".len()..];
-            if let Some(inner) = rest.strip_prefix('{') {
-                let mut depth = 1;
-                rest = grouped(at, inner, &mut depth, &mut found);
-                if depth > 0 {
-                    braces = Some(depth);
-                }
-            } else {
-                let (name, after) = word(rest);
-                found.push((at, name.to_owned(), after.strip_prefix("::").map(|inner| word(inner).0.to_owned()).filter(|w| !w.is_empty())));
-            }
-        }
-    }
-    found
-}
-
-/// Names at the top of `{…}` of a `crate::{…}` import; ends where it closes or the line does.
-fn grouped<'a>(at: usize, line: &'a str, depth: &mut i32, found: &mut Vec<(usize, String, Option<String>)>) -> &'a str {
-    let mut start = true;
-    for (index, character) in line.char_indices() {
-        match character {
-            '{' => *depth += 1,
-            '}' => *depth -= 1,
-            ',' => start = true,
-            _ if *depth == 1 && start && (character.is_alphabetic() || character == '_') => {
-                let (name, after) = word(&line[index..]);
-                found.push((at, name.to_owned(), after.strip_prefix("::").map(|inner| word(inner).0.to_owned()).filter(|w| !w.is_empty())));
-                start = false;
-            }
-            _ => {}
-        }
-        if *depth == 0 {
-            return &line[index + 1..];
-        }
-    }
-    ""
-}
-
-fn word(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    text.split_at(end)
-}
-
-/// Adapters meet in `src/app.rs` alone: each can be read, tested and replaced without the others.
+/// Adapters meet in `src/app.rs` alone: each can be read, tested and replaced without the others. An ATS's or platform's own
+/// folder is named by its registry and nobody else, not even by the adapter beside it.
 #[test]
 fn adapters_do_not_import_each_other() {
     let mut broken = Vec::new();
-    for (file, text) in sources() {
-        let Some(inside) = file.strip_prefix("src/") else { continue };
-        let folder = inside.split('/').next().unwrap_or_default().trim_end_matches(".rs");
-        let kind = inside.split('/').nth(1).unwrap_or_default().trim_end_matches(".rs");
-        for (at, name, inner) in crate_paths(&text) {
-            let door = ["api", "console"].contains(&folder) && REGISTRIES.contains(&name.as_str());
-            let into_a_kind = REGISTRIES.contains(&name.as_str()) && inner.as_deref().is_some_and(|inner| kinds(&name).contains(inner));
-            let allowed_by_place = folder == "app" || folder == name && (!into_a_kind || inner.as_deref() == Some(kind) || kind == "mod");
-            let adapter_to_adapter = ADAPTERS.contains(&folder) && ADAPTERS.contains(&name.as_str()) && !door;
-            if !allowed_by_place && (adapter_to_adapter || into_a_kind) || (ADAPTERS.contains(&folder) && name == "app") {
-                broken.push(format!("{file}:{at} names crate::{name}{}", inner.map(|inner| format!("::{inner}")).unwrap_or_default()));
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with("src/")) {
+        let here = module(&file);
+        let part = |path: &[String], at: usize| path.get(at).cloned().unwrap_or_default();
+        let (from, from_inner) = (part(&here, 0), part(&here, 1));
+        let adapter = ADAPTERS.contains(&from.as_str());
+        for (at, path) in named(&file, &text) {
+            let (to, to_inner) = (part(&path, 0), part(&path, 1));
+            let registry = REGISTRIES.contains(&to.as_str());
+            let into_a_kind = registry && kinds(&to).contains(&to_inner);
+            let other_adapter = adapter && from != to && ADAPTERS.contains(&to.as_str()) && !(DOORS.contains(&from.as_str()) && registry);
+            let others_kind = into_a_kind && here != [to.clone()] && (from != to || from_inner != to_inner);
+            let upwards = adapter && ABOVE.contains(&to.as_str());
+            if other_adapter || others_kind || upwards {
+                broken.push(format!("{file}:{at} names crate::{}", path.join("::")));
             }
         }
     }
