@@ -2,5 +2,6 @@
 
 mod broker_conformance;
 mod connector_conformance;
+mod deploy;
 mod store_conformance;
 mod support;
