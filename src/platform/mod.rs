@@ -1,11 +1,13 @@
 //! The registry of interview platforms. A new one is a folder here and one line in [`REGISTRY`].
 
+pub mod karat;
+
 use crate::{credentials::Secrets, http::Http};
 use atshub_actors::ports::{Platform, PlatformAccount};
 use std::sync::Arc;
 
 /// All platforms this build knows, by kind.
-pub const REGISTRY: &[&Entry] = &[];
+pub const REGISTRY: &[&Entry] = &[&karat::ENTRY];
 
 /// The row of a platform kind.
 #[must_use]
