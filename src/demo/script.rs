@@ -10,9 +10,9 @@ use atshub_schemas::{
     fact::{Application, ApplicationChange, Candidate, Job, Person, Stage},
 };
 use atshub_simulators::{
+    Fault,
     ashby::{AshbySimulator, NewCandidate, NoSuch},
     platform::PlatformSimulator,
-    faults::Fault,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
