@@ -75,8 +75,11 @@ async fn order_fault(order: web::Json<FaultOrder>, faults: web::Data<Faults>) ->
     }
 }
 
-/// A client for calls to the hub on this machine. It trusts no certificate at all: everything here is loopback HTTP.
-pub(crate) fn loopback_client(limit: Duration) -> io::Result<reqwest::Client> {
+/// A client for calls on this machine. It trusts no certificate at all: everything here is loopback HTTP.
+///
+/// # Errors
+/// If the client cannot be built.
+pub fn loopback_client(limit: Duration) -> io::Result<reqwest::Client> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
