@@ -2,5 +2,6 @@
 
 mod broker_conformance;
 mod connector_conformance;
+mod platform_client;
 mod store_conformance;
 mod support;
