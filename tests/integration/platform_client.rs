@@ -1,6 +1,8 @@
 //! The platform's published Python client works against the simulator: same library, same documents, introspection first.
 //! Python's packages go into a folder of their own under `target/`, made here if `deploy/dev-services` has not made it.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on stops where it is, also in its helpers")]
+
 use atshub_simulators::platform::{PlatformOptions, PlatformSimulator};
 use serde_json::{Value, json};
 use std::{
