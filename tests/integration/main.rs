@@ -3,5 +3,6 @@
 mod broker_conformance;
 mod connector_conformance;
 mod deploy;
+mod platform_client;
 mod store_conformance;
 mod support;
