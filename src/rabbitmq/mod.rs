@@ -4,7 +4,6 @@
 //! `keeper` keeps a `session` (the connections of one epoch) and puts the topology in place; `publisher` and every
 //! `consumption` take the session of now. It does not decode bodies, retry publications, or settle anything by itself.
 //!
-//! lapin logs a returned message with its body at `warn`: keep its target at `error` or quieter.
 
 mod consumption;
 mod keeper;
@@ -26,6 +25,9 @@ use publisher::Publisher;
 use scratch::Scratch;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time::timeout};
+
+/// The log directive that this adapter needs: at `warn`, lapin logs every returned message with its body.
+pub const LOG_DIRECTIVE: &str = "lapin=error";
 
 /// Channels on which queues are looked at at the same time.
 const PROBING_AT_ONCE: usize = 16;

@@ -40,6 +40,8 @@ const LANE_JOBS: usize = 64;
 const PERSISTENT: u8 = 2;
 
 type Answer = Result<(), PublishError>;
+/// What became of one message: nothing yet, lapin's error, or the broker's word.
+type Outcome = Option<lapin::Result<Confirmation>>;
 
 struct Job {
     messages: Vec<Publication>,
@@ -195,7 +197,7 @@ impl Lane {
     }
 
     /// Turns what came back into answers.
-    fn read(&self, messages: &[Publication], outcomes: Vec<Option<lapin::Result<Confirmation>>>) -> Vec<Answer> {
+    fn read(&self, messages: &[Publication], outcomes: Vec<Outcome>) -> Vec<Answer> {
         let mut returned = Vec::new();
         let mut answers: Vec<Answer> = Vec::with_capacity(messages.len());
         for (at, outcome) in outcomes.into_iter().enumerate() {
@@ -236,13 +238,8 @@ fn place_of(returned: &BasicReturnMessage, messages: &[Publication], answers: &[
 }
 
 /// Publishes all, then collects confirms until all are there or the time is up.
-async fn send(
-    channel: &Channel,
-    exchange: &'static str,
-    messages: &[Publication],
-    limit: std::time::Duration,
-) -> (Vec<Option<lapin::Result<Confirmation>>>, bool) {
-    let mut outcomes: Vec<Option<lapin::Result<Confirmation>>> = messages.iter().map(|_| None).collect();
+async fn send(channel: &Channel, exchange: &'static str, messages: &[Publication], limit: std::time::Duration) -> (Vec<Outcome>, bool) {
+    let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
     let work = async {
         let confirms = FuturesUnordered::new();
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
