@@ -47,7 +47,8 @@ pub struct Size {
 }
 
 fn expected(case: &'static str, invitations: usize, statuses: &[&str]) -> Expected {
-    let invitations: BTreeMap<String, usize> = if invitations == 0 { BTreeMap::new() } else { [(ROLES[0].0.to_owned(), invitations)].into() };
+    let invitations: BTreeMap<String, usize> =
+        if invitations == 0 { BTreeMap::new() } else { [(ROLES[0].0.to_owned(), invitations)].into() };
     let invited_notes = invitations.values().sum();
     Expected { case, invitations, statuses: statuses.iter().map(|s| (*s).to_owned()).collect(), invited_notes }
 }
@@ -62,7 +63,13 @@ struct AshbyPart<'a> {
 impl AshbyPart<'_> {
     async fn candidate(&self, name: &str, phone: Option<&str>, job: &str) -> Result<(String, Place), ScriptError> {
         let email = format!("{name}@{}.example", self.tenant);
-        let new = NewCandidate { name: format!("Candidate {name}"), email: email.clone(), phone: phone.map(str::to_owned), job: job.to_owned(), recruiter_email: None };
+        let new = NewCandidate {
+            name: format!("Candidate {name}"),
+            email: email.clone(),
+            phone: phone.map(str::to_owned),
+            job: job.to_owned(),
+            recruiter_email: None,
+        };
         let application = self.ats.add_candidate(new).await?;
         Ok((application.clone(), Place { tenant: self.tenant.to_string(), application, email }))
     }
@@ -130,7 +137,12 @@ async fn errors_by_webhook(part: &AshbyPart<'_>, recruiter: &str, all: &mut Expe
     part.ats.move_stage(&application, TRIGGER).await?;
     all.0.insert(place, expected("error: phone too short", 0, &[PHONE]));
     let own_job = part.ats.add_job("Recruiter", Some(ROLES[0].0), "myself@example.org").await;
-    let new = NewCandidate { name: "Candidate myself".into(), email: format!("myself-{}@example.org", part.tenant), job: own_job, ..NewCandidate::default() };
+    let new = NewCandidate {
+        name: "Candidate myself".into(),
+        email: format!("myself-{}@example.org", part.tenant),
+        job: own_job,
+        ..NewCandidate::default()
+    };
     let email = new.email.clone();
     let application = part.ats.add_candidate(new).await?;
     part.ats.set_recruiter(&application, &email).await?;
@@ -150,7 +162,11 @@ async fn duplicates_by_webhook(part: &AshbyPart<'_>, all: &mut Expectations) -> 
 async fn by_partner(part: &AshbyPart<'_>, all: &mut Expectations) -> Result<(), ScriptError> {
     let (_, body) = part.ats.list_assessments().await.map_err(|e| ScriptError::Partner(e.to_string()))?;
     let named = |r: &&serde_json::Value| r["name"].as_str() == Some(ROLES[0].1);
-    let test = body["results"].as_array().and_then(|list| list.iter().find(named)).and_then(|r| r["assessment_type_id"].as_str()).map(str::to_owned);
+    let test = body["results"]
+        .as_array()
+        .and_then(|list| list.iter().find(named))
+        .and_then(|r| r["assessment_type_id"].as_str())
+        .map(str::to_owned);
     let Some(test) = test else { return Err(ScriptError::Partner(format!("assessment.list answered {body}"))) };
     for n in 0..5 {
         let (application, place) = part.candidate(&format!("ordered-{n}"), None, &part.job).await?;
@@ -174,7 +190,11 @@ impl Facts<'_> {
         let tenant = self.bridge.tenant();
         let email = format!("{name}@{tenant}.example");
         let mut fact = ApplicationChange {
-            application: Application { id: ExternalId::new(application)?, url: Some(format!("https://ats.example/{tenant}/{application}").parse()?), status: None },
+            application: Application {
+                id: ExternalId::new(application)?,
+                url: Some(format!("https://ats.example/{tenant}/{application}").parse()?),
+                status: None,
+            },
             candidate: Some(Candidate {
                 id: Some(ExternalId::new(format!("c-{name}"))?),
                 name: Some(Line::new(format!("Candidate {name}"))?),
@@ -182,7 +202,12 @@ impl Facts<'_> {
                 phone: None,
                 profile_url: None,
             }),
-            job: Some(Job { id: Some("j-1".parse()?), title: Some(Line::new("Backend engineer")?), role: Some(Line::new(ROLES[0].1)?), ..Job::default() }),
+            job: Some(Job {
+                id: Some("j-1".parse()?),
+                title: Some(Line::new("Backend engineer")?),
+                role: Some(Line::new(ROLES[0].1)?),
+                ..Job::default()
+            }),
             recruiter: Some(Person { id: None, name: None, email: Some(format!("recruiter@{tenant}.example").parse()?) }),
             grader: None,
             from_stage: None,

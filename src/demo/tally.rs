@@ -99,7 +99,8 @@ pub fn compare(expected: &Expectations, happened: &Happened) -> Vec<Line> {
     for (place, wanted) in &expected.0 {
         let line = lines.entry(wanted.case).or_insert_with(|| Line { case: wanted.case.to_owned(), ..Line::default() });
         line.candidacies += 1;
-        let seen: Vec<((&str, &str), usize)> = invitations.range((place.email.as_str(), "")..).take_while(|((e, _), _)| *e == place.email).map(|(k, n)| (*k, *n)).collect();
+        let seen: Vec<((&str, &str), usize)> =
+            invitations.range((place.email.as_str(), "")..).take_while(|((e, _), _)| *e == place.email).map(|(k, n)| (*k, *n)).collect();
         for ((_, role), count) in &seen {
             line.count(wanted.invitations.get(*role).copied().unwrap_or(0), *count);
         }
@@ -114,7 +115,9 @@ pub fn compare(expected: &Expectations, happened: &Happened) -> Vec<Line> {
         let statuses: Vec<&str> = effects.iter().filter(|e| e.kind == "status").filter_map(|e| e.value.as_str()).collect();
         let mut left = statuses.clone();
         for status in &wanted.statuses {
-            let found = left.iter().position(|seen| *seen == status || seen.strip_prefix(status.as_str()).is_some_and(|rest| rest.starts_with(" http")));
+            let found = left
+                .iter()
+                .position(|seen| *seen == status || seen.strip_prefix(status.as_str()).is_some_and(|rest| rest.starts_with(" http")));
             match found {
                 Some(index) => {
                     left.remove(index);
@@ -130,7 +133,8 @@ pub fn compare(expected: &Expectations, happened: &Happened) -> Vec<Line> {
         let notes = effects.iter().filter(|e| e.kind == "note" && e.value.as_str().is_some_and(|v| v.starts_with("Invited to"))).count();
         line.count(wanted.invited_notes, notes);
     }
-    let strays: usize = invitations.values().sum::<usize>() + by_application.values().map(|e| e.iter().filter(|e| e.kind == "status" || e.kind == "note").count()).sum::<usize>();
+    let strays: usize = invitations.values().sum::<usize>()
+        + by_application.values().map(|e| e.iter().filter(|e| e.kind == "status" || e.kind == "note").count()).sum::<usize>();
     let mut lines: Vec<Line> = lines.into_values().collect();
     if strays > 0 {
         lines.push(Line { case: "for nobody in the script".into(), unexpected: strays, ..Line::default() });

@@ -70,7 +70,12 @@ impl World {
         let platform = PlatformSimulator::start(PlatformOptions { roles, ..PlatformOptions::default() }).await?;
         let mut ashby = Vec::new();
         for name in cast.ashby {
-            let options = AshbyOptions { api_key: format!("{name}-key"), webhook_secret: format!("{name}-secret"), retry_unit, ..AshbyOptions::default() };
+            let options = AshbyOptions {
+                api_key: format!("{name}-key"),
+                webhook_secret: format!("{name}-secret"),
+                retry_unit,
+                ..AshbyOptions::default()
+            };
             ashby.push((tenant(name)?, AshbySimulator::start(options).await?));
         }
         Ok(Self { platform, ashby, bridges: Vec::new() })
