@@ -3,7 +3,7 @@
 use super::connection::{Database, Fault};
 use crate::records::{
     CANDIDATE_LIMIT, EVIDENCE_LIMIT, Evidence, JOURNAL_LIMIT, REFUSED_LIMIT, SeenAttempt, SeenInbox, SeenOutbox, SeenParked, checked,
-    count, from_json, refused,
+    count, from_json,
 };
 use atshub_actors::{
     domain::{Dossier, Lookup},
@@ -23,10 +23,6 @@ async fn rows(connection: &Object, sql: &str, parameters: Parameters<'_>) -> Res
     Ok(connection.query(&statement, parameters).await?)
 }
 
-fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
-}
-
 const BY_APPLICATION: &str = "select body::text from dossiers where tenant = $1 and application_id = $2";
 const BY_CANDIDACY: &str =
     "select d.body::text from candidacies c join dossiers d using (tenant, application_id) where c.tenant = $1 and c.id = $2";
@@ -40,19 +36,17 @@ const BY_REFUSED_JOB: &str = "select body::text from dossiers where tenant = $1 
     order by created_at desc, application_id limit $3";
 
 pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup) -> Result<Vec<Dossier>, Fault> {
-    debug_assert_eq!(refused(), "refused", "the index and the query of refused dossiers name the state");
     database
         .run(move |connection| {
             async move {
                 let whose = tenant.as_str();
-                let (candidates, refused) = (limit(CANDIDATE_LIMIT), limit(REFUSED_LIMIT));
                 let found = match &by {
                     Lookup::Application(id) => rows(connection, BY_APPLICATION, &[&whose, &id.as_str()]).await,
                     Lookup::Candidacy(id) => rows(connection, BY_CANDIDACY, &[&whose, id]).await,
                     Lookup::Live(key) => rows(connection, BY_LIVE_KEY, &[&whose, key]).await,
                     Lookup::PlatformCandidacy(id) => rows(connection, BY_PLATFORM, &[&whose, &id.as_str()]).await,
-                    Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &candidates]).await,
-                    Lookup::RefusedOfJob(id) => rows(connection, BY_REFUSED_JOB, &[&whose, &id.as_str(), &refused]).await,
+                    Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &CANDIDATE_LIMIT]).await,
+                    Lookup::RefusedOfJob(id) => rows(connection, BY_REFUSED_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await,
                 }?;
                 found.iter().map(|row| Ok(from_json("a dossier", row.try_get(0)?)?)).collect()
             }
@@ -82,8 +76,7 @@ pub(super) async fn journal(database: &Database, tenant: TenantName, application
     database
         .run(move |connection| {
             async move {
-                let most = limit(JOURNAL_LIMIT);
-                rows(connection, JOURNAL, &[&tenant.as_str(), &application.as_str(), &most]).await?.iter().map(entry).collect()
+                rows(connection, JOURNAL, &[&tenant.as_str(), &application.as_str(), &JOURNAL_LIMIT]).await?.iter().map(entry).collect()
             }
             .boxed()
         })
@@ -103,9 +96,7 @@ pub(super) async fn message(database: &Database, id: String) -> Result<Vec<Messa
     database
         .run(move |connection| {
             async move {
-                let most = limit(EVIDENCE_LIMIT);
-                let lines = limit(JOURNAL_LIMIT);
-                let (by_id, of_message): (Parameters<'_>, Parameters<'_>) = (&[&id, &most], &[&id, &lines]);
+                let (by_id, of_message): (Parameters<'_>, Parameters<'_>) = (&[&id, &EVIDENCE_LIMIT], &[&id, &JOURNAL_LIMIT]);
                 let (inbox, attempts, outbox, parked, journal) = futures_util::try_join!(
                     rows(connection, INBOX, by_id),
                     rows(connection, ATTEMPTS, by_id),

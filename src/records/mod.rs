@@ -4,7 +4,7 @@
 mod view;
 
 use atshub_actors::{
-    domain::{Dossier, State},
+    domain::Dossier,
     ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
 };
 use jiff::Timestamp;
@@ -15,13 +15,13 @@ use uuid::Uuid;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
 
 /// Most lines of history that are shown of one application or message.
-pub(crate) const JOURNAL_LIMIT: usize = 1_000;
+pub(crate) const JOURNAL_LIMIT: i64 = 1_000;
 /// Most dossiers of one person.
-pub(crate) const CANDIDATE_LIMIT: usize = 200;
+pub(crate) const CANDIDATE_LIMIT: i64 = 200;
 /// Most refused dossiers of one job.
-pub(crate) const REFUSED_LIMIT: usize = 500;
+pub(crate) const REFUSED_LIMIT: i64 = 500;
 /// Most rows of one kind that are looked at for one message id.
-pub(crate) const EVIDENCE_LIMIT: usize = 100;
+pub(crate) const EVIDENCE_LIMIT: i64 = 100;
 
 /// A change, ready to be written: everything that can fail without a database has been done.
 #[derive(Debug)]
@@ -233,11 +233,6 @@ fn line(entry: JournalEntry) -> JournalEntry {
 /// The words under which a failed try is remembered.
 pub(crate) fn last_error(code: &str, detail: &str) -> String {
     format!("{code}: {detail}")
-}
-
-/// Code of the state that [`atshub_actors::domain::Lookup::RefusedOfJob`] looks for.
-pub(crate) fn refused() -> &'static str {
-    State::Refused { error: atshub_actors::domain::InviteError::RoleMissing }.code()
 }
 
 /// The time as it can be stored: to the microsecond.
