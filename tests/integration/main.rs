@@ -3,5 +3,6 @@
 mod broker_conformance;
 mod clients;
 mod connector_conformance;
+mod platform_client;
 mod store_conformance;
 mod support;
