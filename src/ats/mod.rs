@@ -41,6 +41,8 @@ pub struct Entry {
     pub connect: fn(Account) -> Result<Arc<dyn Connector>, String>,
     /// How it calls us, if it does.
     pub inbound: Option<&'static dyn Inbound>,
+    /// Whether write-backs go as commands to a bridge of the tenant's own, which then has a queue for them.
+    pub delegates: bool,
     /// Folder of its fixtures, below the repository's root.
     pub fixtures: &'static str,
 }

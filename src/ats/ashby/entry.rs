@@ -67,5 +67,6 @@ pub const ENTRY: Entry = Entry {
     ],
     connect: |account| Ok(Arc::new(Ashby::new(account)?)),
     inbound: Some(&AshbyInbound),
+    delegates: false,
     fixtures: "src/ats/ashby/fixtures",
 };

@@ -32,5 +32,6 @@ pub const ENTRY: Entry = Entry {
     secrets: &[],
     connect: |account| Ok(Arc::new(Bridge::new(&account)?)),
     inbound: None,
+    delegates: true,
     fixtures: "src/ats/bridge/fixtures",
 };
