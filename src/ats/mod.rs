@@ -41,7 +41,7 @@ pub struct Entry {
     pub connect: fn(Account) -> Result<Arc<dyn Connector>, String>,
     /// How it calls us, if it does.
     pub inbound: Option<&'static dyn Inbound>,
-    /// True if somebody else's bridge performs the write-backs, taking them from the tenant's own queue of commands.
+    /// Whether write-backs go as commands to a bridge of the tenant's own, which then has a queue for them.
     pub delegates: bool,
     /// Folder of its fixtures, below the repository's root.
     pub fixtures: &'static str,
