@@ -6,4 +6,5 @@ mod connector_conformance;
 mod deploy;
 mod platform_client;
 mod store_conformance;
+mod supervision;
 mod support;
