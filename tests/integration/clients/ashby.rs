@@ -55,17 +55,17 @@ fn connect(ashby: &AshbySimulator, key: &str, mut policy: Policy, options: Optio
 }
 
 impl Stage {
-    fn request(&self, write: Value) -> WritebackRequested {
+    fn request(&self, write: &Value) -> WritebackRequested {
         let request = json!({"candidacy": "0197aaaa-0000-7000-8000-000000000001", "application": self.application, "write": write});
         serde_json::from_value(request).unwrap()
     }
 
     fn status(&self, text: &str) -> WritebackRequested {
-        self.request(json!({"kind": "status", "sequence": 1, "code": "invited", "text": text}))
+        self.request(&json!({"kind": "status", "sequence": 1, "code": "invited", "text": text}))
     }
 
     fn note(&self) -> WritebackRequested {
-        self.request(json!({"kind": "note", "marker": "ref atshub-1", "body": "Invited. https://acme.karat.io/i/1"}))
+        self.request(&json!({"kind": "note", "marker": "ref atshub-1", "body": "Invited. https://acme.karat.io/i/1"}))
     }
 
     fn shown(&self) -> Option<String> {
@@ -118,7 +118,7 @@ async fn a_note_is_written_once_when_the_unclear_attempt_is_looked_up() {
     assert!(s.connector.look(&note).await.unwrap());
     assert_eq!(s.ashby.notes(&s.application), ["Invited. https://acme.karat.io/i/1\n\nref atshub-1"]);
     s.ashby.faults().next("candidate.createNote", Fault::Fail(500), 1);
-    let other = s.request(json!({"kind": "note", "marker": "ref atshub-2", "body": "Scheduled."}));
+    let other = s.request(&json!({"kind": "note", "marker": "ref atshub-2", "body": "Scheduled."}));
     assert_eq!(s.connector.write(&other).await.unwrap_err().code(), "unclear");
     assert!(!s.connector.look(&other).await.unwrap());
     assert!(matches!(s.connector.write(&other).await.unwrap(), Written::Done { external_id: Some(_) }));
