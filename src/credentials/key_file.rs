@@ -131,7 +131,14 @@ mod tests {
     fn many_that_make_a_key_at_once_agree_on_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seal.key");
-        let makers: Vec<_> = (0..8).map(|_| std::thread::spawn({ let path = path.clone(); move || *read_or_make(&path).unwrap() })).collect();
+        let makers: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn({
+                    let path = path.clone();
+                    move || *read_or_make(&path).unwrap()
+                })
+            })
+            .collect();
         let keys: Vec<_> = makers.into_iter().map(|m| m.join().unwrap()).collect();
         assert!(keys.iter().all(|k| *k == keys[0]));
     }

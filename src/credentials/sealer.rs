@@ -207,7 +207,10 @@ mod tests {
         for at in 1..sealed.sealed.len() {
             let mut bytes = sealed.sealed.to_vec();
             bytes[at] ^= 1;
-            assert!(matches!(sealer.open(&SealedSecret { sealed: bytes.into(), ..sealed.clone() }), Err(SealError::OtherKey { .. })), "{at}");
+            assert!(
+                matches!(sealer.open(&SealedSecret { sealed: bytes.into(), ..sealed.clone() }), Err(SealError::OtherKey { .. })),
+                "{at}"
+            );
         }
         assert!(matches!(sealer.open(&moved), Err(SealError::OtherKey { .. })));
         assert!(matches!(sealer.open(&renamed), Err(SealError::OtherKey { .. })));
