@@ -15,4 +15,5 @@ pub mod platform;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod rail;
+mod records;
 pub mod telemetry;

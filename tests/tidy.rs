@@ -1,6 +1,8 @@
 //! The laws of the house as ordinary tests, each with its reason. They read sources and cargo's own graph; they run nothing.
 //! Generated files are held current by the crate that generates them, formatting and lints by `tests/run`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests: what fails here fails the law")]
+
 #[path = "tidy/adapters.rs"]
 mod adapters;
 #[path = "tidy/crates.rs"]
@@ -93,6 +95,14 @@ fn nothing_is_left_to_be_done_in_the_sources() {
         }
     }
     none(&broken, "file an issue instead");
+}
+
+/// A test that is not run says nothing, and looks as if it did.
+#[test]
+fn no_test_is_left_out() {
+    let mark = ["#[ig", "nore"].concat();
+    let left_out = sources().into_iter().filter(|(_, text)| text.lines().any(|line| line.trim_start().starts_with(&mark)));
+    none(&left_out.map(|(file, _)| file).collect::<Vec<_>>(), "these files leave tests out");
 }
 
 /// A walkthrough that is not run rots. Below its heading stands `<!-- test: integration::module::name -->` or more than one;

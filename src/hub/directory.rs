@@ -15,10 +15,14 @@ use atshub_actors::{
     supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase},
 };
 use atshub_schemas::{TenantName, topology};
+use futures_util::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
+
+/// Queues declared at the same time.
+const DECLARING: usize = 8;
 
 type Seats = BTreeMap<TenantName, Arc<Seat>>;
 
@@ -77,7 +81,7 @@ impl Directory {
             return Ok(false);
         }
         let platforms = self.platforms(&mut seen).await?;
-        let (before, mut after) = (self.seats(), Seats::new());
+        let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
         for record in store.tenants().await? {
             let sealed = store.secrets(&format!("tenant/{}", record.name)).await?;
             let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(Arc::clone(p))));
@@ -91,9 +95,12 @@ impl Directory {
                     Arc::new(Seat::new(&self.parts, record.clone(), secrets, platform, revision))
                 }
             };
-            self.declare_commands(&seat).await;
+            if kept.is_none() {
+                new.push(Arc::clone(&seat));
+            }
             after.insert(record.name, seat);
         }
+        stream::iter(&new).for_each_concurrent(DECLARING, |seat| self.declare_queues(seat)).await;
         for gone in before.keys().filter(|name| !after.contains_key(*name)) {
             self.retire(gone).await;
         }
@@ -136,16 +143,19 @@ impl Directory {
         made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()
     }
 
-    /// A tenant whose connector delegates has a queue that its bridge takes commands from.
-    async fn declare_commands(&self, seat: &Seat) {
-        if !seat.entry.is_some_and(|entry| entry.delegates) {
-            return;
-        }
+    /// Declares the queues of a tenant: its own, before anybody may call the hub ready (until it stands, what producers
+    /// publish for the tenant is for nobody), and the one its bridge takes commands from, if its connector delegates.
+    async fn declare_queues(&self, seat: &Seat) {
         let tenant = &seat.record.name;
-        let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
-        let queue = QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings };
-        if let Err(error) = self.parts.broker.declare(queue).await {
-            tracing::error!(%tenant, %error, "failed to declare the queue of a bridge's commands");
+        let mut queues = vec![seat.queue()];
+        if seat.entry.is_some_and(|entry| entry.delegates) {
+            let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
+            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings });
+        }
+        for queue in queues {
+            if let Err(error) = self.parts.broker.declare(queue).await {
+                tracing::error!(%tenant, %error, "failed to declare a tenant's queue");
+            }
         }
     }
 

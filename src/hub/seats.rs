@@ -43,6 +43,16 @@ impl Seat {
         Self { record: Arc::new(record), entry, account, connector, platform, revision }
     }
 
+    /// The tenant's queue.
+    pub(super) fn queue(&self) -> QueueSpec {
+        let tenant = &self.record.name;
+        QueueSpec {
+            name: topology::tenant_queue(tenant),
+            single_consumer: true,
+            bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+        }
+    }
+
     /// What the supervisor needs to run it.
     pub(super) fn spec(&self, desk: &Desk) -> ChildSpec {
         let tenant = self.record.name.clone();
@@ -63,14 +73,7 @@ impl Seat {
         });
         ChildSpec {
             name: child_name(&tenant),
-            queue: QueueSpec {
-                name: topology::tenant_queue(&tenant),
-                single_consumer: true,
-                bindings: vec![
-                    (topology::EVENTS.into(), format!("{tenant}.#")),
-                    (topology::WORK.into(), topology::tenant_work_key(&tenant)),
-                ],
-            },
+            queue: self.queue(),
             tenant: Some(tenant),
             revision: self.revision,
             prefetch: self.record.policy.prefetch,

@@ -1,1 +1,251 @@
-//! The store on PostgreSQL.
+//! The store on PostgreSQL, for one hub process or many. All work on the database runs on the io runtime that
+//! [`PostgresStore::connect`] is given, never on the caller's: a caller's thread that stands still holds up nobody.
+//!
+//! Knows no actors and no broker; what the rows look like is in `crate::records`.
+
+mod commit;
+mod connection;
+mod gather;
+mod migrations;
+mod outbox;
+mod partitions;
+mod progress;
+mod reading;
+mod registry;
+mod write;
+
+use crate::records::Rows;
+use async_trait::async_trait;
+use atshub_actors::{
+    domain::{Dossier, Lookup},
+    ports::{
+        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, Store,
+        StoreError, TenantRecord,
+    },
+};
+use atshub_schemas::{ExternalId, TenantName};
+use connection::Database;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Limits towards the database.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Most connections of this process.
+    pub max_connections: usize,
+    /// What the database may take for one statement, or for the wait for one lock.
+    pub statement_timeout: Duration,
+    /// After this, whatever was asked is answered with [`StoreError::Away`].
+    pub answer_within: Duration,
+    /// Groups of changes that may be committed at the same time.
+    pub flights: usize,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 2 }
+    }
+}
+
+/// The store on PostgreSQL.
+pub struct PostgresStore {
+    database: Database,
+    commits: mpsc::Sender<commit::Job>,
+    beginnings: mpsc::Sender<progress::Beginning>,
+    bell: Arc<Notify>,
+    patience: Duration,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects. The schema is not looked at: see [`PostgresStore::migrate`] and [`PostgresStore::schema_is_current`].
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] for an unusable URL, [`StoreError::Away`] if nobody answers there.
+    pub async fn connect(url: &str, io: tokio::runtime::Handle, options: PostgresOptions) -> Result<Self, StoreError> {
+        let store = Self::lazy(url, io, &options)?;
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// The same without asking whether anybody is there, for a hub that starts before its database does.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] for an unusable URL.
+    pub fn lazy(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let database = Database::new(url, io, options)?;
+        let bell = Arc::new(Notify::new());
+        let commits = {
+            let (database, bell) = (database.clone(), Arc::clone(&bell));
+            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), Arc::clone(&bell), group))
+        };
+        let beginnings = {
+            let database = database.clone();
+            gather::gather(&database.io().clone(), 1, move |group| progress::begin(database.clone(), group))
+        };
+        // A group may wait for the one before it, and is answered within the limit itself.
+        let patience = options.answer_within + Duration::from_secs(1);
+        Ok(Self { database, commits, beginnings, bell, patience })
+    }
+
+    /// Brings the schema up to date and makes the first partitions. Safe to run from many processes at once. Answers
+    /// with the names of what was applied.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if a migration fails; then nothing of that migration was applied.
+    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let applied = migrations::migrate(&self.database).await?;
+        partitions::make(&self.database, Timestamp::now()).await?;
+        Ok(applied)
+    }
+
+    /// Whether the schema is the one this program was made for.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
+        Ok(migrations::is_current(&self.database).await?)
+    }
+
+    /// Puts a piece of work in line and waits for its answer, neither for ever.
+    async fn ask<J, T>(&self, line: &mpsc::Sender<J>, job: J, answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+        let patience = self.patience;
+        let away = || StoreError::Away(format!("no answer within {patience:?}"));
+        // Not a timer of the caller's runtime: it may be an arbiter that stands still, or have no timer.
+        let clock = self.database.io().spawn(tokio::time::sleep(patience));
+        let stop = clock.abort_handle();
+        let asked = Box::pin(async {
+            line.send(job).await.map_err(|_| StoreError::Away("it is being closed".into()))?;
+            answer.await.unwrap_or_else(|_| Err(away()))
+        });
+        let first = futures_util::future::select(asked, clock).await;
+        stop.abort();
+        match first {
+            futures_util::future::Either::Left((answer, _)) => answer,
+            futures_util::future::Either::Right(_) => Err(away()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
+        let rows = Rows::new(change)?;
+        if rows.is_empty() {
+            return Ok(CommitOutcome::Committed);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(&self.commits, commit::Job { rows, reply }, answer).await
+    }
+
+    async fn begin(&self, key: &MessageKey) -> Result<Progress, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(&self.beginnings, progress::Beginning { key: key.clone(), reply }, answer).await
+    }
+
+    async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
+        Ok(progress::crashed(&self.database, key.clone(), cause).await?)
+    }
+
+    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
+        Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
+    }
+
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+        let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(outbox::claim(&self.database, now, limit, until).await?)
+    }
+
+    async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
+        Ok(outbox::sent(&self.database, rows).await?)
+    }
+
+    async fn unsent(&self, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
+        Ok(outbox::unsent(&self.database, row, not_before, cause).await?)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(outbox::next_due(&self.database).await?)
+    }
+
+    fn outbox_bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
+        Ok(reading::message(&self.database, crate::records::storable(id)).await?)
+    }
+
+    async fn journal(&self, tenant: &TenantName, application: &ExternalId) -> Result<Vec<JournalEntry>, StoreError> {
+        Ok(reading::journal(&self.database, tenant.clone(), application.clone()).await?)
+    }
+
+    async fn parked_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(reading::parked_counts(&self.database, tenant.cloned()).await?)
+    }
+
+    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(reading::candidacy_counts(&self.database, tenant.cloned()).await?)
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
+        Ok(registry::tenants(&self.database).await?)
+    }
+
+    async fn put_tenant(&self, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, StoreError> {
+        Ok(registry::put_tenant(&self.database, tenant, expected).await?)
+    }
+
+    async fn remove_tenant(&self, name: &TenantName) -> Result<bool, StoreError> {
+        Ok(registry::remove_tenant(&self.database, name.to_string()).await?)
+    }
+
+    async fn set_standing(&self, name: &TenantName, standing: &str, cause: Option<&str>) -> Result<bool, StoreError> {
+        Ok(registry::set_standing(&self.database, name.to_string(), standing.to_owned(), cause.map(str::to_owned)).await?)
+    }
+
+    async fn tenants_version(&self) -> Result<u64, StoreError> {
+        Ok(registry::version(&self.database).await?)
+    }
+
+    async fn platforms(&self) -> Result<Vec<PlatformAccount>, StoreError> {
+        Ok(registry::platforms(&self.database).await?)
+    }
+
+    async fn put_platform(&self, account: PlatformAccount) -> Result<(), StoreError> {
+        Ok(registry::put_platform(&self.database, account).await?)
+    }
+
+    async fn remove_platform(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(registry::remove_platform(&self.database, name.to_owned()).await?)
+    }
+
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
+        Ok(registry::put_secret(&self.database, secret).await?)
+    }
+
+    async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
+        Ok(registry::secrets(&self.database, owner.to_owned()).await?)
+    }
+
+    async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {
+        Ok(registry::delete_secret(&self.database, owner.to_owned(), name.to_owned()).await?)
+    }
+
+    async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        partitions::make(&self.database, now).await?;
+        Ok(partitions::drop_old(&self.database, before).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.database.run(|connection| async move { Ok(connection.batch_execute("select 1").await?) }.boxed()).await?)
+    }
+}

@@ -78,6 +78,17 @@ pub fn accept(delivery: &Delivery) -> Result<Envelope, Refusal> {
         tenant: Some(envelope.tenant.to_string()),
         ..refusal
     };
+    // The broker does not check `CC` headers against a producer's rights: a copy may land in another tenant's queue, under
+    // its publisher's own key. The queue itself says whose messages it takes.
+    if delivery.queue.starts_with(topology::TENANT_QUEUES) && delivery.queue != topology::tenant_queue(&envelope.tenant) {
+        let detail = format!(
+            "is `{}`, and the queue `{}` is another tenant's; publish with `{}`",
+            envelope.tenant,
+            delivery.queue,
+            envelope.routing_key()
+        );
+        return Err(named(Refusal::at(RefusalCode::TenantMismatch, "tenant", detail)));
+    }
     let internal = envelope.message.family() == Family::Internal;
     if delivery.exchange == topology::WORK {
         // The hub alone publishes here; a tenant's queue still takes only its own tenant's messages.

@@ -18,6 +18,8 @@ mod lanes;
 mod lifeline;
 mod phase;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use arbiters::Arbiters;

@@ -128,18 +128,21 @@ impl Ashby {
     }
 
     async fn set_field(&self, application: &ExternalId, text: &Line) -> Result<Written, Failure> {
+        let remembered = self.known_field().is_some();
+        match self.try_field(application, text).await {
+            // The field was deleted, or made anew under another id: what was remembered of it is no use.
+            Err(Failure::Rejected { code, .. }) if remembered && code.contains("field") => {
+                self.remember_field(None);
+                self.try_field(application, text).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_field(&self, application: &ExternalId, text: &Line) -> Result<Written, Failure> {
         let (field, value) = self.field(text.as_str()).await?;
         let body = json!({"objectId": application, "objectType": "Application", "fieldId": field, "fieldValue": value});
-        match self.client.call(client::SET_FIELD, body).await {
-            Ok(_) => Ok(Written::Done { external_id: None }),
-            Err(failure) => {
-                if matches!(failure, Failure::Rejected { .. }) {
-                    // It may have been deleted or made anew under another id.
-                    self.remember_field(None);
-                }
-                Err(failure)
-            }
-        }
+        self.client.call(client::SET_FIELD, body).await.map(|_| Written::Done { external_id: None })
     }
 
     async fn person(&self, request: &WritebackRequested) -> Result<ExternalId, Failure> {

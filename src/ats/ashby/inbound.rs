@@ -132,3 +132,29 @@ fn app_base(account: &Account) -> Result<Url, Refused> {
         next_step: format!("correct `{}` of the tenant", APP_BASE.key),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        credentials::Secrets,
+        http::{Http, Options},
+    };
+    use std::{collections::BTreeMap, sync::Arc};
+
+    #[tokio::test]
+    async fn a_signature_is_hex_of_hmac_sha256_over_the_raw_body() {
+        // printf '%s' '{"action":"ping"}' | openssl dgst -sha256 -hmac secret
+        let signature = "189d1d212deae0d85ff95d0f13aaa4d55573d4ff7ae5c8d50dde602ceefcec05";
+        let account = Account {
+            tenant: "acme".parse().unwrap(),
+            policy: Arc::default(),
+            secrets: Secrets::new(BTreeMap::from([(WEBHOOK_SECRET.to_owned(), "secret".into())])),
+            http: Http::new(tokio::runtime::Handle::current(), Options::default()).unwrap(),
+        };
+        let headers = [(SIGNATURE_HEADER.to_owned(), format!("sha256={signature}"))];
+        let sent = |body: &'static [u8]| AshbyInbound.hook(&account, Raw { headers: &headers, body }, Timestamp::UNIX_EPOCH);
+        assert!(matches!(sent(br#"{"action":"ping"}"#), Ok(Heard::Nothing(_))));
+        assert_eq!(sent(br#"{"action": "ping"}"#).unwrap_err().status, 401);
+    }
+}

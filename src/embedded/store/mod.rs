@@ -1,1 +1,186 @@
-//! The store on SQLite.
+//! The store on SQLite: one file in a folder, for one hub process (the command line may open the same folder beside it).
+//! Durable after kill -9. No partitions; what is old is deleted by age.
+
+mod commit;
+mod connection;
+mod outbox;
+mod reading;
+mod registry;
+mod threads;
+mod words;
+
+use crate::records::{Rows, storable};
+use async_trait::async_trait;
+use atshub_actors::{
+    domain::{Dossier, Lookup},
+    ports::{
+        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, Store,
+        StoreError, TenantRecord,
+    },
+};
+use atshub_schemas::{ExternalId, TenantName};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use threads::Threads;
+use tokio::sync::Notify;
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    threads: Threads,
+    bell: Arc<Notify>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens `<folder>/hub.db`, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if the folder or the file cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let file = connection::file(folder)?;
+        Ok(Self { threads: Threads::start(Some(&file))?, bell: Arc::new(Notify::new()) })
+    }
+
+    /// A store that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if it cannot be made.
+    pub fn open_in_memory() -> Result<Self, StoreError> {
+        Ok(Self { threads: Threads::start(None)?, bell: Arc::new(Notify::new()) })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
+        let rows = Rows::new(change)?;
+        if rows.is_empty() {
+            return Ok(CommitOutcome::Committed);
+        }
+        let rings = !rows.outbox.is_empty();
+        let outcome = self.threads.write(move |connection| commit::commit(connection, &rows)).await?;
+        if rings && outcome == CommitOutcome::Committed {
+            self.bell.notify_one();
+        }
+        Ok(outcome)
+    }
+
+    async fn begin(&self, key: &MessageKey) -> Result<Progress, StoreError> {
+        let key = key.clone();
+        self.threads.write(move |connection| commit::begin(connection, &key)).await
+    }
+
+    async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
+        let (key, cause) = (key.clone(), cause.to_owned());
+        self.threads.write(move |connection| commit::crashed(connection, &key, &cause)).await
+    }
+
+    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
+        let tenant = tenant.to_string();
+        self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+    }
+
+    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+        let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
+        self.threads.write(move |connection| outbox::claim(connection, now, limit, until)).await
+    }
+
+    async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
+        self.threads.write(move |connection| outbox::sent(connection, &rows)).await
+    }
+
+    async fn unsent(&self, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
+        let cause = cause.to_owned();
+        self.threads.write(move |connection| outbox::unsent(connection, row.row, not_before, &cause)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.threads.read(outbox::next_due).await
+    }
+
+    fn outbox_bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
+        let id = storable(id);
+        self.threads.read(move |connection| reading::message(connection, &id)).await
+    }
+
+    async fn journal(&self, tenant: &TenantName, application: &ExternalId) -> Result<Vec<JournalEntry>, StoreError> {
+        let (tenant, application) = (tenant.to_string(), application.to_string());
+        self.threads.read(move |connection| reading::journal(connection, &tenant, &application)).await
+    }
+
+    async fn parked_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        let tenant = tenant.map(ToString::to_string);
+        self.threads.read(move |connection| reading::counts(connection, reading::PARKED_COUNTS, tenant.as_deref())).await
+    }
+
+    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        let tenant = tenant.map(ToString::to_string);
+        self.threads.read(move |connection| reading::counts(connection, reading::CANDIDACY_COUNTS, tenant.as_deref())).await
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
+        self.threads.read(registry::tenants).await
+    }
+
+    async fn put_tenant(&self, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, StoreError> {
+        self.threads.write(move |connection| registry::put_tenant(connection, &tenant, expected)).await
+    }
+
+    async fn remove_tenant(&self, name: &TenantName) -> Result<bool, StoreError> {
+        let name = name.to_string();
+        self.threads.wipe(move |connection| registry::remove_tenant(connection, &name)).await
+    }
+
+    async fn set_standing(&self, name: &TenantName, standing: &str, cause: Option<&str>) -> Result<bool, StoreError> {
+        let (name, standing, cause) = (name.to_string(), standing.to_owned(), cause.map(str::to_owned));
+        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref())).await
+    }
+
+    async fn tenants_version(&self) -> Result<u64, StoreError> {
+        self.threads.read(registry::version).await
+    }
+
+    async fn platforms(&self) -> Result<Vec<PlatformAccount>, StoreError> {
+        self.threads.read(registry::platforms).await
+    }
+
+    async fn put_platform(&self, account: PlatformAccount) -> Result<(), StoreError> {
+        self.threads.write(move |connection| registry::put_platform(connection, &account)).await
+    }
+
+    async fn remove_platform(&self, name: &str) -> Result<bool, StoreError> {
+        let name = name.to_owned();
+        self.threads.wipe(move |connection| registry::remove_platform(connection, &name)).await
+    }
+
+    async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError> {
+        self.threads.wipe(move |connection| registry::put_secret(connection, &secret)).await
+    }
+
+    async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
+        let owner = owner.to_owned();
+        self.threads.read(move |connection| registry::secrets(connection, &owner)).await
+    }
+
+    async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {
+        let (owner, name) = (owner.to_owned(), name.to_owned());
+        self.threads.wipe(move |connection| registry::delete_secret(connection, &owner, &name)).await
+    }
+
+    async fn sweep(&self, _now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        self.threads.write(move |connection| outbox::sweep(connection, before)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.threads.read(|connection| Ok(connection.query_row("select 1", [], |_| Ok(()))?)).await
+    }
+}

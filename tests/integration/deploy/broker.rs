@@ -66,6 +66,11 @@ impl Host {
         Connection::connect(&format!("amqp://{user}:{password}@{}/{host}", self.address), ConnectionProperties::default()).await
     }
 
+    /// The address of this virtual host for this user.
+    pub(super) fn url(&self, user: &str, password: &str) -> String {
+        format!("amqp://{user}:{password}@{}/{}", self.address, self.name)
+    }
+
     /// A connection as somebody who may do everything here.
     pub(super) async fn admin(&mut self) -> Connection {
         let user = self.named("admin");

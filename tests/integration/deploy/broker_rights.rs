@@ -1,12 +1,17 @@
 //! The rights of a bridge's broker user and of the hub's, as `deploy/rabbitmq` gives them, on the real broker.
 
 use super::broker::{Host, REFUSED, Try, code, declare_topology, publish, rabbitmqctl, repository};
+use atshub::rabbitmq::{QueueType, RabbitBroker, RabbitOptions};
+use atshub_actors::ports::{Broker as _, Publication, QueueSpec};
 use atshub_schemas::topology::{COMMANDS, EVENTS, INVITES, LIFECYCLE, UNROUTED, WORK};
+use bytes::Bytes;
 use lapin::{
     BasicProperties, Connection,
     options::{BasicAckOptions, BasicGetOptions},
     types::{AMQPValue, FieldArray, FieldTable},
 };
+use std::{collections::BTreeMap, time::Duration};
+use tokio::runtime::Handle;
 
 /// All that a bridge may do, and a list of what it may not.
 async fn a_bridge_has_its_rights_and_no_more(bridge: &Connection, tenant: &str, other: &str) {
@@ -129,23 +134,41 @@ async fn the_definitions_file_gives_the_hub_and_a_bridge_what_they_need() {
         rabbitmqctl(&["change_password", user], Some("secret"));
     }
 
-    let hub = host.login(&hub_user, "secret").await.unwrap();
-    declare_topology(&hub.create_channel().await.unwrap(), &[&tenant, &other]).await.unwrap();
-    for allowed in [
-        Try::DeclareQueue(INVITES),
-        Try::Bind(INVITES, WORK),
-        Try::Publish(WORK, "#"),
-        Try::Publish(EVENTS, &format!("{other}.job.updated.v1")),
-        Try::Consume(&format!("atshub.tenant.{tenant}")),
-        Try::Delete(INVITES),
-    ] {
-        assert_eq!(allowed.by(&hub).await, None, "{allowed:?}");
+    // The hub's own adapter, as that user, makes all of its topology and uses it.
+    let options = RabbitOptions { queue_type: QueueType::Classic, ..RabbitOptions::default() };
+    let broker = RabbitBroker::connect(&host.url(&hub_user, "secret"), Handle::current(), options).await.unwrap();
+    for tenant in [&tenant, &other] {
+        for (name, exchange) in [(format!("atshub.tenant.{tenant}"), EVENTS), (format!("atshub.commands.{tenant}"), COMMANDS)] {
+            let bindings = vec![(exchange.to_owned(), format!("{tenant}.#"))];
+            broker.declare(QueueSpec { name, single_consumer: exchange == EVENTS, bindings }).await.unwrap();
+        }
     }
+    let invites = QueueSpec { name: INVITES.into(), single_consumer: false, bindings: vec![(WORK.into(), INVITES.into())] };
+    broker.declare(invites).await.unwrap();
+    for (exchange, routing_key) in
+        [(WORK, INVITES.to_owned()), (EVENTS, format!("{other}.job.updated.v1")), (COMMANDS, format!("{other}.status.set.v1"))]
+    {
+        let message = Publication {
+            exchange: exchange.into(),
+            routing_key,
+            message_id: "m-1".into(),
+            content_type: "application/json".into(),
+            headers: BTreeMap::new(),
+            body: Bytes::from_static(b"{}"),
+        };
+        assert_eq!(broker.publish(vec![message]).await, [Ok(())], "{exchange}");
+    }
+    let mut invites = broker.consume(INVITES, 1).await.unwrap();
+    invites.deliveries.recv().await.unwrap().ack.ack().await.unwrap();
+    broker.delete(INVITES).await.unwrap();
+
+    let hub = host.login(&hub_user, "secret").await.unwrap();
     for refused in [Try::DeclareQueue("elsewhere"), Try::DeclareExchange("elsewhere"), Try::Publish("", "elsewhere")] {
         assert_eq!(refused.by(&hub).await, Some(REFUSED), "{refused:?}");
     }
     let bridge = host.login(&bridge_user, "secret").await.unwrap();
     a_bridge_has_its_rights_and_no_more(&bridge, &tenant, &other).await;
+    broker.close(Duration::from_secs(5)).await;
 }
 
 #[test]

@@ -192,3 +192,23 @@ fn the_hubs_rights_are_the_same_wherever_they_are_written() {
         assert_eq!((&user["password_hash"], &user["tags"]), (&Value::from(""), &serde_json::json!([])), "{user}");
     }
 }
+
+#[test]
+fn dev_services_may_be_run_many_times_at_once_and_starts_nothing_that_was_named() {
+    let script = repository().join("deploy/dev-services");
+    let runs: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| run(&mut Command::new(&script), None))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for (code, out, err) in &runs {
+        assert_eq!((*code, out), (0, &runs[0].1), "{err}");
+        assert_eq!(out.lines().filter(|line| line.starts_with("export ATSHUB_TEST_")).count(), 2, "{out}");
+    }
+    // A broker that was named is the caller's: if it does not answer, that is said, and nothing else is offered. Port 9 has
+    // nobody; what answers there without speaking AMQP would do as little.
+    let mut named = Command::new(&script);
+    named.env("ATSHUB_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:9/%2f");
+    let (code, out, err) = run(&mut named, None);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("nothing that speaks AMQP answers at ATSHUB_TEST_AMQP_URL (127.0.0.1:9)"), "{err}");
+}

@@ -40,7 +40,8 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn record(&self, kind: &str, subject: &str, role: Option<&str>, value: Value) {
+    /// Notes an effect. For simulators, also those that live elsewhere.
+    pub fn record(&self, kind: &str, subject: &str, role: Option<&str>, value: Value) {
         let effect =
             Effect { kind: kind.to_owned(), subject: subject.to_owned(), role: role.map(str::to_owned), value, at: Timestamp::now() };
         let length = {

@@ -14,4 +14,5 @@ mod simulate;
 
 pub use faults::{Fault, Faults};
 pub use ledger::{Effect, Ledger};
+pub use server::loopback_client;
 pub use simulate::{SimulateError, Simulation, simulate};

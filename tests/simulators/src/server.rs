@@ -9,7 +9,8 @@ use serde_json::json;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -29,11 +30,12 @@ pub(crate) fn bind(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     Ok((listener, address))
 }
 
+/// Serves on threads of its own, so that neither a busy nor an ending runtime of the caller holds it up or leaves it behind.
 pub(crate) fn serve<F>(listener: TcpListener, ledger: Ledger, faults: Faults, routes: F) -> io::Result<Running>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let server = HttpServer::new(move || {
+    let app = move || {
         App::new()
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .app_data(web::JsonConfig::default().limit(MAX_BODY))
@@ -42,13 +44,24 @@ where
             .route("/ledger", web::get().to(show_ledger))
             .route("/faults", web::post().to(order_fault))
             .configure(routes.clone())
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    let handle = server.handle();
-    tokio::spawn(server);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new().name("simulator".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            let started = HttpServer::new(app).workers(1).disable_signals().listen(listener).map(HttpServer::run);
+            let server = match started {
+                Ok(server) => server,
+                Err(why) => return drop(tell.send(Err(why))),
+            };
+            if tell.send(Ok(server.handle())).is_ok()
+                && let Err(why) = server.await
+            {
+                tracing::error!(error = %why, "simulator stopped by itself");
+            }
+        });
+    })?;
+    let handle = told.recv().map_err(io::Error::other)??;
     Ok(Running { handle })
 }
 
@@ -75,12 +88,22 @@ async fn order_fault(order: web::Json<FaultOrder>, faults: web::Data<Faults>) ->
     }
 }
 
-/// A client for calls to the hub on this machine. It trusts no certificate at all: everything here is loopback HTTP.
-pub(crate) fn loopback_client(limit: Duration) -> io::Result<reqwest::Client> {
+/// A client for calls on this machine. It trusts no certificate at all, as everything here is loopback HTTP, and follows no
+/// redirect, as a webhook's sender must not.
+///
+/// # Errors
+/// If the client cannot be built.
+pub fn loopback_client(limit: Duration) -> io::Result<reqwest::Client> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(limit).build().map_err(io::Error::other)
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(limit)
+        .build()
+        .map_err(io::Error::other)
 }

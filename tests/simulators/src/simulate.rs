@@ -78,3 +78,31 @@ impl Simulation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[tokio::test]
+    async fn every_simulator_announces_where_it_is_and_leaves_its_address_free() {
+        for (kind, name) in [("platform", None), ("ats", Some("ashby"))] {
+            let simulation = simulate(kind, name, ANYWHERE).await.unwrap();
+            let said = simulation.announcement();
+            assert!(said["token"].as_str().is_some_and(|token| !token.is_empty()));
+            let url = said["ledger"].as_str().unwrap().to_owned();
+            let address: SocketAddr = url.trim_start_matches("http://").trim_end_matches("/ledger").parse().unwrap();
+            assert!(matches!(simulate(kind, name, address).await, Err(SimulateError::Listen { .. })));
+            simulation.stop().await;
+            TcpListener::bind(address).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_simulator_is_refused_with_those_there_are() {
+        let why = simulate("ats", Some("lever"), ANYWHERE).await.unwrap_err().to_string();
+        assert_eq!(why, "no simulator `ats lever`: there are `platform` and `ats ashby`");
+    }
+}

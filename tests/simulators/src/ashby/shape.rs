@@ -50,6 +50,13 @@ pub(crate) fn profile_url(candidate: &str) -> String {
     format!("https://app.ashbyhq.com/candidates/{candidate}")
 }
 
+/// Where everybody here comes from.
+fn source() -> Value {
+    const INBOUND: &str = "00000000-0000-4000-8000-00000000000a";
+    const APPLIED: &str = "00000000-0000-4000-8000-000000000009";
+    json!({ "id": APPLIED, "title": "Applied", "isArchived": false, "sourceType": { "id": INBOUND, "title": "Inbound", "isArchived": false } })
+}
+
 pub(crate) fn application(world: &World, it: &Application) -> Value {
     let job = world.jobs.get(&it.job);
     let recruiter = it.recruiter.as_ref().or_else(|| job.and_then(|job| job.recruiter.as_ref()));
@@ -62,7 +69,7 @@ pub(crate) fn application(world: &World, it: &Application) -> Value {
     });
     let mut shape = json!({
         "id": it.id, "createdAt": time(it.created), "updatedAt": time(it.updated), "candidate": candidate, "status": it.status.word(),
-        "customFields": fields(world, &it.fields), "currentInterviewStage": stage(world, it.stage), "source": null, "creditedToUser": null,
+        "customFields": fields(world, &it.fields), "currentInterviewStage": stage(world, it.stage), "source": source(), "creditedToUser": null,
         "archiveReason": reason, "hiringTeam": hiring_team(world, recruiter), "appliedViaJobPostingId": null, "submitterClientIp": null,
         "submitterUserAgent": null,
         "job": job.map(|job| json!({ "id": job.id, "title": job.title, "locationId": null, "departmentId": null, "brandId": null })),

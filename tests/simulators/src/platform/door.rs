@@ -32,7 +32,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig, schema: PlatformSchema, co
 async fn graphql(request: HttpRequest, body: web::Bytes, schema: web::Data<PlatformSchema>, controls: web::Data<Controls>) -> HttpResponse {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !token.is_some_and(|token| controls.accepts(token)) {
-        return HttpResponse::Unauthorized().json(json!({ "errors": [{ "message": "Unauthorized" }] }));
+        // Not in GraphQL's form: the published client takes this for the transport's error, and reports it as such.
+        return HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }));
     }
     let document: Request = match serde_json::from_slice(&body) {
         Ok(document) => document,

@@ -1,0 +1,92 @@
+//! The outbox as the relay sees it, and the sweep of what is old.
+
+use super::{connection::Fault, threads::Kept, words::Micros};
+use crate::records::{storable, stored};
+use atshub_actors::ports::ClaimedRow;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+/// Rows without a time are due by any clock, so they have an index and a branch of their own.
+const DUE: [&str; 2] = [
+    "select number, exchange, routing_key, message_id, body, due from outbox where sent_at is null and not_before is null \
+     and (claimed_until is null or claimed_until <= ?1) order by due, number limit ?2",
+    "select number, exchange, routing_key, message_id, body, due from outbox where sent_at is null and not_before is not null \
+     and due <= ?1 and (claimed_until is null or claimed_until <= ?1) order by due, number limit ?2",
+];
+
+pub(super) fn claim(connection: &Connection, now: Timestamp, limit: usize, until: Timestamp) -> Result<Kept<Vec<ClaimedRow>>, Fault> {
+    let (now, most) = (Micros(stored(now)), i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut due = Vec::new();
+    for sql in DUE {
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_map(params![now, most], |row| {
+            let claimed = ClaimedRow {
+                row: row.get(0)?,
+                day: None,
+                exchange: row.get(1)?,
+                routing_key: row.get(2)?,
+                message_id: row.get(3)?,
+                body: Bytes::from(row.get::<_, String>(4)?),
+            };
+            Ok((row.get::<_, Micros>(5)?, claimed))
+        })?;
+        due.extend(found.collect::<Result<Vec<_>, _>>()?);
+    }
+    due.sort_by_key(|(due, claimed)| (*due, claimed.row));
+    due.truncate(limit);
+    let mut lease = connection.prepare_cached("update outbox set claimed_until = ? where number = ?")?;
+    for (_, claimed) in &due {
+        lease.execute(params![Micros(stored(until)), claimed.row])?;
+    }
+    Ok(Kept::All(due.into_iter().map(|(_, claimed)| claimed).collect()))
+}
+
+pub(super) fn sent(connection: &Connection, rows: &[ClaimedRow]) -> Result<Kept<()>, Fault> {
+    let now = Micros(stored(Timestamp::now()));
+    let mut statement =
+        connection.prepare_cached("update outbox set sent_at = ?, claimed_until = null where number = ? and sent_at is null")?;
+    for row in rows {
+        statement.execute(params![now, row.row])?;
+    }
+    Ok(Kept::All(()))
+}
+
+pub(super) fn unsent(connection: &Connection, row: i64, not_before: Timestamp, cause: &str) -> Result<Kept<()>, Fault> {
+    connection
+        .prepare_cached(
+            "update outbox set not_before = ?2, due = ?2, claimed_until = null, failures = failures + 1, last_error = ?3 \
+             where number = ?1 and sent_at is null",
+        )?
+        .execute(params![row, Micros(stored(not_before)), storable(cause)])?;
+    Ok(Kept::All(()))
+}
+
+pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Fault> {
+    let now = Micros(stored(Timestamp::now()));
+    let mut earliest = None;
+    for timed in ["not_before is null", "not_before is not null"] {
+        let due: Option<Micros> = connection
+            .prepare_cached(&format!(
+                "select (select due from outbox where sent_at is null and {timed} \
+                 and (claimed_until is null or claimed_until <= ?) order by due, number limit 1)"
+            ))?
+            .query_row([now], |row| row.get(0))?;
+        earliest = earliest.into_iter().chain(due).min();
+    }
+    Ok(earliest.map(|due| due.0))
+}
+
+/// A fact may be older than the retention when it is handled; its key stays as long as that of a new one.
+pub(super) fn sweep(connection: &Connection, before: Timestamp) -> Result<Kept<()>, Fault> {
+    let before = Micros(stored(before));
+    for sql in [
+        "delete from inbox where time < ?1 and handled_at < ?1",
+        "delete from outbox where due < ?1 and sent_at is not null",
+        "delete from journal where at < ?1",
+        "delete from attempts where updated_at < ?1 and (next_at is null or next_at < ?1)",
+    ] {
+        connection.prepare_cached(sql)?.execute([before])?;
+    }
+    Ok(Kept::All(()))
+}

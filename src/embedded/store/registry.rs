@@ -1,0 +1,142 @@
+//! Tenants, platform accounts and sealed credentials. Every change raises one counter in the same transaction, which is
+//! how another process on the same file notices it.
+
+use super::{connection::Fault, threads::Kept, words::Micros};
+use crate::records::{checked, from_json, signed, storable, stored, to_json, unsigned};
+use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, Params, params};
+
+fn raise(connection: &Connection) -> Result<i64, Fault> {
+    let mut statement = connection.prepare_cached("update versions set value = value + 1 where name = 'tenants' returning value")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// Keeps what was written only if something changed, so that the counter rises with changes alone.
+fn kept(changed: usize) -> Kept<bool> {
+    if changed > 0 { Kept::All(true) } else { Kept::Nothing(false) }
+}
+
+fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Result<usize, Fault> {
+    Ok(connection.prepare_cached(sql)?.execute(parameters)?)
+}
+
+pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "select name, ats, platform, policy, standing, cause, version, created_at, updated_at from tenants order by name",
+    )?;
+    let mut found = statement.query([])?;
+    let mut tenants = Vec::new();
+    while let Some(row) = found.next()? {
+        tenants.push(TenantRecord {
+            name: checked("a tenant's name", row.get(0)?)?,
+            ats: row.get(1)?,
+            platform: row.get(2)?,
+            policy: from_json("a tenant's policy", &row.get::<_, String>(3)?)?,
+            standing: row.get(4)?,
+            cause: row.get(5)?,
+            version: unsigned(row.get(6)?),
+            created_at: row.get::<_, Micros>(7)?.0,
+            updated_at: row.get::<_, Micros>(8)?.0,
+        });
+    }
+    Ok(tenants)
+}
+
+pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expected: Option<u64>) -> Result<Kept<bool>, Fault> {
+    let version = raise(connection)?;
+    let policy = to_json(&tenant.policy)?;
+    let cause = tenant.cause.as_deref().map(storable);
+    let (created, updated) = (Micros(stored(tenant.created_at)), Micros(stored(tenant.updated_at)));
+    let (name, ats, platform, standing) = (tenant.name.as_str(), &tenant.ats, &tenant.platform, &tenant.standing);
+    let changed = match expected {
+        None => execute(
+            connection,
+            "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at) \
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            params![name, ats, platform, policy, standing, cause, version, created, updated],
+        ),
+        Some(expected) => execute(
+            connection,
+            "update tenants set ats = ?2, platform = ?3, policy = ?4, standing = ?5, cause = ?6, version = ?7, created_at = ?8, \
+             updated_at = ?9 where name = ?1 and version = ?10",
+            params![name, ats, platform, policy, standing, cause, version, created, updated, signed(expected)?],
+        ),
+    }?;
+    Ok(kept(changed))
+}
+
+pub(super) fn remove_tenant(connection: &Connection, name: &str) -> Result<Kept<bool>, Fault> {
+    raise(connection)?;
+    let removed = execute(connection, "delete from tenants where name = ?", [name])?;
+    Ok(kept(removed + execute(connection, "delete from secrets where owner = ?", [format!("tenant/{name}")])?))
+}
+
+pub(super) fn set_standing(connection: &Connection, name: &str, standing: &str, cause: Option<&str>) -> Result<Kept<bool>, Fault> {
+    let version = raise(connection)?;
+    let now = Micros(stored(Timestamp::now()));
+    let sql = "update tenants set standing = ?, cause = ?, version = ?, updated_at = ? where name = ?";
+    Ok(kept(execute(connection, sql, params![standing, cause.map(storable), version, now, name])?))
+}
+
+pub(super) fn version(connection: &Connection) -> Result<u64, Fault> {
+    let mut statement = connection.prepare_cached("select value from versions where name = 'tenants'")?;
+    Ok(unsigned(statement.query_row([], |row| row.get(0))?))
+}
+
+pub(super) fn platforms(connection: &Connection) -> Result<Vec<PlatformAccount>, Fault> {
+    let mut statement = connection.prepare_cached("select name, kind, url, updated_at from platforms order by name")?;
+    let found = statement.query_map([], |row| {
+        Ok(PlatformAccount { name: row.get(0)?, kind: row.get(1)?, url: row.get(2)?, updated_at: row.get::<_, Micros>(3)?.0 })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn put_platform(connection: &Connection, account: &PlatformAccount) -> Result<Kept<()>, Fault> {
+    raise(connection)?;
+    execute(
+        connection,
+        "insert into platforms (name, kind, url, updated_at) values (?, ?, ?, ?) \
+         on conflict (name) do update set kind = excluded.kind, url = excluded.url, updated_at = excluded.updated_at",
+        params![account.name, account.kind, account.url, Micros(stored(account.updated_at))],
+    )?;
+    Ok(Kept::All(()))
+}
+
+pub(super) fn remove_platform(connection: &Connection, name: &str) -> Result<Kept<bool>, Fault> {
+    raise(connection)?;
+    let removed = execute(connection, "delete from platforms where name = ?", [name])?;
+    Ok(kept(removed + execute(connection, "delete from secrets where owner = ?", [format!("platform/{name}")])?))
+}
+
+pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Result<Kept<()>, Fault> {
+    raise(connection)?;
+    execute(
+        connection,
+        "insert into secrets (owner, name, sealed, fingerprint, set_at) values (?, ?, ?, ?, ?) on conflict (owner, name) do update set \
+         sealed = excluded.sealed, fingerprint = excluded.fingerprint, set_at = excluded.set_at",
+        params![secret.owner, secret.name, secret.sealed.as_ref(), secret.fingerprint, Micros(stored(secret.set_at))],
+    )?;
+    Ok(Kept::All(()))
+}
+
+pub(super) fn secrets(connection: &Connection, owner: &str) -> Result<Vec<SealedSecret>, Fault> {
+    let mut statement =
+        connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets where owner = ? order by name")?;
+    let found = statement.query_map([owner], |row| {
+        Ok(SealedSecret {
+            owner: row.get(0)?,
+            name: row.get(1)?,
+            sealed: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+            fingerprint: row.get(3)?,
+            set_at: row.get::<_, Micros>(4)?.0,
+        })
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn delete_secret(connection: &Connection, owner: &str, name: &str) -> Result<Kept<bool>, Fault> {
+    raise(connection)?;
+    Ok(kept(execute(connection, "delete from secrets where owner = ? and name = ?", [owner, name])?))
+}

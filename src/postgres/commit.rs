@@ -1,0 +1,223 @@
+//! A group of changes in one transaction: read what they depend on under locks, drop those that lose, write the rest at
+//! once. What the rows look like is in `write.rs`.
+//!
+//! The changes of one round touch nothing in common. One that shares a dossier, a message or a live key with an earlier
+//! one of its group is taken in the next round, unless what was just committed decides it.
+
+use super::{
+    connection::{Database, Fault},
+    write,
+};
+use crate::records::Rows;
+use atshub_actors::ports::{CommitOutcome, Conflict, StoreError};
+use deadpool_postgres::Transaction;
+use futures_util::FutureExt;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tokio::sync::{Notify, oneshot};
+
+/// How often one change is tried while others are faster, before it is given back as a conflict of versions.
+const RACES: usize = 5;
+
+/// One change that waits for its answer.
+pub(super) struct Job {
+    pub rows: Rows,
+    pub reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
+}
+
+type Outcome = Result<CommitOutcome, Fault>;
+
+/// Commits a group and answers each of its changes.
+pub(super) async fn commit(database: Database, bell: Arc<Notify>, group: Vec<Job>) {
+    let mut left = group;
+    while !left.is_empty() {
+        let (round, later) = apart(left);
+        let (rows, replies): (Vec<_>, Vec<_>) = round.into_iter().map(|job| (job.rows, job.reply)).unzip();
+        let rows = Arc::new(rows);
+        let outcomes = settle(&database, &rows).await;
+        let (mut dossiers, mut messages) = (HashMap::new(), HashSet::new());
+        for ((rows, reply), outcome) in rows.iter().zip(replies).zip(outcomes) {
+            if matches!(outcome, Ok(CommitOutcome::Committed)) {
+                dossiers.extend(rows.dossiers.iter().map(|d| ((d.tenant.as_str(), d.application.as_str()), d.version)));
+                messages.extend(rows.handled.as_ref().map(|h| (&h.key.tenant, &h.key.source, &h.key.id)));
+                if !rows.outbox.is_empty() {
+                    bell.notify_one();
+                }
+            }
+            // Whoever asked may have gone; the change is kept or not all the same.
+            let _gone = reply.send(outcome.map_err(StoreError::from));
+        }
+        left = later
+            .into_iter()
+            .filter_map(|job| {
+                let key = job.rows.handled.as_ref().map(|h| (&h.key.tenant, &h.key.source, &h.key.id));
+                let decided =
+                    if key.is_some_and(|key| messages.contains(&key)) {
+                        CommitOutcome::Duplicate
+                    } else if job.rows.dossiers.iter().any(|d| {
+                        dossiers.get(&(d.tenant.as_str(), d.application.as_str())).is_some_and(|version| d.expected != Some(*version))
+                    }) {
+                        CommitOutcome::Conflict(Conflict::Version)
+                    } else {
+                        return Some(job);
+                    };
+                let _gone = job.reply.send(Ok(decided));
+                None
+            })
+            .collect();
+    }
+}
+
+/// Splits off the changes that touch nothing in common, in order.
+fn apart(group: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+    let mut touched: HashSet<(u8, String, String, String)> = HashSet::new();
+    group.into_iter().partition(|job| {
+        let rows = &job.rows;
+        let message = rows.key().map(|k| (0, k.tenant.to_string(), k.source.to_string(), k.id.to_string()));
+        let dossiers = rows.dossiers.iter().map(|d| (1, d.tenant.clone(), d.application.clone(), String::new()));
+        let candidacies =
+            rows.dossiers.iter().flat_map(|d| d.candidacies.iter().map(|c| (2, d.tenant.clone(), c.id.to_string(), String::new())));
+        let live = rows.live_keys().map(|(tenant, key)| (3, tenant.to_owned(), key.to_owned(), String::new()));
+        let parked = rows.parked.iter().map(|p| (4, p.fingerprint.to_string(), String::new(), String::new()));
+        let mine: HashSet<_> = message.into_iter().chain(dossiers).chain(candidacies).chain(live).chain(parked).collect();
+        let free = touched.is_disjoint(&mine);
+        // What waits is touched as well, so that two changes of one message are not taken out of order.
+        touched.extend(mine);
+        free
+    })
+}
+
+/// All of the round together; if the database refuses that, one by one, so that one change does not fail the others.
+async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
+    let all = rows.len();
+    let fault = match transact(database, rows, 0..all).await {
+        Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+        Err(Fault::Refused(text)) if all == 1 => return vec![Err(Fault::Refused(text))],
+        Err(fault) => fault,
+    };
+    if let Fault::Away(_) = fault {
+        // It is unclear whether the group was committed: none of it may be tried again here.
+        return vec![Err(fault); all];
+    }
+    tracing::debug!(changes = all, "a group of changes is committed one by one");
+    let mut outcomes = Vec::with_capacity(all);
+    for one in 0..all {
+        let outcome = alone(database, rows, one).await;
+        let away = matches!(outcome, Err(Fault::Away(_)));
+        outcomes.push(outcome);
+        if away {
+            break;
+        }
+    }
+    outcomes.resize(all, Err(Fault::Away("the store went away".into())));
+    outcomes
+}
+
+async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcome {
+    for _ in 0..RACES {
+        match transact(database, rows, one..one + 1).await {
+            Ok(mut outcomes) => return outcomes.pop().ok_or_else(|| Fault::Refused("a change without an outcome".into())),
+            Err(Fault::Race(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(CommitOutcome::Conflict(Conflict::Version))
+}
+
+async fn transact(database: &Database, rows: &Arc<Vec<Rows>>, part: std::ops::Range<usize>) -> Result<Vec<CommitOutcome>, Fault> {
+    let rows = Arc::clone(rows);
+    database
+        .run(move |connection| {
+            async move {
+                let transaction = connection.transaction().await?;
+                let part: Vec<&Rows> = rows.get(part).unwrap_or_default().iter().collect();
+                let outcomes = judge(&transaction, &part).await?;
+                let winners: Vec<&Rows> =
+                    part.iter().zip(&outcomes).filter(|(_, o)| **o == CommitOutcome::Committed).map(|(rows, _)| *rows).collect();
+                if winners.is_empty() {
+                    transaction.rollback().await?;
+                } else {
+                    write::all(&transaction, &winners).await?;
+                    // An answer from the database is clear; anything else leaves open whether it has committed.
+                    transaction
+                        .commit()
+                        .await
+                        .map_err(|e| if e.as_db_error().is_some() { Fault::from(e) } else { Fault::Away(e.to_string()) })?;
+                }
+                Ok(outcomes)
+            }
+            .boxed()
+        })
+        .await
+}
+
+const HANDLED: &str = "select k.ord from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id) \
+     join inbox i on i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id";
+/// Locks in one order everywhere, so that two groups do not wait for each other.
+const VERSIONS: &str = "select d.tenant, d.application_id, d.version from dossiers d \
+     join unnest($1::text[], $2::text[]) as k (tenant, application) on d.tenant = k.tenant and d.application_id = k.application \
+     order by d.tenant, d.application_id for update of d";
+const HOLDERS: &str = "select c.tenant, c.live_key, c.application_id from candidacies c \
+     join unnest($1::text[], $2::text[]) as k (tenant, live_key) on c.tenant = k.tenant and c.live_key = k.live_key";
+
+/// What would become of each change; `Committed` if nothing stands in its way. The dossiers stay locked.
+async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<CommitOutcome>, Fault> {
+    let (handled, versions, holders) =
+        futures_util::try_join!(handled(transaction, part), versions(transaction, part), holders(transaction, part))?;
+    let outcome = |(ord, rows): (usize, &&Rows)| {
+        if handled.contains(&ord) {
+            return CommitOutcome::Duplicate;
+        }
+        let stale = |d: &crate::records::DossierRow| versions.get(&(d.tenant.clone(), d.application.clone())).copied() != d.expected;
+        if rows.dossiers.iter().any(stale) {
+            return CommitOutcome::Conflict(Conflict::Version);
+        }
+        if let Some(conflict) = rows.own_conflict() {
+            return CommitOutcome::Conflict(conflict);
+        }
+        let held = rows.live_keys().find(|(tenant, key)| {
+            let holder = holders.get(&((*tenant).to_owned(), (*key).to_owned()));
+            holder.is_some_and(|application| !rows.saves(tenant, application))
+        });
+        held.map_or(CommitOutcome::Committed, |(_, key)| CommitOutcome::Conflict(Conflict::Live(key.to_owned())))
+    };
+    Ok(part.iter().enumerate().map(outcome).collect())
+}
+
+async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+    let keys: Vec<_> = part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, &rows.handled.as_ref()?.key))).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ords: Vec<i32> = keys.iter().filter_map(|(ord, _)| i32::try_from(*ord).ok()).collect();
+    let days: Vec<_> = keys.iter().map(|(_, k)| write::day(k.time)).collect();
+    let tenants: Vec<&str> = keys.iter().map(|(_, k)| k.tenant.as_str()).collect();
+    let sources: Vec<&str> = keys.iter().map(|(_, k)| k.source.as_str()).collect();
+    let ids: Vec<&str> = keys.iter().map(|(_, k)| k.id.as_str()).collect();
+    let statement = transaction.prepare_cached(HANDLED).await?;
+    let found = transaction.query(&statement, &[&ords, &days, &tenants, &sources, &ids]).await?;
+    found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
+}
+
+async fn versions(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashMap<(String, String), i64>, Fault> {
+    let (tenants, applications): (Vec<&str>, Vec<&str>) =
+        part.iter().flat_map(|rows| &rows.dossiers).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
+    if tenants.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let statement = transaction.prepare_cached(VERSIONS).await?;
+    let found = transaction.query(&statement, &[&tenants, &applications]).await?;
+    found.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
+}
+
+async fn holders(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashMap<(String, String), String>, Fault> {
+    let (tenants, keys): (Vec<&str>, Vec<&str>) = part.iter().flat_map(|rows| rows.live_keys()).unzip();
+    if tenants.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let statement = transaction.prepare_cached(HOLDERS).await?;
+    let found = transaction.query(&statement, &[&tenants, &keys]).await?;
+    found.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
+}

@@ -1,0 +1,195 @@
+//! Connections: the pool, TLS, and the one way in which work reaches the database: on a task of the io runtime, within a
+//! time limit, on a connection that is thrown away unless the work on it came to its end. Knows no tables.
+
+use super::PostgresOptions;
+use atshub_actors::ports::StoreError;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::future::BoxFuture;
+use std::{str::FromStr, time::Duration};
+use tokio_postgres::{
+    NoTls,
+    config::SslMode,
+    error::{Error as DbError, SqlState},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Why a piece of work on the database failed.
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    /// It cannot be said whether the database did it; or it could not be asked.
+    Away(String),
+    /// The database refused, and did nothing. Somebody else was faster; tried again, it goes well or says why not.
+    Race(String),
+    /// The database refused, and did nothing. It would refuse again.
+    Refused(String),
+}
+
+impl From<DbError> for Fault {
+    fn from(error: DbError) -> Self {
+        let Some(db) = error.as_db_error() else {
+            let lost = error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>());
+            return if lost { Self::Away(told(&error)) } else { Self::Refused(told(&error)) };
+        };
+        // The detail of a database error may hold a candidate's data; its message does not.
+        let text = format!("{} ({})", db.message(), db.code().code());
+        match db.code() {
+            &SqlState::UNIQUE_VIOLATION | &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => Self::Race(text),
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | &SqlState::READ_ONLY_SQL_TRANSACTION => {
+                Self::Away(text)
+            }
+            // Connection exceptions, insufficient resources, operator intervention.
+            code if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) => Self::Away(text),
+            _ => Self::Refused(text),
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Away(text) => Self::Away(text),
+            StoreError::Broken(text) => Self::Refused(text),
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Away(text) | Fault::Race(text) => Self::Away(text),
+            Fault::Refused(text) => Self::Broken(text),
+        }
+    }
+}
+
+/// The pool, and where its work runs.
+#[derive(Clone)]
+pub(super) struct Database {
+    pool: Pool,
+    io: tokio::runtime::Handle,
+    answer_within: Duration,
+}
+
+/// A connection that goes back to the pool only if the work on it ended: else the next user would wait behind it.
+struct Lease(Option<Object>);
+
+impl Lease {
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+impl Database {
+    pub(super) fn new(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let config = settings(url, options)?;
+        let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match tls(&config)? {
+            Some(tls) => Manager::from_config(config, tls, recycle),
+            None => Manager::from_config(config, NoTls, recycle),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(options.max_connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(options.answer_within))
+            .create_timeout(Some(options.answer_within))
+            .build()
+            .map_err(|e| StoreError::Broken(format!("the pool cannot be made: {e}")))?;
+        Ok(Self { pool, io, answer_within: options.answer_within })
+    }
+
+    pub(super) fn io(&self) -> &tokio::runtime::Handle {
+        &self.io
+    }
+
+    /// Does the work on a connection of its own, within the usual limit.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Object) -> BoxFuture<'c, Result<T, Fault>> + Send + 'static,
+    {
+        self.run_within(self.answer_within, work).await
+    }
+
+    /// The same with a limit of its own.
+    pub(super) async fn run_within<T, W>(&self, limit: Duration, work: W) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Object) -> BoxFuture<'c, Result<T, Fault>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let task = self.io.spawn(async move {
+            tokio::time::timeout(limit, async move {
+                let mut lease = Lease(Some(pool.get().await.map_err(|e| Fault::Away(pool_told(&e)))?));
+                let Some(object) = lease.0.as_mut() else { return Err(Fault::Away("no connection".into())) };
+                let outcome = work(object).await;
+                if !matches!(outcome, Err(Fault::Away(_))) {
+                    lease.give_back();
+                }
+                outcome
+            })
+            .await
+            .unwrap_or_else(|_| Err(Fault::Away(format!("no answer within {limit:?}"))))
+        });
+        task.await.unwrap_or_else(|e| Err(Fault::Away(format!("the work did not end: {e}"))))
+    }
+}
+
+fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Config, StoreError> {
+    // The parser's own words may repeat the URL, with its password.
+    let mut config = tokio_postgres::Config::from_str(url).map_err(|_| {
+        StoreError::Broken("the store's url cannot be read; use postgres://<user>[:<password>]@<host>[:<port>]/<database>".into())
+    })?;
+    let limit = options.statement_timeout.as_millis();
+    let limits =
+        format!("-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c TimeZone=UTC");
+    let all = config.get_options().map_or_else(|| limits.clone(), |own| format!("{limits} {own}"));
+    config.options(all);
+    if config.get_application_name().is_none() {
+        config.application_name("atshub");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(options.answer_within / 2);
+    }
+    config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(options.answer_within);
+    Ok(config)
+}
+
+/// TLS only for `sslmode=require`, then with the server's certificate checked. `prefer`, the default, would have to take
+/// any certificate, which protects nothing: it means no TLS here.
+fn tls(config: &tokio_postgres::Config) -> Result<Option<MakeRustlsConnect>, StoreError> {
+    if config.get_ssl_mode() != SslMode::Require {
+        return Ok(None);
+    }
+    // The first one to be installed stays; every part of the hub installs this one.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let (tls, unreadable) = MakeRustlsConnect::with_native_certs()
+        .map_err(|_| StoreError::Broken("no root certificates were found; set SSL_CERT_FILE to a file that holds them".into()))?;
+    if !unreadable.is_empty() {
+        tracing::warn!(count = unreadable.len(), "some root certificates cannot be read");
+    }
+    Ok(Some(tls))
+}
+
+fn pool_told(error: &deadpool_postgres::PoolError) -> String {
+    match error {
+        deadpool_postgres::PoolError::Backend(e) => told(e),
+        other => other.to_string(),
+    }
+}
+
+/// A database error with its cause, without the detail that may hold data.
+fn told(error: &DbError) -> String {
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}

@@ -1,0 +1,59 @@
+//! The schema: brought up to date under a lock, so that many processes may try at once.
+
+use super::connection::{Database, Fault};
+use futures_util::FutureExt;
+use std::time::Duration;
+
+mod embedded {
+    refinery::embed_migrations!("src/postgres/migrations");
+}
+
+/// A migration may rewrite tables.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Only one process at a time migrates.
+const LOCK: i64 = 0x6174_7368_7562_0001;
+
+/// Applies what is missing; answers with the names of what was applied.
+pub(super) async fn migrate(database: &Database) -> Result<Vec<String>, Fault> {
+    database
+        .run_within(PATIENCE, |connection| {
+            async move {
+                let patience = PATIENCE.as_millis();
+                let limits = |limit: u128| {
+                    format!(
+                        "set statement_timeout = {limit}; set lock_timeout = {limit}; set idle_in_transaction_session_timeout = {limit}"
+                    )
+                };
+                connection.batch_execute(&limits(patience)).await?;
+                connection.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
+                let client: &mut tokio_postgres::Client = connection;
+                let report = embedded::migrations::runner().run_async(client).await;
+                connection.execute("select pg_advisory_unlock($1)", &[&LOCK]).await?;
+                connection.batch_execute("reset statement_timeout; reset lock_timeout; reset idle_in_transaction_session_timeout").await?;
+                let report = report.map_err(|e| Fault::Refused(format!("a migration failed: {e}")))?;
+                Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Whether the schema is the one this program was made for: neither behind it nor ahead of it.
+pub(super) async fn is_current(database: &Database) -> Result<bool, Fault> {
+    database
+        .run(|connection| {
+            async move {
+                let made: bool =
+                    connection.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?.try_get(0)?;
+                if !made {
+                    return Ok(false);
+                }
+                let found: Option<i64> =
+                    connection.query_one("select max(version)::int8 from refinery_schema_history", &[]).await?.try_get(0)?;
+                let known = embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).max();
+                Ok(found == known)
+            }
+            .boxed()
+        })
+        .await
+}

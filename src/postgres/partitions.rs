@@ -1,0 +1,126 @@
+//! Partitions by day: made ahead, dropped when they are old and nothing in them is still wanted.
+
+use super::{
+    connection::{Database, Fault},
+    write::day,
+};
+use crate::records::stored;
+use deadpool_postgres::{Object, Transaction};
+use futures_util::FutureExt;
+use jiff::{Timestamp, civil::Date};
+use std::time::Duration;
+
+/// How many days from today on have their partitions.
+const DAYS_AHEAD: i32 = 7;
+/// Making and dropping waits for locks and scans whole tables.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Only one process at a time makes or drops partitions.
+const LOCK: i64 = 0x6174_7368_7562_0002;
+
+struct Table {
+    name: &'static str,
+    /// What keeps an old row: true where it may not be dropped yet (`$1` is the end of the retention).
+    wanted: &'static str,
+    /// What makes a row of the default partition old.
+    old: &'static str,
+}
+
+/// A fact may be older than the retention when it is handled; its key stays as long as that of a new one.
+const TABLES: [Table; 3] = [
+    Table { name: "inbox", wanted: "handled_at >= $1", old: "time < $1 and handled_at < $1" },
+    Table { name: "outbox", wanted: "sent_at is null", old: "due < $1 and sent_at is not null" },
+    Table { name: "journal", wanted: "at >= $1", old: "at < $1" },
+];
+
+/// Makes the partitions of the days to come.
+pub(super) async fn make(database: &Database, now: Timestamp) -> Result<(), Fault> {
+    for table in TABLES {
+        for ahead in 0..=DAYS_AHEAD {
+            let Ok(date) = day(now).checked_add(jiff::Span::new().days(ahead)) else { continue };
+            database.run_within(PATIENCE, move |connection| make_one(connection, table.name, date).boxed()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops what is older than `before`.
+pub(super) async fn drop_old(database: &Database, before: Timestamp) -> Result<(), Fault> {
+    let before = stored(before);
+    for table in TABLES {
+        database.run_within(PATIENCE, move |connection| drop_of(connection, table, before).boxed()).await?;
+    }
+    let attempts = "delete from attempts where updated_at < $1 and (next_at is null or next_at < $1)";
+    database.run_within(PATIENCE, move |c| async move { Ok(c.execute(attempts, &[&before]).await?) }.boxed()).await?;
+    Ok(())
+}
+
+fn partition(table: &str, date: Date) -> String {
+    format!("{table}_{}", date.strftime("%Y%m%d"))
+}
+
+async fn exclusively(connection: &mut Object) -> Result<Transaction<'_>, Fault> {
+    let transaction = connection.transaction().await?;
+    let patience = PATIENCE.as_millis();
+    transaction.batch_execute(&format!("set local statement_timeout = {patience}")).await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    Ok(transaction)
+}
+
+async fn exists(connection: &Transaction<'_>, name: &str) -> Result<bool, Fault> {
+    Ok(connection.query_one("select to_regclass($1::text) is not null", &[&name]).await?.try_get(0)?)
+}
+
+async fn make_one(connection: &mut Object, table: &'static str, date: Date) -> Result<(), Fault> {
+    let Ok(next) = date.tomorrow() else { return Ok(()) };
+    let name = partition(table, date);
+    let known: bool = connection.query_one("select to_regclass($1::text) is not null", &[&name]).await?.try_get(0)?;
+    if known {
+        return Ok(());
+    }
+    let transaction = exclusively(connection).await?;
+    if exists(&transaction, &name).await? {
+        return Ok(transaction.rollback().await?);
+    }
+    // Rows of that day that came before its partition are in the default one, which would forbid the partition.
+    let sql = format!(
+        "lock table {table} in access exclusive mode; \
+         create table {name} (like {table} including defaults including constraints); \
+         with moved as (delete from {table}_default where day = '{date}' returning *) insert into {name} select * from moved; \
+         alter table {table} attach partition {name} for values from ('{date}') to ('{next}')"
+    );
+    transaction.batch_execute(&sql).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn drop_of(connection: &mut Object, table: Table, before: Timestamp) -> Result<(), Fault> {
+    const PARTITIONS: &str = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid \
+        where i.inhparent = $1::text::regclass and c.relname not like '%\\_default' order by 1";
+    let name = table.name;
+    let partitions: Vec<String> =
+        connection.query(PARTITIONS, &[&name]).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let oldest_kept = partition(name, day(before));
+    // Names of one table sort as their days do.
+    for old in partitions.into_iter().filter(|p| *p < oldest_kept) {
+        let transaction = exclusively(connection).await?;
+        if !exists(&transaction, &old).await? {
+            transaction.rollback().await?;
+            continue;
+        }
+        transaction.batch_execute(&format!("lock table {old} in access exclusive mode")).await?;
+        let find = format!("select exists (select from {old} where {})", table.wanted);
+        let wanted: bool = if table.wanted.contains("$1") {
+            transaction.query_one(&find, &[&before]).await?.try_get(0)?
+        } else {
+            transaction.query_one(&find, &[]).await?.try_get(0)?
+        };
+        if wanted {
+            transaction.rollback().await?;
+            continue;
+        }
+        transaction.batch_execute(&format!("alter table {name} detach partition {old}; drop table {old}")).await?;
+        transaction.commit().await?;
+        tracing::info!(partition = old, "an old partition was dropped");
+    }
+    connection.execute(&format!("delete from {name}_default where {}", table.old), &[&before]).await?;
+    Ok(())
+}

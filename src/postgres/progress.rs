@@ -1,0 +1,102 @@
+//! How far messages have come: begun, failed, crashed. Counted before the work, so that a kill does not forget it.
+
+use super::{
+    connection::{Database, Fault},
+    write,
+};
+use crate::records::{count, storable, stored};
+use atshub_actors::ports::{MessageKey, Progress, StoreError};
+use futures_util::FutureExt;
+use jiff::{Timestamp, civil::Date};
+use std::collections::HashSet;
+use tokio::sync::oneshot;
+
+/// One beginning that waits for its answer.
+pub(super) struct Beginning {
+    pub key: MessageKey,
+    pub reply: oneshot::Sender<Result<Progress, StoreError>>,
+}
+
+/// What was handled is not begun again, and not counted.
+const BEGIN: &str = "with k as materialized (\
+        select * from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id)), \
+    done as materialized (\
+        select k.ord from k join inbox i on i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id), \
+    begun as (\
+        insert into attempts as a (tenant, source, id, begun, begun_at, updated_at) \
+        select tenant, source, id, 1, $6, $6 from k where not exists (select from done where done.ord = k.ord) \
+        order by tenant, source, id \
+        on conflict (tenant, source, id) do update set begun = a.begun + 1, begun_at = excluded.begun_at, updated_at = excluded.updated_at \
+        returning tenant, source, id, begun, failures, crashes) \
+    select k.ord, done.ord is not null, coalesce(b.begun, a.begun, 0), coalesce(b.failures, a.failures, 0), \
+        coalesce(b.crashes, a.crashes, 0) \
+    from k left join done on done.ord = k.ord \
+    left join begun b on b.tenant = k.tenant and b.source = k.source and b.id = k.id \
+    left join attempts a on a.tenant = k.tenant and a.source = k.source and a.id = k.id";
+
+const CRASHED: &str = "insert into attempts as a (tenant, source, id, crashes, last_error, updated_at) values ($1, $2, $3, 1, $4, $5) \
+    on conflict (tenant, source, id) do update set crashes = a.crashes + 1, last_error = excluded.last_error, \
+    updated_at = excluded.updated_at returning crashes";
+
+/// Notes a group of beginnings, one message at most once per statement.
+pub(super) async fn begin(database: Database, group: Vec<Beginning>) {
+    let mut left = group;
+    while !left.is_empty() {
+        let mut seen = HashSet::new();
+        let (round, later): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|b| seen.insert((b.key.tenant.clone(), b.key.source.clone(), b.key.id.clone())));
+        left = later;
+        let (keys, replies): (Vec<_>, Vec<_>) = round.into_iter().map(|b| (b.key, b.reply)).unzip();
+        let answers = noted(&database, keys).await;
+        for (ord, reply) in replies.into_iter().enumerate() {
+            let answer = match &answers {
+                Ok(all) => all.get(ord).copied().flatten().ok_or_else(|| StoreError::Broken("a beginning was not noted".into())),
+                Err(fault) => Err(fault.clone().into()),
+            };
+            // Whoever asked may have gone.
+            let _gone = reply.send(answer);
+        }
+    }
+}
+
+async fn noted(database: &Database, keys: Vec<MessageKey>) -> Result<Vec<Option<Progress>>, Fault> {
+    database
+        .run(move |connection| {
+            async move {
+                let ords: Vec<i32> = (0..).take(keys.len()).collect();
+                let days: Vec<Date> = keys.iter().map(|k| write::day(k.time)).collect();
+                let tenants: Vec<&str> = keys.iter().map(|k| k.tenant.as_str()).collect();
+                let sources: Vec<&str> = keys.iter().map(|k| k.source.as_str()).collect();
+                let ids: Vec<&str> = keys.iter().map(|k| k.id.as_str()).collect();
+                let statement = connection.prepare_cached(BEGIN).await?;
+                let now = stored(Timestamp::now());
+                let mut answers = vec![None; keys.len()];
+                for row in connection.query(&statement, &[&ords, &days, &tenants, &sources, &ids, &now]).await? {
+                    let number = |column: usize| Ok::<_, Fault>(count(row.try_get::<_, i32>(column)?.into()));
+                    let progress = Progress { handled: row.try_get(1)?, begun: number(2)?, failures: number(3)?, crashes: number(4)? };
+                    if let Some(answer) = usize::try_from(row.try_get::<_, i32>(0)?).ok().and_then(|ord| answers.get_mut(ord)) {
+                        *answer = Some(progress);
+                    }
+                }
+                Ok(answers)
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Counts a crash.
+pub(super) async fn crashed(database: &Database, key: MessageKey, cause: &str) -> Result<u32, Fault> {
+    let cause = storable(cause);
+    database
+        .run(move |connection| {
+            async move {
+                let statement = connection.prepare_cached(CRASHED).await?;
+                let (tenant, source, id) = (key.tenant.as_str(), key.source.as_str(), key.id.as_str());
+                let row = connection.query_one(&statement, &[&tenant, &source, &id, &cause, &stored(Timestamp::now())]).await?;
+                Ok(count(row.try_get::<_, i32>(0)?.into()))
+            }
+            .boxed()
+        })
+        .await
+}

@@ -1,0 +1,290 @@
+//! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
+//! use it, so that they write the same words and tell the same story of a message. No IO.
+
+mod view;
+
+use atshub_actors::{
+    domain::Dossier,
+    ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
+};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
+
+/// Most lines of history that are shown of one application or message.
+pub(crate) const JOURNAL_LIMIT: i64 = 1_000;
+/// Most dossiers of one person.
+pub(crate) const CANDIDATE_LIMIT: i64 = 200;
+/// Most refused dossiers of one job.
+pub(crate) const REFUSED_LIMIT: i64 = 500;
+/// Most rows of one kind that are looked at for one message id.
+pub(crate) const EVIDENCE_LIMIT: i64 = 100;
+
+/// A change, ready to be written: everything that can fail without a database has been done.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    /// When the store was asked.
+    pub received: Timestamp,
+    pub handled: Option<InboxRow>,
+    pub attempt: Option<Attempt>,
+    pub dossiers: Vec<DossierRow>,
+    pub outbox: Vec<OutboxRecord>,
+    pub journal: Vec<JournalEntry>,
+    pub parked: Option<ParkedRow>,
+}
+
+#[derive(Debug)]
+pub(crate) struct InboxRow {
+    pub key: MessageKey,
+    pub kind: &'static str,
+    pub envelope: String,
+    pub disposition: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct DossierRow {
+    pub tenant: String,
+    pub application: String,
+    pub expected: Option<i64>,
+    pub version: i64,
+    pub candidate: Option<String>,
+    pub job: Option<String>,
+    /// Code of the newest candidacy's state.
+    pub state: Option<&'static str>,
+    pub body: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub candidacies: Vec<CandidacyRow>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CandidacyRow {
+    pub id: Uuid,
+    pub state: &'static str,
+    pub live_key: Option<String>,
+    pub platform_candidacy: Option<String>,
+    pub changed_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct OutboxRecord {
+    pub exchange: String,
+    pub routing_key: String,
+    pub tenant: String,
+    pub source: String,
+    pub message_id: String,
+    pub kind: &'static str,
+    pub body: String,
+    pub not_before: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ParkedRow {
+    pub parked: Parked,
+    /// Who published it, where the body says so.
+    pub source: Option<String>,
+    pub fingerprint: Uuid,
+}
+
+impl Rows {
+    /// Turns a change into rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
+    pub(crate) fn new(change: Change) -> Result<Self, StoreError> {
+        if change.handled.is_some() && change.attempt.is_some() {
+            return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
+        }
+        let rows = Self {
+            received: stored(Timestamp::now()),
+            handled: change.handled.map(InboxRow::new).transpose()?,
+            attempt: change.attempt.map(cleaned),
+            dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
+            outbox: change.outbox.iter().map(OutboxRecord::new).collect::<Result<_, _>>()?,
+            journal: change.journal.into_iter().map(line).collect(),
+            parked: change.parked.map(ParkedRow::new),
+        };
+        let mut seen = HashSet::new();
+        if !rows.dossiers.iter().all(|d| seen.insert((&d.tenant, &d.application))) {
+            return Err(StoreError::Broken("a change saves one dossier twice".into()));
+        }
+        Ok(rows)
+    }
+
+    /// There is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.handled.is_none()
+            && self.attempt.is_none()
+            && self.dossiers.is_empty()
+            && self.outbox.is_empty()
+            && self.journal.is_empty()
+            && self.parked.is_none()
+    }
+
+    /// The message whose inbox or attempts row is written.
+    pub(crate) fn key(&self) -> Option<&MessageKey> {
+        self.handled.as_ref().map(|h| &h.key).or(self.attempt.as_ref().map(|a| &a.key))
+    }
+
+    /// Tenant and live key of every live candidacy that is saved.
+    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.dossiers.iter().flat_map(|d| d.candidacies.iter().filter_map(|c| Some((d.tenant.as_str(), c.live_key.as_deref()?))))
+    }
+
+    /// Two candidacies of the change itself want one live key.
+    pub(crate) fn own_conflict(&self) -> Option<Conflict> {
+        let mut seen = HashSet::new();
+        self.live_keys().find(|key| !seen.insert(*key)).map(|(_, key)| Conflict::Live(key.to_owned()))
+    }
+
+    /// The change saves this dossier, so what the store has of it does not count against it.
+    pub(crate) fn saves(&self, tenant: &str, application: &str) -> bool {
+        self.dossiers.iter().any(|d| d.tenant == tenant && d.application == application)
+    }
+}
+
+impl InboxRow {
+    fn new(handled: Handled) -> Result<Self, StoreError> {
+        let envelope = text(handled.envelope.encode())?;
+        Ok(Self {
+            key: MessageKey::from(&*handled.envelope),
+            kind: handled.envelope.message.kind(),
+            envelope,
+            disposition: to_json(&handled.disposition)?,
+        })
+    }
+}
+
+impl DossierRow {
+    fn new(write: &DossierWrite) -> Result<Self, StoreError> {
+        let Dossier { tenant, application, candidate, job, version, candidacies, created_at, updated_at, .. } = &write.dossier;
+        Ok(Self {
+            tenant: tenant.to_string(),
+            application: application.id.to_string(),
+            expected: write.expected.map(signed).transpose()?,
+            version: signed(*version)?,
+            candidate: candidate.id.as_ref().map(ToString::to_string),
+            job: job.id.as_ref().map(ToString::to_string),
+            state: write.dossier.current().map(|c| c.state.code()),
+            body: to_json(&write.dossier)?,
+            created_at: stored(*created_at),
+            updated_at: stored(*updated_at),
+            candidacies: candidacies
+                .iter()
+                .map(|c| CandidacyRow {
+                    id: c.id,
+                    state: c.state.code(),
+                    live_key: c.live_key(candidate),
+                    platform_candidacy: c.invitation.as_ref().map(|i| i.candidacy.to_string()),
+                    changed_at: stored(c.changed_at),
+                })
+                .collect(),
+        })
+    }
+}
+
+impl OutboxRecord {
+    fn new(row: &OutboxRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            exchange: storable(&row.exchange),
+            routing_key: storable(&row.routing_key),
+            tenant: row.envelope.tenant.to_string(),
+            source: row.envelope.source.to_string(),
+            message_id: row.envelope.id.to_string(),
+            kind: row.envelope.message.kind(),
+            body: text(row.envelope.encode())?,
+            not_before: row.not_before.map(stored),
+        })
+    }
+}
+
+impl ParkedRow {
+    fn new(parked: Parked) -> Self {
+        let fingerprint = parked.fingerprint();
+        let source = source_of(&parked.body);
+        let parked = Parked {
+            at: stored(parked.at),
+            tenant: parked.tenant.as_deref().map(storable),
+            queue: storable(&parked.queue),
+            exchange: storable(&parked.exchange),
+            routing_key: storable(&parked.routing_key),
+            message_id: parked.message_id.as_deref().map(storable),
+            kind: parked.kind.as_deref().map(storable),
+            code: storable(&parked.code),
+            field: parked.field.as_deref().map(storable),
+            detail: storable(&parked.detail),
+            body: parked.body,
+        };
+        Self { parked, source, fingerprint }
+    }
+}
+
+fn cleaned(attempt: Attempt) -> Attempt {
+    Attempt { code: storable(&attempt.code), detail: storable(&attempt.detail), next_at: attempt.next_at.map(stored), ..attempt }
+}
+
+fn line(entry: JournalEntry) -> JournalEntry {
+    JournalEntry { at: stored(entry.at), code: storable(&entry.code), text: storable(&entry.text), ..entry }
+}
+
+/// The words under which a failed try is remembered.
+pub(crate) fn last_error(code: &str, detail: &str) -> String {
+    format!("{code}: {detail}")
+}
+
+/// The time as it can be stored: to the microsecond.
+pub(crate) fn stored(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+/// The same text without NUL, which no database takes in a text.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::Broken(format!("cannot be written as JSON: {e}")))
+}
+
+/// Reads what [`to_json`] wrote; `what` names it in the error.
+pub(crate) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Broken(format!("{what} cannot be read: line {} column {}", e.line(), e.column())))
+}
+
+/// Reads a checked string; `what` names it in the error.
+pub(crate) fn checked<T: TryFrom<String>>(what: &str, value: String) -> Result<T, StoreError> {
+    T::try_from(value).map_err(|_| StoreError::Broken(format!("{what} is not what it was when it was stored")))
+}
+
+/// A counter as both databases keep it.
+pub(crate) fn signed(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Broken("a version is too large to be stored".into()))
+}
+
+/// The way back from [`signed`]; a negative one cannot be and reads as zero.
+pub(crate) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+/// A count as the ports have it.
+pub(crate) fn count(value: i64) -> u32 {
+    u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+}
+
+fn text(encoded: Result<Vec<u8>, serde_json::Error>) -> Result<String, StoreError> {
+    let bytes = encoded.map_err(|e| StoreError::Broken(format!("an envelope cannot be written as JSON: {e}")))?;
+    String::from_utf8(bytes).map_err(|_| StoreError::Broken("an envelope is not text".into()))
+}
+
+/// Who published a body that may be anything.
+fn source_of(body: &[u8]) -> Option<String> {
+    if body.len() > atshub_schemas::MAX_BYTES {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let source = value.get("source")?.as_str()?;
+    (source.chars().count() <= atshub_schemas::Line::MAX_CHARS).then(|| storable(source))
+}
