@@ -118,7 +118,8 @@ async fn check_schema(config: &Config, io: Handle) -> Result<(), AppError> {
     let StoreAddress::Postgres(url) = config.store.url.store()? else { return Ok(()) };
     let address = config.store.url.masked();
     let failed = |source| AppError::Store { address: config.store.url.masked(), source };
-    let store = PostgresStore::connect(&url, io, PostgresOptions { max_connections: 1, ..postgres_options(config) }).await.map_err(failed)?;
+    let store =
+        PostgresStore::connect(&url, io, PostgresOptions { max_connections: 1, ..postgres_options(config) }).await.map_err(failed)?;
     if store.schema_is_current().await.map_err(failed)? { Ok(()) } else { Err(AppError::Schema { address }) }
 }
 
@@ -129,7 +130,7 @@ async fn check_schema(config: &Config, io: Handle) -> Result<(), AppError> {
 pub async fn open_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
     let failed = |source| AppError::Broker { address: config.broker.url.masked(), source };
     Ok(match config.broker.url.broker()? {
-        BrokerAddress::RabbitMq(url) => {
+        BrokerAddress::Amqp(url) => {
             let queue_type = match config.broker.queue_type {
                 config::QueueType::Quorum => QueueType::Quorum,
                 config::QueueType::Classic => QueueType::Classic,
@@ -158,8 +159,10 @@ pub fn open_sealer(config: &Config) -> Result<Sealer, AppError> {
 }
 
 /// What tests and the demonstration may want otherwise.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tuning {
+    /// What seals credentials, in place of the configured key.
+    pub sealer: Option<Arc<Sealer>>,
     /// Limits of calls to platforms and ATSs.
     pub calls: http::Options,
     /// How patient the supervisor is.
@@ -185,7 +188,10 @@ pub struct Running {
 /// # Errors
 /// [`AppError`].
 pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
-    let sealer = Arc::new(open_sealer(config)?);
+    let sealer = match tuning.sealer {
+        Some(sealer) => sealer,
+        None => Arc::new(open_sealer(config)?),
+    };
     check_schema(config, io.clone()).await?;
     let store = open_store(config, io.clone()).await?;
     let broker = open_broker(config, io.clone()).await?;
@@ -200,7 +206,15 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         retention: config.retention.time(),
     };
     let http = Http::new(io.clone(), tuning.calls).map_err(AppError::Http)?;
-    let parts = Parts { store: Arc::clone(&store), broker: Arc::clone(&broker), clock: Arc::clone(&clock), sealer: Arc::clone(&sealer), http, io, options };
+    let parts = Parts {
+        store: Arc::clone(&store),
+        broker: Arc::clone(&broker),
+        clock: Arc::clone(&clock),
+        sealer: Arc::clone(&sealer),
+        http,
+        io,
+        options,
+    };
     let hub = Hub::start(parts).await?;
     let limits = Limits {
         body: config.http.max_body_bytes,
