@@ -1,1 +1,4 @@
 //! What several suites need: the services under test, each test's own corner of them, and signals to wait for.
+
+pub(crate) mod build;
+pub(crate) mod postgres;
