@@ -64,7 +64,10 @@ impl Summary {
     /// Whether every expected effect happened exactly once, and nothing else did.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.lines.iter().all(tally::Line::holds) && self.parked.values().all(|(wanted, seen)| wanted == seen)
+        let overtaken: usize = self.lines.iter().map(|line| line.overtaken).sum();
+        overtaken <= script::STATUS_FAULTS
+            && self.lines.iter().all(tally::Line::holds)
+            && self.parked.values().all(|(wanted, seen)| wanted == seen)
     }
 }
 
@@ -194,6 +197,9 @@ async fn at_rest(running: &Running, store: &dyn Store) -> Result<(), StoreError>
     while rested.elapsed() < REST && began.elapsed() < LIMIT {
         let idle = board.snapshot().iter().all(|row| row.in_hand == 0) && store.next_due().await?.is_none();
         if !idle {
+            let busy: Vec<String> =
+                board.snapshot().iter().filter(|r| r.in_hand > 0).map(|r| format!("{} {}", r.name, r.in_hand)).collect();
+            tracing::debug!(?busy, next_due = ?store.next_due().await?, "not at rest");
             rested = std::time::Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
