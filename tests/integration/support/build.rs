@@ -1,5 +1,7 @@
 //! Dossiers, envelopes and changes with every field filled in, so that a test names only what it is about.
 
+#![cfg(test)]
+
 use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, State},
     ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole},

@@ -1,5 +1,7 @@
 //! A PostgreSQL database for one test, made empty and dropped with the value.
 
+#![cfg(test)]
+
 use atshub::postgres::{PostgresOptions, PostgresStore};
 use std::str::FromStr;
 use tokio_postgres::{Client, NoTls};
