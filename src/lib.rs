@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod demo;
 pub mod embedded;
 pub mod http;
+pub mod hub;
 pub mod platform;
 pub mod postgres;
 pub mod rabbitmq;

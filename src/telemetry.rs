@@ -1,1 +1,57 @@
-//! Logs.
+//! Logs: to standard error, as lines for people or JSON for machines. What may be logged is said in the style guide: never a
+//! candidate's name, an address, a token or a body.
+
+use crate::config::{Log, LogFormat};
+use std::io::{IsTerminal, stderr};
+use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+
+/// Crates that are the hub's own; one plain word as level means these, and everybody else speaks up only to warn.
+const OWN: [&str; 3] = ["atshub", "atshub_actors", "atshub_simulators"];
+
+/// Why logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The level is not understood.
+    #[error("`log.level` is not understood ({0}); use error, warn, info, debug or trace")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+}
+
+/// Which lines are written.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let plain = !level.contains(['=', ',']);
+    let directives = if plain && !level.trim().is_empty() {
+        let own: Vec<String> = OWN.iter().map(|name| format!("{name}={level}")).collect();
+        format!("warn,{}", own.join(","))
+    } else {
+        level.to_owned()
+    };
+    Ok(EnvFilter::try_new(directives)?)
+}
+
+/// Begins to write logs. A second call changes nothing: in tests several hubs share a process.
+///
+/// # Errors
+/// [`TelemetryError::Level`].
+pub fn init(log: &Log) -> Result<(), TelemetryError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(stderr);
+    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    // Set already: by an earlier hub of this process, or by a test.
+    let _ = match log.format {
+        LogFormat::Text => builder.with_ansi(colour).finish().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init(),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_level_is_for_the_hub_and_quiets_the_rest() {
+        let shown = filter("debug").unwrap().to_string();
+        assert!(shown.contains("atshub=debug") && shown.contains("atshub_actors=debug") && shown.contains("warn"), "{shown}");
+        assert_eq!(filter("lapin=trace").unwrap().to_string(), "lapin=trace");
+        assert!(filter("atshub=loud").is_err());
+    }
+}

@@ -3,6 +3,11 @@
 //! Knows actix and the schemas. Knows nothing of brokers, databases, HTTP or JSON: those are behind [`ports`], and are
 //! joined to this crate in one place, the root package's `app.rs`.
 
+pub mod desk;
 pub mod domain;
 pub mod failure;
+pub mod invite;
 pub mod ports;
+pub mod settlement;
+pub mod supervision;
+pub mod tenant;

@@ -27,10 +27,13 @@ pub const RESULTS: &str = "atshub.results";
 /// message in its hands counts, the innocent ones too. The hub's own attempts are counted in the store.
 pub const DELIVERY_LIMIT: u32 = 20;
 
+/// What the names of all tenants' queues begin with.
+pub const TENANT_QUEUES: &str = "atshub.tenant.";
+
 /// The one queue of a tenant: its facts, and the write-backs to its ATS.
 #[must_use]
 pub fn tenant_queue(tenant: &TenantName) -> String {
-    format!("atshub.tenant.{tenant}")
+    format!("{TENANT_QUEUES}{tenant}")
 }
 
 /// The queue from which a tenant's bridge takes its commands.

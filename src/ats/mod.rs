@@ -4,6 +4,9 @@
 //! payloads ↔ facts), `inbound.rs` where the ATS calls us, and `fixtures/`. The connector conformance suite runs over
 //! every row, so a connector without fixtures fails.
 
+pub mod ashby;
+pub mod bridge;
+
 use crate::{credentials::Secrets, http::Http};
 use atshub_actors::{
     domain::Policy,
@@ -14,7 +17,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 /// All ATSs this build knows, by kind.
-pub const REGISTRY: &[&Entry] = &[];
+pub const REGISTRY: &[&Entry] = &[&ashby::ENTRY, &bridge::ENTRY];
 
 /// The row of an ATS kind.
 #[must_use]
@@ -38,6 +41,8 @@ pub struct Entry {
     pub connect: fn(Account) -> Result<Arc<dyn Connector>, String>,
     /// How it calls us, if it does.
     pub inbound: Option<&'static dyn Inbound>,
+    /// Whether write-backs go as commands to a bridge of the tenant's own, which then has a queue for them.
+    pub delegates: bool,
     /// Folder of its fixtures, below the repository's root.
     pub fixtures: &'static str,
 }

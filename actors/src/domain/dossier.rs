@@ -30,10 +30,16 @@ pub struct Dossier {
     pub stage: Option<Stage>,
     /// The ATS's assessment order, where it has one.
     pub assessment: Option<ExternalId>,
-    /// The `time` of the newest fact applied. An older one changes nothing.
+    /// The `time` of the newest fact applied that moved the application. An older one changes nothing.
     pub fact_time: Timestamp,
+    /// The `time` of the newest fact applied about the people and the job. Kept apart from the above: a phone that was
+    /// corrected just after a move must not make the move, should it arrive late, look out of date.
+    pub data_time: Timestamp,
     /// Number of the newest status sent to the ATS for this application.
     pub sequence: u64,
+    /// Number of the newest status that the ATS has: one with a lower number is not written any more.
+    #[serde(default)]
+    pub status_written: u64,
     /// Rises by one with every save.
     pub version: u64,
     /// Oldest first; the last one is the current one.

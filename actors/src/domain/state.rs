@@ -66,3 +66,67 @@ impl State {
         matches!(self, Self::Received | Self::Inviting | Self::Invited | Self::Scheduled | Self::Rescheduled)
     }
 }
+
+/// Every step a candidacy may take, by state code, with what makes it. The diagram in the README is printed from this.
+pub const TRANSITIONS: &[(&str, &str, &str)] = &[
+    ("received", "inviting", "the role is found and the live key is free"),
+    ("received", "refused", "a check says no"),
+    ("inviting", "invited", "the platform invites"),
+    ("inviting", "refused", "the platform says no, or another candidacy is live"),
+    ("invited", "scheduled", "a time is chosen"),
+    ("invited", "in_progress", "the interview begins"),
+    ("invited", "processing", "the interview is over"),
+    ("invited", "completed", "the result is out"),
+    ("invited", "cancelled", "called off"),
+    ("invited", "timed_out", "nobody chose a time"),
+    ("scheduled", "rescheduled", "the time is given up"),
+    ("scheduled", "invited", "the time is given up"),
+    ("scheduled", "in_progress", "the interview begins"),
+    ("scheduled", "processing", "the interview is over"),
+    ("scheduled", "completed", "the result is out"),
+    ("scheduled", "cancelled", "called off"),
+    ("scheduled", "timed_out", "the clock ran out"),
+    ("scheduled", "no_show", "the candidate did not come"),
+    ("rescheduled", "scheduled", "another time is chosen"),
+    ("rescheduled", "invited", "another time is to be chosen"),
+    ("rescheduled", "in_progress", "the interview begins"),
+    ("rescheduled", "processing", "the interview is over"),
+    ("rescheduled", "completed", "the result is out"),
+    ("rescheduled", "cancelled", "called off"),
+    ("rescheduled", "timed_out", "the clock ran out"),
+    ("in_progress", "processing", "the interview is over"),
+    ("in_progress", "completed", "the result is out"),
+    ("in_progress", "cancelled", "called off"),
+    ("in_progress", "no_show", "the candidate did not come"),
+    ("processing", "completed", "the result is out"),
+    ("processing", "cancelled", "called off"),
+    ("refused", "received", "asked again, or the datum is corrected"),
+    ("cancelled", "received", "asked again"),
+    ("timed_out", "received", "asked again"),
+    ("no_show", "received", "asked again"),
+];
+
+impl State {
+    /// Whether the table has this step.
+    #[must_use]
+    pub fn may_become(&self, next: &Self) -> bool {
+        TRANSITIONS.iter().any(|(from, to, _)| *from == self.code() && *to == next.code())
+    }
+
+    /// The state that an interview's state on the platform means (Karat/api-docs, Postman collection: 15 states).
+    #[must_use]
+    pub fn from_platform(state: &str) -> Option<Self> {
+        Some(match state {
+            "SCHEDULING" => Self::Invited,
+            "SCHEDULED" => Self::Scheduled,
+            "RESCHEDULED" => Self::Rescheduled,
+            "INTERVIEWING" => Self::InProgress,
+            "PROCESSING" | "CREATING" | "AWAITING_QC" | "QC" | "HOLD" | "FINAL_CHECK" | "CONTENT_CHECK" | "READY_TO_SHIP" | "SHIPPING" => {
+                Self::Processing
+            }
+            "SHIPPED" => Self::Completed,
+            "CANCELLED" => Self::Cancelled { reason: "on the platform".into() },
+            _ => return None,
+        })
+    }
+}

@@ -2,3 +2,5 @@
 
 pub(crate) mod build;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
+pub(crate) mod rabbitmq;

@@ -1,4 +1,11 @@
-//! Credentials in clear, for as short as possible: opened when a connector is made, never printed, wiped when dropped.
+//! Credentials: in clear for as short as possible (opened when a connector is made, never printed, wiped when dropped), and
+//! sealed everywhere else. Where the sealing key comes from is in `key_file.rs`; which key is used, the composition root says.
+
+mod key_file;
+mod sealer;
+
+pub use key_file::{KeyFileError, check_key_file};
+pub use sealer::{OpenError, SealError, Sealer};
 
 use secrecy::SecretString;
 use std::collections::BTreeMap;

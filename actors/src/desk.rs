@@ -1,0 +1,200 @@
+//! The desk: what every working actor has at hand. Turns decisions into changes and commits them, waits for a store that is
+//! away, and settles failed tries. No rule of the domain is here.
+
+use crate::{
+    domain::{Dossier, Effect, Verdict},
+    failure::Failure,
+    ports::{
+        Attempt, Change, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, Progress,
+        Store, StoreError,
+    },
+    settlement::{Settlement, settle},
+};
+use atshub_schemas::{
+    Envelope, ExternalId, Line, Message, TenantName,
+    internal::{InviteRequested, WritebackRequested},
+    topology,
+};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// `source` of the hub's own messages.
+const SOURCE: &str = "/atshub";
+/// First and longest wait for a store that is away.
+const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What every working actor has at hand.
+#[derive(Clone)]
+pub struct Desk {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What is known of a dossier when lines of history are written about it.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub dossier: Option<&'a Dossier>,
+    pub candidacy: Option<Uuid>,
+}
+
+impl Desk {
+    /// A message of the hub's own about an application.
+    pub(crate) fn message(&self, tenant: &TenantName, application: Option<&ExternalId>, cause: &Envelope, message: Message) -> Envelope {
+        let source = Line::new(SOURCE).unwrap_or_else(|_| cause.source.clone());
+        let mut envelope = Envelope::new(source, tenant.clone(), self.clock.now(), message);
+        envelope.subject = application.and_then(|id| ExternalId::new(format!("application/{id}")).ok());
+        envelope.traceparent.clone_from(&cause.traceparent);
+        envelope
+    }
+
+    /// Outbox rows for what a decision wants sent.
+    pub(crate) fn rows(&self, dossier: &Dossier, effects: &[Effect], cause: &Envelope) -> Vec<OutboxRow> {
+        let application = &dossier.application.id;
+        effects
+            .iter()
+            .map(|effect| {
+                let (message, routing_key) = match effect {
+                    Effect::Invite { candidacy, intent } => {
+                        (Message::InviteRequested(InviteRequested { candidacy: *candidacy, intent: *intent }), topology::INVITES.to_owned())
+                    }
+                    Effect::Write { candidacy, write } => (
+                        Message::WritebackRequested(WritebackRequested {
+                            candidacy: *candidacy,
+                            application: application.clone(),
+                            candidate: dossier.candidate.id.clone(),
+                            assessment: dossier.assessment.clone(),
+                            write: write.clone(),
+                        }),
+                        topology::tenant_work_key(&dossier.tenant),
+                    ),
+                };
+                let envelope = Arc::new(self.message(&dossier.tenant, Some(application), cause, message));
+                OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None }
+            })
+            .collect()
+    }
+
+    /// The parts of a change that say "this message is handled, and this became of it".
+    pub(crate) fn handled(&self, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>) -> (Option<Handled>, JournalEntry) {
+        let disposition = Disposition {
+            verdict: tame(verdict.word),
+            code: Some(tame(&verdict.code)),
+            text: verdict.text.clone(),
+            remedy: verdict.remedy.clone(),
+        };
+        (Some(Handled { envelope: Arc::clone(envelope), disposition }), self.entry(envelope, about, &verdict.code, &verdict.text))
+    }
+
+    /// A line of history.
+    pub(crate) fn entry(&self, cause: &Envelope, about: About<'_>, code: &str, text: &str) -> JournalEntry {
+        JournalEntry {
+            at: self.clock.now(),
+            tenant: cause.tenant.clone(),
+            application: about.dossier.map(|d| d.application.id.clone()),
+            candidacy: about.candidacy.or_else(|| about.dossier.and_then(|d| d.current()).map(|c| c.id)),
+            message: Some(cause.id.clone()),
+            code: code.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// A save of a dossier over the version it was read at.
+    pub(crate) fn save(next: Dossier) -> DossierWrite {
+        let expected = next.version.checked_sub(1).filter(|v| *v > 0);
+        DossierWrite { dossier: next, expected }
+    }
+
+    /// Commits, waiting for a store that is away.
+    pub(crate) async fn commit(&self, change: Change) -> CommitOutcome {
+        self.patiently("commit", || self.store.commit(change.clone())).await
+    }
+
+    /// Notes that work with an outside effect begins.
+    pub(crate) async fn begin(&self, envelope: &Envelope) -> Progress {
+        let key = MessageKey::from(envelope);
+        self.patiently("begin", || self.store.begin(&key)).await
+    }
+
+    /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(&self, what: &str, mut ask: impl FnMut() -> F) -> T {
+        let mut wait = STORE_WAIT.0;
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(error) => {
+                    tracing::warn!(what, %error, wait_ms = wait.as_millis() as u64, "the store did not answer; waiting for it");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(STORE_WAIT.1);
+                }
+            }
+        }
+    }
+
+    /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
+    pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
+        let route = (topology::WORK, route_of(envelope, queue));
+        self.settle_to(envelope, queue, route, failure, progress, about).await;
+    }
+
+    /// The same for a command that a bridge could not perform: it goes back to the bridge's queue.
+    pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) {
+        let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
+        self.settle_to(envelope, &queue, route, failure, progress, About { dossier: None, candidacy: None }).await;
+    }
+
+    async fn settle_to(
+        &self,
+        envelope: &Arc<Envelope>,
+        queue: &str,
+        (exchange, routing_key): (&str, String),
+        failure: &Failure,
+        progress: Progress,
+        about: About<'_>,
+    ) {
+        let now = self.clock.now();
+        let settlement = settle(failure, progress.failures, now, rand::random_range(0.0..=1.0));
+        tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
+        let mut change = Change::default();
+        match settlement {
+            Settlement::Retry { at, counts } => {
+                change.attempt = Some(self.attempt(envelope, failure, counts, Some(at)));
+                let row = OutboxRow { exchange: exchange.to_owned(), routing_key, envelope: Arc::clone(envelope), not_before: Some(at) };
+                change.outbox = vec![row];
+                change.journal = vec![self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}"))];
+            }
+            Settlement::Park { code } => {
+                change.attempt = Some(self.attempt(envelope, failure, true, None));
+                change.journal = vec![self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}"))];
+                change.parked = Some(Parked {
+                    at: now,
+                    tenant: Some(envelope.tenant.to_string()),
+                    queue: queue.to_owned(),
+                    exchange: exchange.to_owned(),
+                    routing_key,
+                    message_id: Some(envelope.id.to_string()),
+                    kind: Some(envelope.message.kind().to_owned()),
+                    code,
+                    field: None,
+                    detail: failure.to_string(),
+                    body: envelope.encode().unwrap_or_default().into(),
+                });
+            }
+        }
+        self.commit(change).await;
+    }
+
+    fn attempt(&self, envelope: &Envelope, failure: &Failure, counts: bool, next_at: Option<jiff::Timestamp>) -> Attempt {
+        Attempt { key: MessageKey::from(envelope), counts, code: failure.code().to_owned(), detail: failure.to_string(), next_at }
+    }
+}
+
+/// Routing key on the work exchange that leads to the queue a message came from.
+fn route_of(envelope: &Envelope, queue: &str) -> String {
+    if queue == topology::tenant_queue(&envelope.tenant) { topology::tenant_work_key(&envelope.tenant) } else { queue.to_owned() }
+}
+
+fn tame(word: &str) -> Line {
+    Line::new(word).or_else(|_| Line::new("unknown")).unwrap_or_else(|_| tame("unknown"))
+}

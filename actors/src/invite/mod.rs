@@ -1,0 +1,88 @@
+//! The invite actor: asks the platform to invite, once per intent. Any number of them share one queue.
+//!
+//! It writes to no ATS: what the recruiter is to see goes back to the tenant's own queue.
+
+mod work;
+
+use crate::{
+    desk::Desk,
+    domain::Policy,
+    ports::Platform,
+    supervision::{Birth, Deliver, Lanes, Workload},
+};
+use actix::{Actor, Context, Handler, Recipient};
+use async_trait::async_trait;
+use atshub_schemas::{Envelope, Message, TenantName};
+use std::sync::Arc;
+
+/// Which platform account a tenant invites by.
+pub trait Accounts: Send + Sync + 'static {
+    /// The tenant's settings and its platform; `None` if the tenant is gone, or its account is.
+    fn account(&self, tenant: &TenantName) -> Option<(Arc<Policy>, Arc<dyn Platform>)>;
+}
+
+/// Everything an invite actor works with.
+#[derive(Clone)]
+pub struct InviteOffice {
+    /// Which platform account a tenant invites by.
+    pub accounts: Arc<dyn Accounts>,
+    /// Store and clock.
+    pub desk: Desk,
+    /// Most deliveries in hand.
+    pub prefetch: u16,
+}
+
+/// The actor.
+pub struct InviteActor {
+    lanes: Lanes<InviteWork>,
+    prefetch: usize,
+}
+
+pub(crate) struct InviteWork {
+    office: InviteOffice,
+}
+
+impl InviteActor {
+    /// Makes a generation on the arbiter it is born to.
+    #[must_use]
+    pub fn start(office: InviteOffice, birth: Birth) -> Recipient<Deliver> {
+        let Birth { arbiter, lifeline } = birth;
+        Self::start_in_arbiter(&arbiter, move |_| {
+            let prefetch = usize::from(office.prefetch.max(1));
+            Self { lanes: Lanes::new(lifeline, Arc::new(InviteWork { office })), prefetch }
+        })
+        .recipient()
+    }
+}
+
+impl Actor for InviteActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(self.prefetch + 1);
+        self.lanes.link().up();
+    }
+}
+
+impl Handler<Deliver> for InviteActor {
+    type Result = ();
+
+    fn handle(&mut self, delivery: Deliver, ctx: &mut Context<Self>) {
+        self.lanes.take(delivery, |actor: &mut Self| &mut actor.lanes, ctx);
+    }
+}
+
+#[async_trait(?Send)]
+impl Workload for InviteWork {
+    /// One asking of a candidacy at a time.
+    fn lane(&self, envelope: &Envelope) -> String {
+        match &envelope.message {
+            Message::InviteRequested(request) => request.candidacy.to_string(),
+            _ => envelope.id.to_string(),
+        }
+    }
+
+    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, _redelivered: bool) {
+        work::perform(&self.office, &envelope, queue).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! One asking: find the role, take the live key, look if somebody began this before, ask, commit what came of it.
+
+use super::InviteOffice;
+use crate::{
+    desk::{About, Desk},
+    domain::{
+        Candidacy, Context, Decision, Dossier, InviteError, Lookup, Policy, State, Verdict, invited, inviting, refused, request,
+        resolve_role,
+    },
+    failure::Failure,
+    ports::{Change, CommitOutcome, Conflict, Invitation, Platform, Progress},
+};
+use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Works on a request until what came of it is durable.
+pub(super) async fn perform(office: &InviteOffice, envelope: &Arc<Envelope>, queue: &str) {
+    let desk = &office.desk;
+    let Message::InviteRequested(wanted) = &envelope.message else {
+        return ignore(desk, envelope, "not_an_invite", "this queue takes invite requests only", None).await;
+    };
+    let Some((policy, platform)) = office.accounts.account(&envelope.tenant) else {
+        let failure = Failure::transient("the tenant, or its platform account, is not set up");
+        let progress = desk.begin(envelope).await;
+        return desk.settle(envelope, queue, &failure, progress, About { dossier: None, candidacy: Some(wanted.candidacy) }).await;
+    };
+    let progress = desk.begin(envelope).await;
+    if progress.handled {
+        return;
+    }
+    let asking = Asking { desk, envelope, policy: &policy, platform: &*platform, wanted };
+    if let Err((failure, dossier)) = asking.run(progress).await {
+        let about = About { dossier: dossier.as_ref(), candidacy: Some(wanted.candidacy) };
+        desk.settle(envelope, queue, &failure, progress, about).await;
+    }
+}
+
+async fn ignore(desk: &Desk, envelope: &Arc<Envelope>, code: &str, text: &str, dossier: Option<&Dossier>) {
+    let (handled, entry) = desk.handled(envelope, &Verdict::ignored(code, text), About { dossier, candidacy: None });
+    desk.commit(Change { handled, journal: vec![entry], ..Change::default() }).await;
+}
+
+struct Asking<'a> {
+    desk: &'a Desk,
+    envelope: &'a Arc<Envelope>,
+    policy: &'a Policy,
+    platform: &'a dyn Platform,
+    wanted: &'a InviteRequested,
+}
+
+/// What the platform's side came to.
+enum Answer {
+    Invited(Invitation),
+    Refused(InviteError),
+}
+
+impl Asking<'_> {
+    /// `Err`: the try failed in a way that the schedule has to settle.
+    async fn run(&self, progress: Progress) -> Result<(), (Failure, Option<Dossier>)> {
+        let Some((dossier, before)) = self.take_key().await? else { return Ok(()) };
+        let again = progress.begun > 1 || before == State::Inviting;
+        let answer = match self.ask(&dossier, again).await {
+            Ok(answer) => answer,
+            Err(failure) => return Err((failure, Some(dossier))),
+        };
+        self.conclude(|dossier, context| match &answer {
+            Answer::Invited(invitation) => invited(dossier, self.wanted.candidacy, invitation, context),
+            Answer::Refused(error) => refused(dossier, self.wanted.candidacy, error.clone(), context),
+        })
+        .await;
+        Ok(())
+    }
+
+    /// The dossier with its candidacy in state `inviting`, saved, and the state before. `None`: nothing is to be asked, and
+    /// the message is handled.
+    async fn take_key(&self) -> Result<Option<(Dossier, State)>, (Failure, Option<Dossier>)> {
+        loop {
+            let Some((dossier, candidacy)) = self.read().await else {
+                ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
+                return Ok(None);
+            };
+            if candidacy.intent != self.wanted.intent || !matches!(candidacy.state, State::Received | State::Inviting) {
+                let text = format!("the candidacy is {} at intent {}; nothing is to be asked", candidacy.state.code(), candidacy.intent);
+                ignore(self.desk, self.envelope, "already_asked", &text, Some(&dossier)).await;
+                return Ok(None);
+            }
+            if candidacy.state == State::Inviting {
+                return Ok(Some((dossier, State::Inviting)));
+            }
+            let roles = self.platform.roles().await.map_err(|failure| (failure, Some(dossier.clone())))?;
+            let role = candidacy.role_named.as_deref().and_then(|named| resolve_role(named, &roles));
+            let Some(role) = role else {
+                self.conclude(|dossier, context| refused(dossier, self.wanted.candidacy, InviteError::RoleMissing, context)).await;
+                return Ok(None);
+            };
+            let next = inviting(&dossier, candidacy.id, role, self.desk.clock.now());
+            match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await {
+                CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(Some((next, State::Received))),
+                CommitOutcome::Conflict(Conflict::Version) => {}
+                CommitOutcome::Conflict(Conflict::Live(key)) => {
+                    let Some(link) = self.holder_link(key).await else { continue };
+                    self.conclude(|dossier, context| {
+                        refused(dossier, self.wanted.candidacy, InviteError::AlreadyActive { link: link.clone() }, context)
+                    })
+                    .await;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// The link of whoever holds a live key. Outer `None`: nobody holds it any more.
+    async fn holder_link(&self, key: String) -> Option<Option<Link>> {
+        let lookup = Lookup::Live(key.clone());
+        let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
+        let holder = found.into_iter().next()?;
+        let live = holder.candidacies.iter().find(|c| c.live_key(&holder.candidate).as_deref() == Some(&key))?;
+        Some(live.invitation.as_ref().and_then(|i| i.link.clone()))
+    }
+
+    async fn ask(&self, dossier: &Dossier, again: bool) -> Result<Answer, Failure> {
+        let Some(request) = request(dossier, self.wanted.candidacy) else { return Ok(Answer::Refused(InviteError::EmailMissing)) };
+        let ours = |found: &Invitation| found.ats_url.is_some() && found.ats_url == request.ats_url || request.ats_url.is_none();
+        if again && let Some(found) = self.platform.find(&request).await? {
+            return Ok(if ours(&found) {
+                Answer::Invited(found)
+            } else {
+                Answer::Refused(InviteError::AlreadyActive { link: found.link })
+            });
+        }
+        match self.platform.invite(&request).await {
+            Ok(invitation) => Ok(Answer::Invited(invitation)),
+            Err(Failure::Rejected { code, detail }) if code == "already_active" => {
+                // An unclear attempt of ours may have had its effect between the look and this one.
+                let found = if again { self.platform.find(&request).await?.filter(ours) } else { None };
+                Ok(found.map_or_else(|| Answer::Refused(InviteError::AlreadyActive { link: last_link(&detail) }), Answer::Invited))
+            }
+            Err(Failure::Rejected { code, detail }) => Ok(Answer::Refused(error_of(&code, detail))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn read(&self) -> Option<(Dossier, Candidacy)> {
+        let lookup = Lookup::Candidacy(self.wanted.candidacy);
+        let found = self.desk.patiently("read dossier", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
+        let dossier = found.into_iter().next()?;
+        let candidacy = dossier.candidacy(self.wanted.candidacy)?.clone();
+        Some((dossier, candidacy))
+    }
+
+    /// Commits a decision on the newest version of the dossier, and with it that the message is handled.
+    async fn conclude(&self, decide: impl Fn(&Dossier, Context<'_>) -> Decision) {
+        while let Some((dossier, _)) = self.read().await {
+            let context = Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() };
+            let decision = decide(&dossier, context);
+            let saved = decision.dossier.as_ref().unwrap_or(&dossier);
+            let about = About { dossier: Some(saved), candidacy: Some(self.wanted.candidacy) };
+            let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, about);
+            let outbox = self.desk.rows(saved, &decision.effects, self.envelope);
+            let dossiers = decision.dossier.map(Desk::save).into_iter().collect();
+            let change = Change { handled, dossiers, outbox, journal: vec![entry], ..Change::default() };
+            if !matches!(self.desk.commit(change).await, CommitOutcome::Conflict(_)) {
+                return;
+            }
+        }
+    }
+}
+
+fn error_of(code: &str, detail: String) -> InviteError {
+    match code {
+        "role_missing" => InviteError::RoleMissing,
+        "phone_too_short" => InviteError::PhoneTooShort,
+        "recruiter_is_candidate" => InviteError::RecruiterIsCandidate,
+        _ => InviteError::Other { text: detail },
+    }
+}
+
+/// The link at the end of the platform's sentence.
+fn last_link(text: &str) -> Option<Link> {
+    text.split_whitespace().rev().find_map(|word| Link::new(word.trim_end_matches(['.', ',', ')'])).ok())
+}

@@ -1,0 +1,130 @@
+//! Lanes: a child's work, one message per lane at a time, lanes side by side, each message inside a guard. The guard ties a
+//! panic to the message that caused it; the child then dies and is made anew, because nobody knows what the panic left.
+
+use super::{
+    intake::Work,
+    lifeline::{Lifeline, Link},
+    token::Token,
+};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Message};
+use async_trait::async_trait;
+use atshub_schemas::Envelope;
+use futures_util::FutureExt;
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+/// A delivery on its way to a child.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    /// The linear token.
+    pub token: Token,
+    /// The message.
+    pub envelope: Arc<Envelope>,
+    /// Queue it came from.
+    pub queue: Arc<str>,
+    /// True if the broker had handed it over before.
+    pub redelivered: bool,
+}
+
+impl Deliver {
+    pub(super) fn new(token: Token, work: &Work, queue: &Arc<str>) -> Self {
+        Self { token, envelope: Arc::clone(&work.envelope), queue: Arc::clone(queue), redelivered: work.redelivered }
+    }
+}
+
+/// What a child does with a message.
+#[async_trait(?Send)]
+pub trait Workload: 'static {
+    /// Messages with the same lane are worked on one after the other.
+    fn lane(&self, envelope: &Envelope) -> String;
+
+    /// Works on a message until what follows from it is durable. A store that is away is waited for. Returning means
+    /// "acknowledge".
+    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, redelivered: bool);
+}
+
+/// The lanes of one child. Holds the child's lifeline.
+pub struct Lanes<W> {
+    lifeline: Lifeline,
+    workload: Arc<W>,
+    busy: HashMap<String, VecDeque<Deliver>>,
+}
+
+impl<W: Workload> Lanes<W> {
+    /// With nothing in them.
+    #[must_use]
+    pub fn new(lifeline: Lifeline, workload: Arc<W>) -> Self {
+        Self { lifeline, workload, busy: HashMap::new() }
+    }
+
+    /// The child's way to speak to its supervisor.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.lifeline.link()
+    }
+
+    /// Takes a delivery: begins it, or lets it wait for its lane.
+    pub fn take<A>(&mut self, delivery: Deliver, lanes: fn(&mut A) -> &mut Lanes<W>, ctx: &mut Context<A>)
+    where
+        A: Actor<Context = Context<A>>,
+    {
+        let lane = self.workload.lane(&delivery.envelope);
+        if let Some(waiting) = self.busy.get_mut(&lane) {
+            waiting.push_back(delivery);
+            return;
+        }
+        self.busy.insert(lane.clone(), VecDeque::new());
+        self.run(lane, delivery, lanes, ctx);
+    }
+
+    fn run<A>(&mut self, lane: String, mut delivery: Deliver, lanes: fn(&mut A) -> &mut Lanes<W>, ctx: &mut Context<A>)
+    where
+        A: Actor<Context = Context<A>>,
+    {
+        let workload = Arc::clone(&self.workload);
+        let work = async move {
+            if !delivery.token.begin() {
+                return Ok(());
+            }
+            let Deliver { token, envelope, queue, redelivered } = delivery;
+            let performed = AssertUnwindSafe(workload.perform(envelope, &queue, redelivered)).catch_unwind().await;
+            match performed {
+                Ok(()) => {
+                    token.ack();
+                    Ok(())
+                }
+                Err(payload) => {
+                    let cause = panic_text(payload.as_ref());
+                    token.panicked(cause.clone());
+                    Err(cause)
+                }
+            }
+        };
+        let finish = move |outcome: Result<(), String>, actor: &mut A, ctx: &mut Context<A>| {
+            let this = lanes(actor);
+            if let Err(cause) = outcome {
+                this.lifeline.link().crashed(cause);
+                ctx.terminate();
+                return;
+            }
+            match this.busy.get_mut(&lane).and_then(VecDeque::pop_front) {
+                Some(next) => this.run(lane, next, lanes, ctx),
+                None => {
+                    this.busy.remove(&lane);
+                }
+            }
+        };
+        ctx.spawn(actix::fut::wrap_future::<_, A>(work).map(finish));
+    }
+}
+
+/// The words of a panic.
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without words".into())
+}

@@ -1,0 +1,138 @@
+//! Write-backs: statuses and notes into the tenant's ATS, each once, in order. Also the bridge's answers to commands.
+
+use super::TenantWork;
+use crate::{
+    desk::{About, Desk},
+    domain::{Dossier, Lookup, Verdict},
+    failure::Failure,
+    ports::{Change, CommitOutcome, OutboxRow, Progress, Written},
+};
+use atshub_schemas::{
+    Envelope, Message,
+    command::CommandFailed,
+    internal::{Write, WritebackRequested},
+    topology,
+};
+use std::sync::Arc;
+
+/// Performs a write-back, or settles the failed try.
+pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request: &WritebackRequested, queue: &str) {
+    let desk = &work.office.desk;
+    // Never closed, so never an error; and a share that is used up only waits within this tenant.
+    let _share = work.writebacks.acquire().await;
+    let lookup = Lookup::Application(request.application.clone());
+    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
+    let about = About { dossier: found.first(), candidacy: Some(request.candidacy) };
+    if let Some(newer) = superseded(request, found.first()) {
+        let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is newer"));
+        return done(work, envelope, &verdict, about, None).await;
+    }
+    let progress = desk.begin(envelope).await;
+    if progress.handled {
+        return;
+    }
+    match attempt(work, request, progress).await {
+        Ok(Written::Done { .. }) => done(work, envelope, &written(request), about, None).await,
+        Ok(Written::Delegated(message)) => {
+            let command = desk.message(&envelope.tenant, Some(&request.application), envelope, *message);
+            let row = OutboxRow {
+                exchange: topology::COMMANDS.into(),
+                routing_key: command.routing_key(),
+                envelope: Arc::new(command),
+                not_before: None,
+            };
+            let verdict = Verdict::performed("sent_to_bridge", "sent to the tenant's bridge, which performs it");
+            done(work, envelope, &verdict, about, Some(row)).await;
+        }
+        Ok(Written::NotSupported(why)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
+        Err(failure) => {
+            desk.settle(envelope, queue, &failure, progress, about).await;
+            work.heed(&failure).await;
+        }
+    }
+}
+
+/// Looks before it repeats: whoever began this before may have had the effect and died before saying so.
+async fn attempt(work: &TenantWork, request: &WritebackRequested, progress: Progress) -> Result<Written, Failure> {
+    let connector = &work.office.connector;
+    if progress.begun > 1 && connector.look(request).await? {
+        return Ok(Written::Done { external_id: None });
+    }
+    connector.write(request).await
+}
+
+/// The number of a newer status that the ATS already has, if this one has been overtaken (by a retry, by another relay).
+fn superseded(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option<u64> {
+    let Write::Status { sequence, .. } = &request.write else { return None };
+    dossier.filter(|d| d.status_written > *sequence).map(|d| d.status_written)
+}
+
+fn written(request: &WritebackRequested) -> Verdict {
+    match &request.write {
+        Write::Status { text, .. } => Verdict::performed("status_written", format!("the ATS now shows: {text}")),
+        Write::Note { .. } => Verdict::performed("note_written", "the note stands in the ATS"),
+    }
+}
+
+async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>, row: Option<OutboxRow>) {
+    let desk = &work.office.desk;
+    let (handled, entry) = desk.handled(envelope, verdict, about);
+    let change = Change { handled, journal: vec![entry], outbox: row.into_iter().collect(), ..Change::default() };
+    let number = match &envelope.message {
+        Message::WritebackRequested(WritebackRequested { write: Write::Status { sequence, .. }, .. }) if verdict.word == "performed" => {
+            *sequence
+        }
+        _ => {
+            desk.commit(change).await;
+            return;
+        }
+    };
+    let mut dossier = about.dossier.cloned();
+    loop {
+        let mut change = change.clone();
+        if let Some(mut next) = dossier.filter(|d| d.status_written < number) {
+            next.status_written = number;
+            next.version += 1;
+            change.dossiers.push(Desk::save(next));
+        }
+        match desk.commit(change).await {
+            CommitOutcome::Committed | CommitOutcome::Duplicate => return,
+            CommitOutcome::Conflict(_) => {
+                let Message::WritebackRequested(request) = &envelope.message else { return };
+                let lookup = Lookup::Application(request.application.clone());
+                dossier = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await.into_iter().next();
+            }
+        }
+    }
+}
+
+/// The bridge has answered a command.
+pub(super) async fn answered(work: &TenantWork, envelope: &Arc<Envelope>, command: &str, failed: Option<&CommandFailed>) {
+    let desk = &work.office.desk;
+    let about = About { dossier: None, candidacy: None };
+    let Some(failed) = failed else {
+        return done(work, envelope, &Verdict::accepted("command_done", format!("the bridge performed command {command}")), about, None)
+            .await;
+    };
+    let seen = desk.patiently("read command", || desk.store.message(command)).await;
+    let original = seen
+        .iter()
+        .filter(|view| view.tenant.as_deref() == Some(envelope.tenant.as_str()))
+        .find_map(|view| Envelope::decode(view.body.as_deref()?.as_bytes()).ok());
+    let Some(original) = original.map(Arc::new) else {
+        let verdict = Verdict::ignored("unknown_command", format!("the hub sent no command {command}"));
+        return done(work, envelope, &verdict, about, None).await;
+    };
+    let detail = format!("bridge: {} ({})", failed.message, failed.code);
+    let failure = if failed.retryable { Failure::transient(detail) } else { Failure::Rejected { code: "bridge_failed".into(), detail } };
+    let progress = desk.begin(&original).await;
+    desk.settle_command(&original, &failure, progress).await;
+    done(
+        work,
+        envelope,
+        &Verdict::accepted("command_failed", format!("the bridge could not perform command {command}: {}", failed.code)),
+        about,
+        None,
+    )
+    .await;
+}

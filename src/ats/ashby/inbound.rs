@@ -1,0 +1,160 @@
+//! How Ashby calls us: who may (signature, partner key), and which path is what. What the calls mean is in `hook.rs` and
+//! `partner.rs`.
+//!
+//! Ashby never sends a webhook again that was answered with 401, 403, 404, 405 or 410 (developers.ashbyhq.com,
+//! docs/retries). So 401 means "you are not Ashby" and nothing else; what is missing on our side is 503.
+
+use super::{
+    entry::{APP_BASE, PARTNER_KEY, WEBHOOK_SECRET},
+    hook, partner,
+};
+use crate::{
+    ats::{Account, Heard, Inbound, PartnerAnswer, PartnerContext, Raw, Refused},
+    http::base_url,
+};
+use atshub_schemas::ExternalId;
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+const SIGNATURE_HEADER: &str = "ashby-signature";
+const SIGNATURE_PREFIX: &str = "sha256=";
+
+/// Ashby's calls. Holds nothing: everything comes with the account.
+pub(super) struct AshbyInbound;
+
+impl Inbound for AshbyInbound {
+    fn hook(&self, account: &Account, request: Raw<'_>, now: Timestamp) -> Result<Heard, Refused> {
+        signed(account, request)?;
+        let body = json(request.body)?;
+        hook::heard(account, &app_base(account)?, request.body, &body, now)
+    }
+
+    fn partner_needs_roles(&self, path: &str) -> Option<bool> {
+        match path {
+            partner::LIST | partner::START => Some(true),
+            partner::CANCEL => Some(false),
+            _ => None,
+        }
+    }
+
+    fn partner_application(&self, path: &str, request: Raw<'_>) -> Option<ExternalId> {
+        (path == partner::START).then(|| partner::application(&serde_json::from_slice(request.body).ok()?))?
+    }
+
+    fn partner(
+        &self,
+        account: &Account,
+        path: &str,
+        request: Raw<'_>,
+        context: PartnerContext<'_>,
+        now: Timestamp,
+    ) -> Result<PartnerAnswer, Refused> {
+        known_partner(account, request)?;
+        let body = if request.body.is_empty() { Value::Object(serde_json::Map::new()) } else { json(request.body)? };
+        match path {
+            partner::LIST => Ok(partner::list(account, context)),
+            partner::START => Ok(partner::start(account, &app_base(account)?, &body, context, now)),
+            partner::CANCEL => Ok(partner::cancel(account, &body, now)),
+            _ => Err(Refused {
+                status: 404,
+                code: "unknown_partner_call",
+                detail: "there is no such partner call".into(),
+                next_step: format!("use one of {}, {}, {}", partner::LIST, partner::START, partner::CANCEL),
+            }),
+        }
+    }
+}
+
+/// `Ashby-Signature: sha256=<hex of HMAC-SHA256 over the body>`.
+fn signed(account: &Account, request: Raw<'_>) -> Result<(), Refused> {
+    let secret = account.secrets.get(WEBHOOK_SECRET).ok_or_else(|| unset(account, WEBHOOK_SECRET))?;
+    let given = request
+        .header(SIGNATURE_HEADER)
+        .and_then(|value| value.trim().strip_prefix(SIGNATURE_PREFIX))
+        .and_then(|hex| hex::decode(hex).ok());
+    let good = given.is_some_and(|given| {
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+            .is_ok_and(|mac| mac.chain_update(request.body).verify_slice(&given).is_ok())
+    });
+    if good { Ok(()) } else { Err(unknown_sender("bad_signature", "the signature is missing or does not fit the body", WEBHOOK_SECRET)) }
+}
+
+/// The partner key as Basic user name or as Bearer token: Ashby's specification declares Basic for the whole API, and does not
+/// confirm it for the calls that Ashby makes.
+fn known_partner(account: &Account, request: Raw<'_>) -> Result<(), Refused> {
+    let key = account.secrets.get(PARTNER_KEY).ok_or_else(|| unset(account, PARTNER_KEY))?;
+    let given = request.header("authorization").and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, value)| match scheme {
+        scheme if scheme.eq_ignore_ascii_case("bearer") => Some(value.trim().as_bytes().to_vec()),
+        scheme if scheme.eq_ignore_ascii_case("basic") => {
+            let pair = base64::engine::general_purpose::STANDARD.decode(value.trim()).ok()?;
+            pair.split(|byte| *byte == b':').next().map(<[u8]>::to_vec)
+        }
+        _ => None,
+    });
+    // Compared as digests, so that not even the length can be learnt from the time it takes.
+    let good = given.is_some_and(|given| bool::from(Sha256::digest(given).ct_eq(&Sha256::digest(key.expose_secret()))));
+    if good { Ok(()) } else { Err(unknown_sender("bad_partner_key", "the partner key is missing or wrong", PARTNER_KEY)) }
+}
+
+fn unset(account: &Account, secret: &'static str) -> Refused {
+    Refused {
+        status: 503,
+        code: "secret_not_set",
+        detail: format!("tenant `{}` has no `{secret}`, so nobody can be known as Ashby", account.tenant),
+        next_step: format!("set `{secret}` with `atshub tenant set-key`; what Ashby sends again until then is taken"),
+    }
+}
+
+fn unknown_sender(code: &'static str, detail: &str, secret: &str) -> Refused {
+    Refused { status: 401, code, detail: detail.into(), next_step: format!("make `{secret}` the same here and in Ashby") }
+}
+
+fn json(body: &[u8]) -> Result<Value, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused {
+        status: 400,
+        code: "undecodable_body",
+        detail: format!("the body is not JSON (line {}, column {})", error.line(), error.column()),
+        next_step: "send the JSON that Ashby's documentation describes".into(),
+    })
+}
+
+fn app_base(account: &Account) -> Result<Url, Refused> {
+    base_url(account.setting(&APP_BASE)).map_err(|error| Refused {
+        status: 503,
+        code: "setting_unusable",
+        detail: format!("the setting `{}` of tenant `{}` {error}", APP_BASE.key, account.tenant),
+        next_step: format!("correct `{}` of the tenant", APP_BASE.key),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        credentials::Secrets,
+        http::{Http, Options},
+    };
+    use std::{collections::BTreeMap, sync::Arc};
+
+    #[tokio::test]
+    async fn a_signature_is_hex_of_hmac_sha256_over_the_raw_body() {
+        // printf '%s' '{"action":"ping"}' | openssl dgst -sha256 -hmac secret
+        let signature = "189d1d212deae0d85ff95d0f13aaa4d55573d4ff7ae5c8d50dde602ceefcec05";
+        let account = Account {
+            tenant: "acme".parse().unwrap(),
+            policy: Arc::default(),
+            secrets: Secrets::new(BTreeMap::from([(WEBHOOK_SECRET.to_owned(), "secret".into())])),
+            http: Http::new(tokio::runtime::Handle::current(), Options::default()).unwrap(),
+        };
+        let headers = [(SIGNATURE_HEADER.to_owned(), format!("sha256={signature}"))];
+        let sent = |body: &'static [u8]| AshbyInbound.hook(&account, Raw { headers: &headers, body }, Timestamp::UNIX_EPOCH);
+        assert!(matches!(sent(br#"{"action":"ping"}"#), Ok(Heard::Nothing(_))));
+        assert_eq!(sent(br#"{"action": "ping"}"#).unwrap_err().status, 401);
+    }
+}

@@ -1,0 +1,230 @@
+//! The tenants in memory: seats made from the store, made anew when what they are made from changes, and the roster of
+//! children that follows.
+
+use super::{
+    Parts,
+    seats::{Seat, child_name, revision},
+};
+use crate::platform;
+use actix::{Actor, Context, Handler, Recipient};
+use atshub_actors::{
+    desk::Desk,
+    domain::Policy,
+    invite::{Accounts, InviteActor, InviteOffice},
+    ports::{Platform, PlatformAccount, QueueSpec, SealedSecret, StoreError},
+    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase},
+};
+use atshub_schemas::{TenantName, topology};
+use futures_util::{StreamExt, stream};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// Queues declared at the same time.
+const DECLARING: usize = 8;
+
+type Seats = BTreeMap<TenantName, Arc<Seat>>;
+
+/// The tenants in memory.
+pub struct Directory {
+    parts: Parts,
+    desk: Desk,
+    board: Board,
+    seats: RwLock<Arc<Seats>>,
+    seen: tokio::sync::Mutex<Seen>,
+}
+
+/// What the last reload saw.
+#[derive(Default)]
+struct Seen {
+    version: Option<u64>,
+    platforms: HashMap<String, (i128, Arc<dyn Platform>)>,
+}
+
+impl Directory {
+    pub(super) fn new(parts: Parts, desk: Desk, board: Board) -> Self {
+        Self { parts, desk, board, seats: RwLock::default(), seen: tokio::sync::Mutex::default() }
+    }
+
+    fn seats(&self) -> Arc<Seats> {
+        Arc::clone(&self.seats.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A tenant's seat.
+    #[must_use]
+    pub fn seat(&self, tenant: &TenantName) -> Option<Arc<Seat>> {
+        self.seats().get(tenant).cloned()
+    }
+
+    /// All seats, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Seat>> {
+        self.seats().values().cloned().collect()
+    }
+
+    /// What a tenant's actor is doing.
+    #[must_use]
+    pub fn child(&self, tenant: &TenantName) -> Option<ChildSnapshot> {
+        self.board.child(&child_name(tenant).0)
+    }
+
+    /// Looks at the store, and makes anew the seats that have changed. True if anything had.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reload(&self) -> Result<bool, StoreError> {
+        let mut seen = self.seen.lock().await;
+        let store = &self.parts.store;
+        let version = store.tenants_version().await?;
+        if seen.version == Some(version) {
+            return Ok(false);
+        }
+        let platforms = self.platforms(&mut seen).await?;
+        let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
+        for record in store.tenants().await? {
+            let sealed = store.secrets(&format!("tenant/{}", record.name)).await?;
+            let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(Arc::clone(p))));
+            let revision = revision(&record, &sealed, stamp);
+            let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
+            let seat = match kept {
+                Some(seat) if *seat.record == record => Arc::clone(seat),
+                Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), ..Seat::clone(seat) }),
+                None => {
+                    let secrets = self.open(&record.name, &sealed);
+                    Arc::new(Seat::new(&self.parts, record.clone(), secrets, platform, revision))
+                }
+            };
+            if kept.is_none() {
+                new.push(Arc::clone(&seat));
+            }
+            after.insert(record.name, seat);
+        }
+        stream::iter(&new).for_each_concurrent(DECLARING, |seat| self.declare_queues(seat)).await;
+        for gone in before.keys().filter(|name| !after.contains_key(*name)) {
+            self.retire(gone).await;
+        }
+        *self.seats.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        seen.version = Some(version);
+        Ok(true)
+    }
+
+    fn open(&self, tenant: &TenantName, sealed: &[SealedSecret]) -> crate::credentials::Secrets {
+        self.parts.sealer.open_these(sealed).unwrap_or_else(|error| {
+            tracing::error!(%tenant, %error, "failed to open a tenant's credentials");
+            crate::credentials::Secrets::default()
+        })
+    }
+
+    async fn platforms(&self, seen: &mut Seen) -> Result<HashMap<String, (i128, Arc<dyn Platform>)>, StoreError> {
+        let mut now = HashMap::new();
+        for account in self.parts.store.platforms().await? {
+            let sealed = self.parts.store.secrets(&format!("platform/{}", account.name)).await?;
+            let set = sealed.iter().map(|s| s.set_at.as_nanosecond()).max().unwrap_or(0);
+            let stamp = account.updated_at.as_nanosecond().max(set);
+            let made = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {
+                Some((_, platform)) => Some(Arc::clone(platform)),
+                None => self.connect(account.clone(), &sealed),
+            };
+            if let Some(platform) = made {
+                now.insert(account.name, (stamp, platform));
+            }
+        }
+        seen.platforms.clone_from(&now);
+        Ok(now)
+    }
+
+    fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Option<Arc<dyn Platform>> {
+        let name = account.name.clone();
+        let made = self.parts.sealer.open_these(sealed).map_err(|e| e.to_string()).and_then(|secrets| {
+            let entry = platform::entry(&account.kind).ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))?;
+            (entry.connect)(account, secrets, self.parts.http.clone())
+        });
+        made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()
+    }
+
+    /// Declares the queues of a tenant: its own, before anybody may call the hub ready (until it stands, what producers
+    /// publish for the tenant is for nobody), and the one its bridge takes commands from, if its connector delegates.
+    async fn declare_queues(&self, seat: &Seat) {
+        let tenant = &seat.record.name;
+        let mut queues = vec![seat.queue()];
+        if seat.entry.is_some_and(|entry| entry.delegates) {
+            let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
+            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings });
+        }
+        for queue in queues {
+            if let Err(error) = self.parts.broker.declare(queue).await {
+                tracing::error!(%tenant, %error, "failed to declare a tenant's queue");
+            }
+        }
+    }
+
+    /// A tenant that is gone takes no more messages. Its queues go too, unless there is something in them.
+    async fn retire(&self, tenant: &TenantName) {
+        for queue in [topology::tenant_queue(tenant), topology::commands_queue(tenant)] {
+            let removed = match self.parts.broker.queues(std::slice::from_ref(&queue)).await {
+                Ok(found) if found.iter().all(|q| q.ready == 0 && q.unacked.unwrap_or(0) == 0) => self.parts.broker.delete(&queue).await,
+                Ok(_) => {
+                    tracing::warn!(%tenant, queue, "the tenant is gone, and its queue still holds messages: it is left as it is");
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(%tenant, queue, %error, "failed to remove the queue of a tenant that is gone");
+            }
+        }
+    }
+
+    /// The children that there should be.
+    #[must_use]
+    pub fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
+        let mut children: Vec<ChildSpec> = self.seats().values().map(|seat| seat.spec(&self.desk)).collect();
+        let options = self.parts.options;
+        let office =
+            InviteOffice { accounts: Arc::clone(self) as Arc<dyn Accounts>, desk: self.desk.clone(), prefetch: options.invite_prefetch };
+        children.extend((1..=options.invite_actors.max(1)).map(|n| {
+            let office = office.clone();
+            ChildSpec {
+                name: ChildName(format!("invites/{n}").into()),
+                tenant: None,
+                revision: 0,
+                queue: QueueSpec {
+                    name: topology::INVITES.into(),
+                    single_consumer: false,
+                    bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
+                },
+                prefetch: options.invite_prefetch,
+                standing: Phase::Starting,
+                cause: None,
+                factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),
+            }
+        }));
+        children
+    }
+}
+
+impl Accounts for Directory {
+    fn account(&self, tenant: &TenantName) -> Option<(Arc<Policy>, Arc<dyn Platform>)> {
+        let seat = self.seat(tenant)?;
+        Some((Arc::clone(&seat.account.policy), Arc::clone(seat.platform.as_ref()?)))
+    }
+}
+
+/// Stands in for a tenant that has no connector, should somebody resume it all the same: dies at once, with its cause on
+/// the board, and takes nothing.
+pub(super) fn nobody(birth: Birth) -> Recipient<Deliver> {
+    struct Nobody(#[expect(dead_code, reason = "its drop reports the death")] Lifeline);
+    impl Actor for Nobody {
+        type Context = Context<Self>;
+        fn started(&mut self, ctx: &mut Context<Self>) {
+            actix::ActorContext::stop(ctx);
+        }
+    }
+    impl Handler<Deliver> for Nobody {
+        type Result = ();
+        fn handle(&mut self, _: Deliver, _: &mut Context<Self>) {}
+    }
+    let Birth { arbiter, lifeline } = birth;
+    Nobody::start_in_arbiter(&arbiter, move |_| Nobody(lifeline)).recipient()
+}

@@ -1,0 +1,214 @@
+//! A running hub: supervisor, relay, strays and reload, over adapters that somebody else has opened. No configuration, no
+//! command line, no choice of adapter here; that is [`crate::app`].
+
+mod directory;
+mod seats;
+
+pub use directory::Directory;
+pub use seats::Seat;
+
+use crate::{credentials::Sealer, http::Http, rail};
+use actix::{Actor, Addr};
+use atshub_actors::{
+    desk::Desk,
+    ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
+    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Shutdown, Supervisor, SupervisorOptions},
+};
+use atshub_schemas::topology;
+use jiff::SignedDuration;
+use std::{sync::Arc, time::Duration};
+use tokio::{runtime::Handle, task::JoinHandle};
+
+/// How often tenants, accounts and credentials are looked at for changes made by somebody else.
+const RELOAD: Duration = Duration::from_secs(1);
+/// How often history past its retention is dropped and the partitions of the days to come are made.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// What a hub is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// What carries messages.
+    pub broker: Arc<dyn Broker>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Opens credentials.
+    pub sealer: Arc<Sealer>,
+    /// The client for platforms and ATSs.
+    pub http: Http,
+    /// The threads that all input and output runs on.
+    pub io: Handle,
+    /// How much of what.
+    pub options: HubOptions,
+}
+
+/// How much of what.
+#[derive(Debug, Clone, Copy)]
+pub struct HubOptions {
+    /// Threads for actors.
+    pub arbiters: usize,
+    /// Invite actors in this process.
+    pub invite_actors: usize,
+    /// Invitations that one invite actor has in hand at most.
+    pub invite_prefetch: u16,
+    /// How patient the supervisor is.
+    pub restarts: RestartPolicy,
+    /// How long inbox, journal and sent messages are kept.
+    pub retention: Duration,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self {
+            arbiters: 2,
+            invite_actors: 2,
+            invite_prefetch: 16,
+            restarts: RestartPolicy::default(),
+            retention: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// Why a hub did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The store did not do its part.
+    #[error("failed to start on the store: {0}")]
+    Store(#[from] StoreError),
+    /// The broker did not do its part.
+    #[error("failed to start on the broker: {0}")]
+    Broker(#[from] BrokerError),
+}
+
+/// A running hub. To be started within an actix system.
+pub struct Hub {
+    supervisor: Addr<Supervisor>,
+    directory: Arc<Directory>,
+    board: Board,
+    tasks: Vec<JoinHandle<()>>,
+    relay: JoinHandle<()>,
+    broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
+}
+
+impl Hub {
+    /// Declares the shared queues, loads the tenants, and starts everything.
+    ///
+    /// # Errors
+    /// [`HubError`] if store or broker do not answer at the start; later they may come and go.
+    pub async fn start(parts: Parts) -> Result<Self, HubError> {
+        parts.store.ping().await?;
+        let now = parts.clock.now();
+        parts.store.sweep(now, before(now, parts.options.retention)).await?;
+        for (name, key) in
+            [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
+        {
+            let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
+            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
+        }
+        let board = Board::default();
+        let intake =
+            rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
+        let supervisor = Supervisor::new(SupervisorOptions {
+            intake: Arc::new(intake),
+            store: Arc::clone(&parts.store),
+            clock: Arc::clone(&parts.clock),
+            board: board.clone(),
+            io: parts.io.clone(),
+            restarts: parts.options.restarts,
+            arbiters: parts.options.arbiters,
+        })
+        .start();
+        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock) };
+        let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone()));
+        directory.reload().await?;
+        let _ = supervisor.send(Roster(directory.roster())).await;
+        let (store, broker, clock) = (&parts.store, &parts.broker, &parts.clock);
+        let relay = parts.io.spawn(rail::relay::run(Arc::clone(store), Arc::clone(broker), Arc::clone(clock)));
+        let mut tasks = Vec::new();
+        for queue in [topology::DEAD, topology::UNROUTED] {
+            tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
+        }
+        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone())));
+        tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        let (broker, store) = (parts.broker, parts.store);
+        Ok(Self { supervisor, directory, board, tasks, relay, broker, store })
+    }
+
+    /// The tenants, in memory.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    /// What every child is doing.
+    #[must_use]
+    pub fn board(&self) -> Board {
+        self.board.clone()
+    }
+
+    /// The store it runs on.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Asks something of a child.
+    ///
+    /// # Errors
+    /// Why it was not done, as a sentence.
+    pub async fn control(&self, child: &str, action: Action, reason: &str) -> Result<Phase, String> {
+        let control = Control { child: ChildName(child.into()), action, reason: reason.to_owned() };
+        self.supervisor.send(control).await.map_err(|e| e.to_string())?
+    }
+
+    /// Takes over changes to tenants now, instead of within [`RELOAD`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        self.directory.reload().await?;
+        let _ = self.supervisor.send(Roster(self.directory.roster())).await;
+        Ok(())
+    }
+
+    /// The drain, in order: stop intake, finish what is in hand, settle, publish what was committed, close.
+    pub async fn shutdown(self, deadline: Duration) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        let _ = self.supervisor.send(Shutdown { deadline }).await;
+        self.relay.abort();
+        self.broker.close(deadline).await;
+    }
+}
+
+/// Follows changes to tenants, accounts and credentials, made by whatever process.
+async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>) {
+    loop {
+        tokio::time::sleep(RELOAD).await;
+        match directory.reload().await {
+            Ok(_) => {
+                if supervisor.send(Roster(directory.roster())).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "failed to look for changed tenants; trying again"),
+        }
+    }
+}
+
+async fn sweep(store: Arc<dyn Store>, clock: Arc<dyn Clock>, retention: Duration) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let now = clock.now();
+        if let Err(error) = store.sweep(now, before(now, retention)).await {
+            tracing::warn!(%error, "failed to drop old history; trying again");
+        }
+    }
+}
+
+fn before(now: jiff::Timestamp, retention: Duration) -> jiff::Timestamp {
+    SignedDuration::try_from(retention).ok().and_then(|span| now.checked_sub(span).ok()).unwrap_or(jiff::Timestamp::MIN)
+}

@@ -1,0 +1,104 @@
+//! A seat: one tenant, ready to be run: its record, its opened credentials, its connector, its platform.
+
+use crate::{ats, credentials::Secrets, hub::Parts};
+use atshub_actors::{
+    desk::Desk,
+    ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
+    supervision::{ChildName, ChildSpec, Phase},
+    tenant::{TenantActor, TenantOffice},
+};
+use atshub_schemas::topology;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+/// One tenant, ready to be run.
+#[derive(Clone)]
+pub struct Seat {
+    /// The tenant, as stored.
+    pub record: Arc<TenantRecord>,
+    /// Its row in the connector registry; `None` if this build does not know its kind.
+    pub entry: Option<&'static ats::Entry>,
+    /// Its account, with credentials.
+    pub account: ats::Account,
+    /// Its connector, or why there is none.
+    pub connector: Result<Arc<dyn Connector>, String>,
+    /// Its platform, if the account is set up.
+    pub platform: Option<Arc<dyn Platform>>,
+    /// Another number means another configuration.
+    pub revision: u64,
+}
+
+impl Seat {
+    /// Makes the seat of a tenant.
+    pub(super) fn new(parts: &Parts, record: TenantRecord, secrets: Secrets, platform: Option<Arc<dyn Platform>>, revision: u64) -> Self {
+        let entry = ats::entry(&record.ats);
+        let account =
+            ats::Account { tenant: record.name.clone(), policy: Arc::new(record.policy.clone()), secrets, http: parts.http.clone() };
+        let connector = match entry {
+            Some(entry) => (entry.connect)(account.clone()),
+            None => Err(format!("this build knows no ATS called `{}`", record.ats)),
+        };
+        Self { record: Arc::new(record), entry, account, connector, platform, revision }
+    }
+
+    /// The tenant's queue.
+    pub(super) fn queue(&self) -> QueueSpec {
+        let tenant = &self.record.name;
+        QueueSpec {
+            name: topology::tenant_queue(tenant),
+            single_consumer: true,
+            bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+        }
+    }
+
+    /// What the supervisor needs to run it.
+    pub(super) fn spec(&self, desk: &Desk) -> ChildSpec {
+        let tenant = self.record.name.clone();
+        let stored = match self.record.standing.as_str() {
+            "paused" => Phase::Paused,
+            "quarantined" => Phase::Quarantined,
+            "disabled" => Phase::Disabled,
+            _ => Phase::Starting,
+        };
+        let (standing, cause) = match (&self.connector, stored) {
+            (Err(cause), Phase::Starting) => (Phase::Paused, Some(cause.clone())),
+            (_, stored) => (stored, self.record.cause.clone()),
+        };
+        let office = self.connector.as_ref().ok().map(|connector| TenantOffice {
+            record: Arc::clone(&self.record),
+            connector: Arc::clone(connector),
+            desk: desk.clone(),
+        });
+        ChildSpec {
+            name: child_name(&tenant),
+            queue: self.queue(),
+            tenant: Some(tenant),
+            revision: self.revision,
+            prefetch: self.record.policy.prefetch,
+            standing,
+            cause,
+            factory: Arc::new(move |birth| match &office {
+                Some(office) => TenantActor::start(office.clone(), birth),
+                None => crate::hub::directory::nobody(birth),
+            }),
+        }
+    }
+}
+
+/// The supervisor's name for a tenant's actor.
+pub(super) fn child_name(tenant: &atshub_schemas::TenantName) -> ChildName {
+    ChildName(format!("tenant/{tenant}").into())
+}
+
+/// A number that changes with anything that a running actor was made from, and with nothing else: a change of standing is
+/// no reason to make it anew.
+pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret], platform: Option<i128>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&record.ats, &record.platform, format!("{:?}", record.policy), platform).hash(&mut hasher);
+    for secret in secrets {
+        (&secret.name, &secret.fingerprint, secret.set_at.as_nanosecond()).hash(&mut hasher);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,198 @@
+//! The list of roles, kept for a minute: every invite needs it, and it hardly changes. One call at a time fetches it, on
+//! the client's runtime, so that a caller whose thread stands still keeps nobody waiting.
+
+use atshub_actors::{failure::Failure, ports::PlatformRole};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::watch};
+
+/// How long a list is given out without asking again.
+pub(super) const FRESH: Duration = Duration::from_secs(60);
+/// How long an old list is given out while the platform is away.
+pub(super) const STALE: Duration = Duration::from_secs(600);
+/// How long one fetch may take, all pages together.
+const FETCH_TIME: Duration = Duration::from_secs(45);
+
+type Roles = Arc<Vec<PlatformRole>>;
+type Outcome = Option<Result<Roles, Failure>>;
+
+/// The cache. Cheap to clone; clones share it.
+#[derive(Clone, Default)]
+pub(super) struct RoleCache(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    list: Option<(Instant, Roles)>,
+    /// The fetch under way, if there is one.
+    flight: Option<watch::Receiver<Outcome>>,
+}
+
+impl RoleCache {
+    /// The list: a fresh one, else what `fetch` brings, else, where that fails, one that is not too old. A credential
+    /// that is not accepted is never papered over.
+    pub(super) async fn get<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> Result<Roles, Failure>
+    where
+        F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
+    {
+        let mut flight = match self.look(now) {
+            Ok(roles) => return Ok(roles),
+            Err(Some(flight)) => flight,
+            Err(None) => self.start(io, now, fetch),
+        };
+        let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        let failure = match outcome {
+            Some(Ok(roles)) => return Ok(roles),
+            Some(Err(failure)) => failure,
+            None => Failure::transient("the list of roles was not fetched to its end"),
+        };
+        let inner = self.lock();
+        match (&inner.list, &failure) {
+            (_, Failure::Unauthorized { .. }) | (None, _) => Err(failure),
+            (Some((at, roles)), _) if now.saturating_duration_since(*at) < STALE => Ok(roles.clone()),
+            (Some(_), _) => Err(failure),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        // Nothing panics while it is held, and the value is whole after every statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self, now: Instant) -> Result<Roles, Option<watch::Receiver<Outcome>>> {
+        let inner = self.lock();
+        match &inner.list {
+            Some((at, roles)) if now.saturating_duration_since(*at) < FRESH => Ok(roles.clone()),
+            _ => Err(inner.flight.clone()),
+        }
+    }
+
+    fn start<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> watch::Receiver<Outcome>
+    where
+        F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
+    {
+        let (tell, told) = watch::channel(None);
+        {
+            let mut inner = self.lock();
+            if let Some(flight) = &inner.flight {
+                return flight.clone();
+            }
+            inner.flight = Some(told.clone());
+        }
+        // Not under the lock from here: a runtime that is shutting down drops the task at once, and `Landed` takes the lock.
+        let (cache, work) = (self.clone(), fetch());
+        // Clears the flight however the task ends, a panic included: else nobody would ever fetch again.
+        let landed = Landed(cache.clone());
+        io.spawn(async move {
+            let outcome = match tokio::time::timeout(FETCH_TIME, work).await {
+                Ok(outcome) => outcome.map(Arc::new),
+                Err(_) => Err(Failure::transient("the list of roles did not come in time")),
+            };
+            if let Ok(roles) = &outcome {
+                cache.lock().list = Some((now, roles.clone()));
+            }
+            drop(landed);
+            // Nobody may be waiting any more.
+            tell.send_replace(Some(outcome));
+        });
+        told
+    }
+}
+
+struct Landed(RoleCache);
+
+impl Drop for Landed {
+    fn drop(&mut self) {
+        self.0.lock().flight = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
+
+    fn roles(name: &str) -> Vec<PlatformRole> {
+        vec![PlatformRole { id: name.parse().unwrap(), name: name.parse().unwrap() }]
+    }
+
+    async fn get(cache: &RoleCache, now: Instant, outcome: Result<Vec<PlatformRole>, Failure>) -> Result<String, Failure> {
+        cache.get(&Handle::current(), now, || async { outcome }).await.map(|roles| roles[0].name.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_list_is_fetched_again_only_after_a_minute() {
+        let (cache, start) = (RoleCache::default(), Instant::now());
+        assert_eq!(get(&cache, start, Ok(roles("one"))).await.unwrap(), "one");
+        assert_eq!(get(&cache, start + FRESH - Duration::from_secs(1), Ok(roles("two"))).await.unwrap(), "one");
+        assert_eq!(get(&cache, start + FRESH, Ok(roles("two"))).await.unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn an_old_list_serves_while_the_platform_is_away_and_not_for_ever() {
+        let (cache, start) = (RoleCache::default(), Instant::now());
+        let away = || Err(Failure::transient("away"));
+        assert_eq!(get(&cache, start, away()).await, Err(Failure::transient("away")));
+        get(&cache, start, Ok(roles("one"))).await.unwrap();
+        assert_eq!(get(&cache, start + FRESH, away()).await.unwrap(), "one");
+        assert_eq!(get(&cache, start + STALE, away()).await, Err(Failure::transient("away")));
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_is_not_accepted_is_not_hidden_by_an_old_list() {
+        let (cache, start) = (RoleCache::default(), Instant::now());
+        get(&cache, start, Ok(roles("one"))).await.unwrap();
+        let refused = Failure::Unauthorized { detail: "revoked".into() };
+        assert_eq!(get(&cache, start + FRESH, Err(refused.clone())).await, Err(refused));
+    }
+
+    #[tokio::test]
+    async fn many_callers_make_one_fetch_and_one_that_goes_away_spoils_nothing() {
+        let (cache, now) = (RoleCache::default(), Instant::now());
+        let (count, gate, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let caller = || {
+            let (cache, count, gate, begun) = (cache.clone(), count.clone(), gate.clone(), begun.clone());
+            tokio::spawn(async move {
+                cache
+                    .get(&Handle::current(), now, || async move {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        begun.notify_one();
+                        gate.notified().await;
+                        Ok(roles("one"))
+                    })
+                    .await
+            })
+        };
+        let first = caller();
+        begun.notified().await;
+        let others: Vec<_> = (0..20).map(|_| caller()).collect();
+        first.abort();
+        tokio::task::yield_now().await;
+        gate.notify_one();
+        for other in others {
+            assert_eq!(other.await.unwrap().unwrap().len(), 1);
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_client_whose_threads_are_gone_is_a_failure_and_no_standstill() {
+        let (cache, io) = (RoleCache::default(), tokio::runtime::Runtime::new().unwrap());
+        let gone = io.handle().clone();
+        io.shutdown_background();
+        let here = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let outcome = here.block_on(cache.get(&gone, Instant::now(), || async { Ok(roles("one")) }));
+        assert_eq!(outcome.unwrap_err().code(), "transient");
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_panics_is_a_failure_and_the_next_one_is_made() {
+        let (cache, now) = (RoleCache::default(), Instant::now());
+        let broken = cache.get(&Handle::current(), now, || async { panic!("drill") }).await;
+        assert_eq!(broken.unwrap_err().code(), "transient");
+        assert_eq!(get(&cache, now, Ok(roles("one"))).await.unwrap(), "one");
+    }
+}

@@ -1,0 +1,288 @@
+//! Publishes with confirms. One lane per exchange, each with a channel of its own, so that a refusal on one exchange
+//! (which closes the channel) does not cost the others their answers. It repeats nothing: whoever asked decides.
+//!
+//! A lane publishes a window, then waits for all its confirms before it begins the next. That is not only a bound: lapin
+//! gives a returned message to whichever confirm it resolves next, and only at the end of a window is it known that all
+//! returned messages are there to be matched with what was published.
+
+use super::{
+    keeper::Shared,
+    refusal,
+    scratch::name,
+    session::{OpenChannel, Session},
+    topology::EXCHANGES,
+};
+use atshub_actors::ports::{BrokerError, Publication, PublishError};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation,
+    message::BasicReturnMessage,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::{AMQPValue, FieldTable},
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+/// Messages of one job; two jobs at most are on the way in one window.
+const JOB_MESSAGES: usize = 500;
+/// Bytes of one job.
+const JOB_BYTES: usize = 8 * 1024 * 1024;
+/// Jobs that wait for a lane.
+const LANE_JOBS: usize = 64;
+/// AMQP's "keep it on disk".
+const PERSISTENT: u8 = 2;
+
+type Answer = Result<(), PublishError>;
+/// What became of one message: nothing yet, lapin's error, or the broker's word.
+type Outcome = Option<lapin::Result<Confirmation>>;
+
+struct Job {
+    messages: Vec<Publication>,
+    answers: oneshot::Sender<Vec<Answer>>,
+}
+
+/// The lanes.
+pub(super) struct Publisher {
+    lanes: BTreeMap<&'static str, mpsc::Sender<Job>>,
+}
+
+impl Publisher {
+    /// Starts a task for each exchange. Call it on the runtime that is to run them.
+    pub(super) fn start(shared: &Arc<Shared>) -> Self {
+        let lane = |exchange: &'static str| {
+            let (jobs, waiting) = mpsc::channel(LANE_JOBS);
+            tokio::spawn(Lane { shared: Arc::clone(shared), exchange, open: None }.run(waiting));
+            (exchange, jobs)
+        };
+        Self { lanes: EXCHANGES.iter().map(|(exchange, _)| lane(exchange)).collect() }
+    }
+
+    /// Publishes and returns the answers in the order of `messages`.
+    pub(super) async fn publish(&self, messages: Vec<Publication>) -> Vec<Answer> {
+        let mut answers: Vec<Answer> = messages.iter().map(|message| Err(unknown(&message.exchange))).collect();
+        let mut by_exchange: BTreeMap<&'static str, Vec<(usize, Publication)>> = BTreeMap::new();
+        for (at, message) in messages.into_iter().enumerate() {
+            if let Some((exchange, _)) = EXCHANGES.iter().find(|(exchange, _)| *exchange == message.exchange) {
+                by_exchange.entry(exchange).or_default().push((at, message));
+            }
+        }
+        let mut waiting = Vec::new();
+        for (exchange, messages) in by_exchange {
+            for (places, messages) in jobs(messages) {
+                let (answer, answered) = oneshot::channel();
+                if let Some(lane) = self.lanes.get(exchange) {
+                    // A lane that is gone drops the job, and with it the sender: answered as away below.
+                    let _ = lane.send(Job { messages, answers: answer }).await;
+                }
+                waiting.push((places, answered));
+            }
+        }
+        for (places, answered) in waiting {
+            let mut given = answered.await.unwrap_or_default().into_iter();
+            for at in places {
+                if let Some(answer) = answers.get_mut(at) {
+                    *answer = given.next().unwrap_or_else(|| Err(PublishError::Away("closing".to_owned())));
+                }
+            }
+        }
+        answers
+    }
+}
+
+fn unknown(exchange: &str) -> PublishError {
+    PublishError::Refused(format!("`{exchange}` is none of the hub's exchanges"))
+}
+
+/// Cuts messages into jobs, keeping their order and their places.
+fn jobs(messages: Vec<(usize, Publication)>) -> Vec<(Vec<usize>, Vec<Publication>)> {
+    let mut jobs: Vec<(Vec<usize>, Vec<Publication>)> = Vec::new();
+    let mut bytes = 0;
+    for (at, message) in messages {
+        bytes += message.body.len();
+        match jobs.last_mut() {
+            Some((places, job)) if job.len() < JOB_MESSAGES && bytes <= JOB_BYTES => {
+                places.push(at);
+                job.push(message);
+            }
+            _ => {
+                bytes = message.body.len();
+                jobs.push((vec![at], vec![message]));
+            }
+        }
+    }
+    jobs
+}
+
+struct Lane {
+    shared: Arc<Shared>,
+    exchange: &'static str,
+    /// The confirm channel and the epoch it belongs to.
+    open: Option<(u64, OpenChannel)>,
+}
+
+impl Lane {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+        while let Some(first) = waiting.recv().await {
+            let mut jobs = vec![first];
+            let mut messages = std::mem::take(&mut jobs[0].messages);
+            let mut bytes: usize = messages.iter().map(|message| message.body.len()).sum();
+            let mut sizes = vec![messages.len()];
+            while messages.len() < JOB_MESSAGES && bytes < JOB_BYTES {
+                let Ok(mut next) = waiting.try_recv() else { break };
+                bytes += next.messages.iter().map(|message| message.body.len()).sum::<usize>();
+                sizes.push(next.messages.len());
+                messages.append(&mut next.messages);
+                jobs.push(next);
+            }
+            let mut answers = self.window(&messages).await;
+            for (job, size) in jobs.into_iter().zip(sizes) {
+                let rest = answers.split_off(size.min(answers.len()));
+                // Whoever asked may have stopped waiting.
+                let _ = job.answers.send(std::mem::replace(&mut answers, rest));
+            }
+        }
+    }
+
+    async fn window(&mut self, messages: &[Publication]) -> Vec<Answer> {
+        let all = |answer: PublishError| messages.iter().map(|_| Err(answer.clone())).collect();
+        let session = match self.shared.session() {
+            Ok(session) => session,
+            Err(error) => return all(PublishError::Away(error.to_string())),
+        };
+        if let Some(reason) = session.blocked() {
+            return all(PublishError::Away(format!("it takes no publications for now ({reason})")));
+        }
+        let channel = match self.channel(&session).await {
+            Ok(channel) => channel,
+            Err(BrokerError::Refused(cause)) => return all(PublishError::Refused(cause)),
+            Err(BrokerError::Away(cause)) => return all(PublishError::Away(cause)),
+        };
+        let (outcomes, in_time) = send(&channel, self.exchange, messages, session.options.answer_limit).await;
+        if outcomes.iter().any(|outcome| !matches!(outcome, Some(Ok(_)))) {
+            self.open = None;
+            if let Some(error) = outcomes.iter().find_map(|outcome| outcome.as_ref()?.as_ref().err()) {
+                // Ends the session if the connection went with it.
+                let _ = session.judge(error, "publish");
+            }
+        }
+        if !in_time && session.blocked().is_none() {
+            // One silent queue, or the whole connection? A fresh channel tells: it gives the session up if that is silent too.
+            let _ = self.channel(&session).await;
+        }
+        self.read(messages, outcomes)
+    }
+
+    /// The lane's channel on this session, opened if need be.
+    async fn channel(&mut self, session: &Arc<Session>) -> Result<Channel, BrokerError> {
+        if let Some((epoch, open)) = &self.open
+            && *epoch == session.epoch
+            && open.channel.status().connected()
+        {
+            return Ok(open.channel.clone());
+        }
+        let open = session.publishing_channel().await?;
+        match timeout(session.options.answer_limit, open.channel.confirm_select(ConfirmSelectOptions::default())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(session.judge(&error, "ask for confirms")),
+            Err(_) => return Err(session.silent("ask for confirms")),
+        }
+        Ok(self.open.insert((session.epoch, open)).1.channel.clone())
+    }
+
+    /// Turns what came back into answers.
+    fn read(&self, messages: &[Publication], outcomes: Vec<Outcome>) -> Vec<Answer> {
+        let mut returned = Vec::new();
+        let mut answers: Vec<Answer> = Vec::with_capacity(messages.len());
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            answers.push(match outcome {
+                Some(Ok(Confirmation::Ack(back))) => {
+                    returned.extend(back.map(|message| (at, message)));
+                    Ok(())
+                }
+                Some(Ok(Confirmation::Nack(back))) => {
+                    returned.extend(back.map(|message| (at, message)));
+                    Err(PublishError::Refused("basic.nack: a queue is full or cannot store it".to_owned()))
+                }
+                Some(Ok(Confirmation::NotRequested)) => Err(PublishError::Away("the channel gives no confirms".to_owned())),
+                Some(Err(error)) => Err(match refusal::of(&error, &format!("publish to `{}`", self.exchange)) {
+                    BrokerError::Refused(cause) => PublishError::Refused(cause),
+                    BrokerError::Away(cause) => PublishError::Away(cause),
+                }),
+                None => Err(PublishError::Away("no confirm in time".to_owned())),
+            });
+        }
+        for (at, message) in returned {
+            let place = place_of(&message, messages, &answers).unwrap_or(at);
+            if let (Some(answer), Some(message)) = (answers.get_mut(place), messages.get(place)) {
+                *answer = Err(PublishError::Unroutable { exchange: message.exchange.clone(), routing_key: message.routing_key.clone() });
+            }
+        }
+        answers
+    }
+}
+
+/// Which of the window's messages was returned.
+fn place_of(returned: &BasicReturnMessage, messages: &[Publication], answers: &[Answer]) -> Option<usize> {
+    let id = returned.properties.message_id().as_ref().map(|id| id.as_str());
+    let key = returned.routing_key.as_str();
+    messages.iter().zip(answers).position(|(message, answer)| {
+        message.routing_key == key && Some(message.message_id.as_str()) == id && !matches!(answer, Err(PublishError::Unroutable { .. }))
+    })
+}
+
+/// Publishes all, then collects confirms until all are there or the time is up.
+async fn send(channel: &Channel, exchange: &'static str, messages: &[Publication], limit: std::time::Duration) -> (Vec<Outcome>, bool) {
+    let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
+    let work = async {
+        let confirms = FuturesUnordered::new();
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        for (message, (at, outcome)) in messages.iter().zip(outcomes.iter_mut().enumerate()) {
+            let (Ok(key), Some(properties)) = (name(&message.routing_key), properties(message)) else {
+                *outcome = Some(Err(too_long()));
+                continue;
+            };
+            match channel.basic_publish(exchange.into(), key, options, &message.body, properties).await {
+                Ok(confirm) => confirms.push(async move { (at, confirm.await) }),
+                Err(error) => *outcome = Some(Err(error)),
+            }
+        }
+        let mut confirms = confirms;
+        while let Some((at, confirmation)) = confirms.next().await {
+            if let Some(outcome) = outcomes.get_mut(at) {
+                *outcome = Some(confirmation);
+            }
+        }
+    };
+    let in_time = timeout(limit, work).await.is_ok();
+    (outcomes, in_time)
+}
+
+/// What AMQP would call it.
+fn too_long() -> lapin::Error {
+    use lapin::protocol::{AMQPError, AMQPSoftError};
+    let words = "a routing key, message id, content type or header name is longer than 255 bytes";
+    lapin::ErrorKind::ProtocolError(AMQPError::new(AMQPSoftError::PRECONDITIONFAILED.into(), words.into())).into()
+}
+
+fn properties(message: &Publication) -> Option<BasicProperties> {
+    let mut headers = FieldTable::default();
+    for (key, value) in &message.headers {
+        headers.insert(name(key).ok()?, AMQPValue::LongString(value.as_str().into()));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Some(
+        BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(name(&message.content_type).ok()?)
+            .with_message_id(name(&message.message_id).ok()?)
+            .with_timestamp(now)
+            .with_headers(headers),
+    )
+}

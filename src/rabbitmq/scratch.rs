@@ -1,0 +1,113 @@
+//! Declaring, probing and deleting on throw-away channels: a refusal closes the channel it happens on, and must not take
+//! anything else with it.
+
+use super::{
+    refusal,
+    session::{OpenChannel, Session},
+    topology,
+};
+use atshub_actors::ports::{BrokerError, QueueInfo, QueueSpec};
+use lapin::{
+    Channel,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::{FieldTable, ShortString},
+};
+use std::future::Future;
+use tokio::time::timeout;
+
+/// A channel that is opened when needed and forgotten when it breaks.
+pub(super) struct Scratch<'a> {
+    session: &'a Session,
+    open: Option<OpenChannel>,
+}
+
+impl<'a> Scratch<'a> {
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self { session, open: None }
+    }
+
+    async fn channel(&mut self) -> Result<Channel, BrokerError> {
+        let usable = self.open.take().filter(|open| open.channel.status().connected());
+        let open = match usable {
+            Some(open) => open,
+            None => self.session.channel().await?,
+        };
+        Ok(self.open.insert(open).channel.clone())
+    }
+
+    /// Waits for one answer, within the limit; after an error the channel is not used again.
+    async fn answer<T>(&mut self, what: &str, asked: impl Future<Output = lapin::Result<T>>) -> Result<Option<T>, BrokerError> {
+        match timeout(self.session.options.answer_limit, asked).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(error)) => {
+                self.open = None;
+                if refusal::is_missing(&error) { Ok(None) } else { Err(self.session.judge(&error, what)) }
+            }
+            Err(_) => {
+                self.open = None;
+                Err(self.session.silent(what))
+            }
+        }
+    }
+
+    /// Declares the fixed exchanges and the queues at the end of the line.
+    pub(super) async fn declare_fixed(&mut self) -> Result<(), BrokerError> {
+        for (name, kind) in topology::EXCHANGES {
+            let what = format!("declare exchange `{name}`");
+            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            let channel = self.channel().await?;
+            let asked = channel.exchange_declare(name.into(), kind, options, topology::exchange_arguments(name));
+            self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
+        }
+        for queue in topology::LAST_STOPS {
+            let bindings = vec![(queue.to_owned(), String::new())];
+            self.declare(&QueueSpec { name: queue.to_owned(), single_consumer: false, bindings }).await?;
+        }
+        Ok(())
+    }
+
+    /// Declares a queue and binds it.
+    pub(super) async fn declare(&mut self, spec: &QueueSpec) -> Result<(), BrokerError> {
+        let queue = name(&spec.name)?;
+        let what = format!("declare queue `{queue}`");
+        let arguments = topology::queue_arguments(&spec.name, spec.single_consumer, self.session.options.queue_type);
+        let channel = self.channel().await?;
+        let asked = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
+        self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
+        for (exchange, key) in &spec.bindings {
+            let what = format!("bind queue `{queue}` to `{exchange}` with `{key}`");
+            let (exchange, key) = (name(exchange)?, name(key)?);
+            let channel = self.channel().await?;
+            let asked = channel.queue_bind(queue.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default());
+            self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: there is no such exchange")))?;
+        }
+        Ok(())
+    }
+
+    /// What the broker says of a queue, or `None` if it is not there.
+    pub(super) async fn probe(&mut self, queue: &str) -> Result<Option<QueueInfo>, BrokerError> {
+        let what = format!("look at queue `{queue}`");
+        let channel = self.channel().await?;
+        let asked = channel.queue_declare(name(queue)?, QueueDeclareOptions::default().passive(), FieldTable::default());
+        let found = self.answer(&what, asked).await?;
+        Ok(found.map(|found| QueueInfo {
+            name: queue.to_owned(),
+            ready: u64::from(found.message_count()),
+            unacked: None,
+            consumers: found.consumer_count(),
+        }))
+    }
+
+    /// Deletes a queue; one that is not there is deleted already.
+    pub(super) async fn delete(&mut self, queue: &str) -> Result<(), BrokerError> {
+        let what = format!("delete queue `{queue}`");
+        let channel = self.channel().await?;
+        let asked = channel.queue_delete(name(queue)?, QueueDeleteOptions::default());
+        self.answer(&what, asked).await.map(|_| ())
+    }
+}
+
+/// A name as AMQP carries it: 255 bytes at most.
+pub(super) fn name(text: &str) -> Result<ShortString, BrokerError> {
+    ShortString::try_new(text).map_err(|_| BrokerError::Refused(format!("a name of {} bytes is longer than AMQP's 255", text.len())))
+}

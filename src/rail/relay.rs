@@ -1,0 +1,90 @@
+//! The relay: the only publisher. Takes due rows from the outbox, publishes them with confirms, reports them as sent. A row
+//! may be published twice (a crash between the two); the inbox on the other side takes it once.
+
+use atshub_actors::ports::{Broker, ClaimedRow, Clock, Publication, PublishError, Store};
+use atshub_schemas::{CONTENT_TYPE, topology};
+use jiff::SignedDuration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Rows in one window of outstanding confirms.
+const WINDOW: usize = 512;
+/// How long a row is ours before another relay may take it. Longer than a confirm may take.
+const LEASE: Duration = Duration::from_secs(20);
+/// Longest sleep: another process may have written a row, and its bell does not ring here.
+const NAP: Duration = Duration::from_millis(500);
+/// Wait for a row that no queue takes, or that the broker refused.
+const UNROUTABLE_WAIT: SignedDuration = SignedDuration::from_secs(30);
+/// Wait for a row while the broker is away.
+const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
+
+/// Runs until it is dropped.
+pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>) {
+    let bell = store.outbox_bell();
+    loop {
+        let rung = bell.notified();
+        match round(&*store, &*broker, &*clock).await {
+            Ok(0) => {
+                let _ = tokio::time::timeout(nap(&*store, &*clock).await, rung).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the relay waits for the store");
+                tokio::time::sleep(NAP).await;
+            }
+        }
+    }
+}
+
+/// How long nothing can be due, as far as this process knows.
+async fn nap(store: &dyn Store, clock: &dyn Clock) -> Duration {
+    match store.next_due().await {
+        Ok(Some(due)) => Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::from_millis(1)).min(NAP),
+        _ => NAP,
+    }
+}
+
+async fn round(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock) -> Result<usize, atshub_actors::ports::StoreError> {
+    let rows = store.claim(clock.now(), WINDOW, LEASE).await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let count = rows.len();
+    let answers = broker.publish(rows.iter().map(publication).collect()).await;
+    let (mut sent, mut away) = (Vec::with_capacity(count), 0usize);
+    for (row, answer) in rows.into_iter().zip(answers) {
+        match answer {
+            Ok(()) => sent.push(row),
+            // The hub's own events are for whoever listens; nobody has to.
+            Err(PublishError::Unroutable { .. }) if row.exchange == topology::LIFECYCLE => sent.push(row),
+            Err(error) => {
+                let wait = match &error {
+                    PublishError::Away(_) => AWAY_WAIT,
+                    PublishError::Unroutable { .. } | PublishError::Refused(_) => UNROUTABLE_WAIT,
+                };
+                away += usize::from(matches!(error, PublishError::Away(_)));
+                if !matches!(error, PublishError::Away(_)) {
+                    tracing::warn!(exchange = row.exchange, routing_key = row.routing_key, %error, "a message could not be published; trying again later");
+                }
+                store.unsent(row, clock.now() + wait, &error.to_string()).await?;
+            }
+        }
+    }
+    if away > 0 {
+        tracing::warn!(rows = away, "the broker is away; the rows wait in the outbox");
+    }
+    if !sent.is_empty() {
+        store.sent(sent).await?;
+    }
+    Ok(count)
+}
+
+fn publication(row: &ClaimedRow) -> Publication {
+    Publication {
+        exchange: row.exchange.clone(),
+        routing_key: row.routing_key.clone(),
+        message_id: row.message_id.clone(),
+        content_type: CONTENT_TYPE.into(),
+        headers: BTreeMap::new(),
+        body: row.body.clone(),
+    }
+}

@@ -1,0 +1,59 @@
+//! A TCP proxy that can fall silent or cut its connections, as networks do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "only tests call this, and a test stops where it fails"
+)]
+
+use std::net::SocketAddr;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::watch,
+};
+
+/// Passes bytes on while it is asked to.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    silent: watch::Sender<bool>,
+}
+
+impl Proxy {
+    pub(crate) async fn to(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent = watch::Sender::new(false);
+        let state = silent.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(&target).await else { continue };
+                let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+                tokio::spawn(pass(near_read, far_write, state.subscribe()));
+                tokio::spawn(pass(far_read, near_write, state.subscribe()));
+            }
+        });
+        Self { address, silent }
+    }
+
+    /// Connections stay open, and nothing comes through any more; new ones too.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.send_replace(true);
+    }
+
+    /// Passes everything on again.
+    pub(crate) fn speak(&self) {
+        self.silent.send_replace(false);
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read) = from.read(&mut buffer).await {
+        if read == 0 || silent.wait_for(|silent| !*silent).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
