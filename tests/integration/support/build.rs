@@ -109,6 +109,8 @@ pub(crate) fn dossier(tenant: &TenantName, application_id: &str, email: &str) ->
         stage: None,
         assessment: None,
         fact_time: at,
+        data_time: at,
+        status_written: 0,
         sequence: 0,
         version: 1,
         candidacies: Vec::new(),
