@@ -1,6 +1,8 @@
 //! The store's contract, one sentence per test, run on both stores. What only one of them promises stands in its own
 //! file.
 
+#![cfg(test)]
+
 mod commits;
 mod dossiers;
 mod embedded;

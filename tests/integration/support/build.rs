@@ -1,5 +1,7 @@
 //! Dossiers, envelopes and changes with every field filled in, so that a test names only what it is about.
 
+#![cfg(test)]
+
 use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, State},
     ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole},
@@ -107,6 +109,8 @@ pub(crate) fn dossier(tenant: &TenantName, application_id: &str, email: &str) ->
         stage: None,
         assessment: None,
         fact_time: at,
+        data_time: at,
+        status_written: 0,
         sequence: 0,
         version: 1,
         candidacies: Vec::new(),

@@ -1,5 +1,7 @@
 //! A PostgreSQL database for one test, made empty and dropped with the value.
 
+#![cfg(test)]
+
 use atshub::postgres::{PostgresOptions, PostgresStore};
 use std::str::FromStr;
 use tokio_postgres::{Client, NoTls};
@@ -7,6 +9,9 @@ use uuid::Uuid;
 
 /// Where the server is, for whoever makes databases.
 const DEFAULT_URL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
+
+/// Connections of a store under test: the server is shared.
+pub(crate) const MAX_CONNECTIONS: usize = 4;
 
 fn admin_url() -> String {
     std::env::var("ATSHUB_TEST_DATABASE_URL").unwrap_or_else(|_| DEFAULT_URL.into())
@@ -42,7 +47,7 @@ impl TestDatabase {
 
     /// A store on it as it is.
     pub(crate) async fn unmigrated(&self) -> PostgresStore {
-        let options = PostgresOptions { max_connections: 4, ..PostgresOptions::default() };
+        let options = PostgresOptions { max_connections: MAX_CONNECTIONS, ..PostgresOptions::default() };
         PostgresStore::connect(&self.url, tokio::runtime::Handle::current(), options).await.unwrap()
     }
 }
