@@ -1,5 +1,6 @@
 //! Everything that needs more than one crate: conformance suites, the README's walkthroughs, chaos. Real services.
 
+mod bridge_examples;
 mod broker_conformance;
 mod clients;
 mod connector_conformance;
