@@ -4,8 +4,9 @@
 //! read by then is kept in the refusal, so that a parked message can be found by its id.
 
 use crate::{
-    Message, Refusal, RefusalCode, TenantName,
-    text::{ExternalId, Line, MessageId},
+    Message, Refusal, RefusalCode, TenantName, json,
+    shape::{self, called},
+    text::{ExternalId, InvalidText, Line, MessageId, is_printable},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -14,6 +15,11 @@ use serde_json::{Map, Value};
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 /// Largest body taken, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
+
+/// The one version of CloudEvents taken.
+pub const SPEC_VERSION: &str = "1.0";
+/// The one form of `data` taken.
+pub const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// One message with everything the rail needs to know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +70,7 @@ impl Envelope {
     /// As [`Envelope::encode`].
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
         let mut out = Map::new();
-        out.insert("specversion".into(), "1.0".into());
+        out.insert("specversion".into(), SPEC_VERSION.into());
         out.insert("id".into(), self.id.as_str().into());
         out.insert("source".into(), self.source.as_str().into());
         out.insert("type".into(), self.message.kind().into());
@@ -73,7 +79,7 @@ impl Envelope {
             out.insert("subject".into(), subject.as_str().into());
         }
         out.insert("time".into(), self.time.to_string().into());
-        out.insert("datacontenttype".into(), "application/json".into());
+        out.insert("datacontenttype".into(), DATA_CONTENT_TYPE.into());
         if let Some(trace) = &self.traceparent {
             out.insert("traceparent".into(), trace.as_str().into());
         }
@@ -91,89 +97,88 @@ impl Envelope {
                 format!("the body has {} bytes; at most {MAX_BYTES} are taken. Leave out what the hub can read from the ATS", body.len());
             return Err(Refusal::new(RefusalCode::TooLarge, detail));
         }
-        let value: Value = serde_json::from_slice(body).map_err(|e| {
-            Refusal::new(
-                RefusalCode::UndecodableBody,
-                format!("the body is not JSON ({e}); send one CloudEvents 1.0 object in structured mode"),
-            )
-        })?;
-        let Value::Object(object) = value else {
-            return Err(Refusal::new(
-                RefusalCode::UndecodableBody,
-                "the body is not a JSON object; send one CloudEvents 1.0 object, not a batch",
-            ));
+        let object = match json::read(body) {
+            Ok(Value::Object(object)) => object,
+            Ok(other) => {
+                let detail = format!("the body is {}; send one CloudEvents 1.0 object, not a batch", called(&other));
+                return Err(Refusal::new(RefusalCode::UndecodableBody, detail));
+            }
+            // A body that is JSON all the same, with a name given twice, is still found again by its id.
+            Err(refusal) => {
+                let object = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
+                return Err(identified(refusal, &object));
+            }
         };
-        Self::from_object(&object).map_err(|refusal| {
-            let text =
-                |name: &str| object.get(name).and_then(Value::as_str).map(|s| s.chars().filter(|c| !c.is_control()).take(128).collect());
-            Refusal { id: text("id"), kind: text("type"), tenant: text("tenant"), ..refusal }
-        })
+        Self::from_object(&object).map_err(|refusal| identified(refusal, &object))
     }
 
     fn from_object(object: &Map<String, Value>) -> Result<Self, Refusal> {
-        let version: String = required(object, "specversion", "the string \"1.0\"")?;
-        if version != "1.0" {
+        if required(object, "specversion")? != SPEC_VERSION {
             return Err(Refusal::at(RefusalCode::InvalidField, "specversion", "is not \"1.0\", the only CloudEvents version taken"));
         }
-        let id: MessageId = required(object, "id", "a message id")?;
-        let source: Line = required(object, "source", "who publishes, for example \"/bridges/jobvite/acme\"")?;
-        let kind: String = required(object, "type", "a message type, for example \"application.moved.v1\"")?;
-        let tenant: TenantName = required(object, "tenant", "the tenant's name")?;
-        let time: Timestamp = required(object, "time", "an RFC 3339 time, for example \"2026-11-23T10:15:00Z\"")?;
-        let subject: Option<ExternalId> = optional(object, "subject")?;
-        let traceparent: Option<Line> = optional(object, "traceparent")?;
-        if let Some(content) = optional::<String>(object, "datacontenttype")?
-            && content != "application/json"
-        {
-            return Err(Refusal::at(RefusalCode::InvalidField, "datacontenttype", "is not \"application/json\""));
-        }
-        let data = object.get("data").filter(|d| !d.is_null()).ok_or_else(|| {
-            Refusal::at(RefusalCode::MissingField, "data", "is missing; `atshub schema show <type>` prints what belongs there")
+        let id = checked("id", MessageId::new(required(object, "id")?))?;
+        let source = checked("source", Line::new(required(object, "source")?))?;
+        let kind = required(object, "type")?;
+        let tenant = checked("tenant", TenantName::new(required(object, "tenant")?))?;
+        let time = shape::time(required(object, "time")?).ok_or_else(|| {
+            Refusal::at(RefusalCode::InvalidField, "time", "is not an RFC 3339 time with an offset; use the form `2026-11-23T10:15:00Z`")
         })?;
-        let message = match Message::decode(&kind, data) {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(data_refusal(&kind, &error)),
-            None => return Err(unknown_type(&kind)),
-        };
+        let subject = optional(object, "subject")?.map(|text| checked("subject", ExternalId::new(text))).transpose()?;
+        let traceparent = optional(object, "traceparent")?.map(|text| checked("traceparent", Line::new(text))).transpose()?;
+        if optional(object, "datacontenttype")?.is_some_and(|content| content != DATA_CONTENT_TYPE) {
+            return Err(Refusal::at(RefusalCode::InvalidField, "datacontenttype", "is not \"application/json\", the only one taken"));
+        }
+        let entry = crate::catalog::entry(kind).ok_or_else(|| unknown_type(kind))?;
+        let data = object.get("data").filter(|data| !data.is_null()).ok_or_else(|| {
+            let detail = format!("is missing; send an object, as `atshub schema show {}` prints it", entry.kind);
+            Refusal::at(RefusalCode::MissingField, "data", detail)
+        })?;
+        let message = Message::decode(entry.kind, data).ok_or_else(|| unknown_type(kind))??;
         Ok(Self { id, source, tenant, subject, time, traceparent, message })
     }
 }
 
-fn required<T: serde::de::DeserializeOwned>(object: &Map<String, Value>, name: &str, what: &str) -> Result<T, Refusal> {
-    match object.get(name) {
-        None | Some(Value::Null) => Err(Refusal::at(RefusalCode::MissingField, name, format!("is missing; send {what}"))),
-        Some(value) => T::deserialize(value).map_err(|e| Refusal::at(RefusalCode::InvalidField, name, format!("{e}; send {what}"))),
+/// The refusal with what of the envelope could be read.
+fn identified(refusal: Refusal, object: &Map<String, Value>) -> Refusal {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).map(|s| s.chars().filter(|c| is_printable(*c)).take(128).collect());
+    Refusal { id: text("id"), kind: text("type"), tenant: text("tenant"), ..refusal }
+}
+
+/// What each attribute of the envelope is, for a person.
+fn wanted(name: &str) -> &'static str {
+    match name {
+        "specversion" => "the string \"1.0\"",
+        "id" => "a string, the message's id: a UUID for example",
+        "source" => "a string, who publishes: for example \"/bridges/jobvite/acme\"",
+        "type" => "a string, the message type: for example \"application.moved.v1\"",
+        "tenant" => "a string, the tenant's name",
+        "time" => "a string, when it happened: for example \"2026-11-23T10:15:00Z\"",
+        "subject" => "a string, what it is about: for example \"application/8842\"",
+        "traceparent" => "a string, as W3C Trace Context has it",
+        "datacontenttype" => "the string \"application/json\"",
+        _ => "a string",
     }
 }
 
-fn optional<T: serde::de::DeserializeOwned>(object: &Map<String, Value>, name: &str) -> Result<Option<T>, Refusal> {
+fn required<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, Refusal> {
+    optional(object, name)?.ok_or_else(|| Refusal::at(RefusalCode::MissingField, name, format!("is missing; send {}", wanted(name))))
+}
+
+fn optional<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
     match object.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => T::deserialize(value).map(Some).map_err(|e| Refusal::at(RefusalCode::InvalidField, name, e.to_string())),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(Refusal::at(RefusalCode::InvalidField, name, format!("is {}; send {}", called(other), wanted(name)))),
     }
 }
 
-fn data_refusal(kind: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
-    let text = error.inner().to_string();
-    let path = error.path().to_string();
-    let base = if path == "." { "data".to_owned() } else { format!("data.{path}") };
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        return Refusal::at(
-            RefusalCode::MissingField,
-            format!("{base}.{name}"),
-            format!("is missing; `atshub schema show {kind}` prints what belongs there"),
-        );
-    }
-    Refusal::at(RefusalCode::InvalidField, base, text)
+fn checked<T>(name: &str, value: Result<T, InvalidText>) -> Result<T, Refusal> {
+    value.map_err(|e| Refusal::at(RefusalCode::InvalidField, name, e.0))
 }
 
 fn unknown_type(kind: &str) -> Refusal {
-    let shown: String = kind.chars().filter(|c| !c.is_control()).take(80).collect();
     let stem = kind.rsplit_once(".v").map_or(kind, |(stem, _)| stem);
-    let near = crate::catalog::CATALOG
-        .iter()
-        .find(|e| e.kind.starts_with(stem) && !stem.is_empty())
-        .map(|e| format!("; did you mean `{}`?", e.kind));
-    let detail = format!("`{shown}` is not a message type{}", near.unwrap_or_else(|| "; `atshub schema list` prints them all".into()));
-    Refusal::at(RefusalCode::UnknownType, "type", detail)
+    let near = crate::catalog::CATALOG.iter().find(|e| !stem.is_empty() && e.kind.starts_with(stem));
+    let advice = near.map_or_else(|| "`atshub schema list` prints them all".to_owned(), |e| format!("did you mean `{}`?", e.kind));
+    Refusal::at(RefusalCode::UnknownType, "type", format!("`{}` is not a message type; {advice}", json::shown(kind)))
 }

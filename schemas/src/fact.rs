@@ -1,7 +1,7 @@
 //! What producers say happened, at the ATS or on the platform. Past tense; `data` may be partial, and what is absent is
 //! read from the ATS where its connector can.
 
-use crate::text::{Email, ExternalId, Line, Link};
+use crate::text::{BLANK_OR_LINE, Email, ExternalId, InvalidText, Line, Link, printable};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ pub struct Candidate {
     pub email: Option<Email>,
     /// Phone as the ATS has it; an empty string and an absent field both mean "none".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
     pub phone: Option<Phone>,
     /// The person's page in the ATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,10 +29,21 @@ pub struct Candidate {
 /// A phone number, unread: whether it is long enough is a rule of inviting, not of the wire. May be blank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("maxLength" = 64, "pattern" = r"^[^\x00-\x1f\x7f]*$"))]
+#[schemars(extend("maxLength" = Phone::MAX_CHARS, "pattern" = BLANK_OR_LINE))]
 pub struct Phone(String);
 
 impl Phone {
+    /// Longest value taken, in characters.
+    pub const MAX_CHARS: usize = 64;
+
+    pub(crate) fn check(value: &str) -> Result<(), InvalidText> {
+        let length = value.chars().count();
+        if length > Self::MAX_CHARS {
+            return Err(InvalidText(format!("has {length} characters; send at most {}", Self::MAX_CHARS)));
+        }
+        printable(value).map_err(InvalidText)
+    }
+
     /// The number as it was sent, trimmed.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -42,14 +52,9 @@ impl Phone {
 }
 
 impl TryFrom<String> for Phone {
-    type Error = crate::text::InvalidText;
-    fn try_from(value: String) -> Result<Self, Self::Error> {
-        if value.chars().count() > 64 {
-            return Err(crate::text::InvalidText("is longer than 64 characters".into()));
-        }
-        if value.chars().any(char::is_control) {
-            return Err(crate::text::InvalidText("holds a control character; send digits, spaces and +-(). only".into()));
-        }
+    type Error = InvalidText;
+    fn try_from(value: String) -> Result<Self, InvalidText> {
+        Self::check(&value)?;
         Ok(Self(value))
     }
 }

@@ -8,10 +8,14 @@ pub mod catalog;
 pub mod command;
 pub mod envelope;
 pub mod fact;
+pub mod generate;
+
 pub mod internal;
+mod json;
 pub mod lifecycle;
 pub mod refusal;
 pub mod samples;
+pub mod shape;
 pub mod text;
 pub mod topology;
 

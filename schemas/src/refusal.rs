@@ -26,6 +26,18 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    /// Every code.
+    pub const ALL: &[Self] = &[
+        Self::TooLarge,
+        Self::UndecodableBody,
+        Self::MissingField,
+        Self::InvalidField,
+        Self::UnknownType,
+        Self::TenantMismatch,
+        Self::NotInternal,
+        Self::UnknownTenant,
+    ];
+
     /// The code as it stands in the store, on the command line and in alerts.
     #[must_use]
     pub fn as_str(self) -> &'static str {

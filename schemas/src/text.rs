@@ -13,8 +13,8 @@ use std::{borrow::Cow, fmt};
 pub struct InvalidText(pub String);
 
 macro_rules! text_type {
-    ($(#[$doc:meta])* $name:ident, max $max:literal, pattern $pattern:expr, $check:expr) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident, min $min:literal, max $max:literal, pattern $pattern:expr, $check:expr) => {
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
@@ -29,12 +29,17 @@ macro_rules! text_type {
             /// A sentence that says what a right value looks like.
             pub fn new(value: impl Into<String>) -> Result<Self, InvalidText> {
                 let value = value.into();
-                if value.chars().count() > Self::MAX_CHARS {
-                    return Err(InvalidText(format!("is longer than {} characters", Self::MAX_CHARS)));
+                Self::check(&value)?;
+                Ok(Self(value))
+            }
+
+            pub(crate) fn check(value: &str) -> Result<(), InvalidText> {
+                let length = value.chars().count();
+                if length > Self::MAX_CHARS {
+                    return Err(InvalidText(format!("has {length} characters; send at most {}", Self::MAX_CHARS)));
                 }
                 let check: fn(&str) -> Result<(), String> = $check;
-                check(&value).map_err(InvalidText)?;
-                Ok(Self(value))
+                check(value).map_err(InvalidText)
             }
 
             /// The checked string.
@@ -61,25 +66,74 @@ macro_rules! text_type {
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "minLength": 1, "maxLength": $max, "pattern": $pattern })
+                json_schema!({ "type": "string", "description": concat!($($doc),*).trim(), "minLength": $min, "maxLength": $max, "pattern": $pattern })
             }
         }
     };
 }
 
-fn no_controls(value: &str) -> Result<(), String> {
-    if value.is_empty() {
-        return Err("is empty; leave the field out instead".into());
-    }
-    if value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+/// What no text may hold, as a fragment of a character class (ECMA-262, as JSON Schema wants it): control characters, line
+/// and paragraph separators, and the bidirectional overrides with which one text is made to look like another.
+macro_rules! unprintable {
+    () => {
+        r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+    };
+}
+
+/// White space that is not [`unprintable`], and the byte order mark.
+macro_rules! white {
+    () => {
+        r"\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff"
+    };
+}
+
+/// Pattern of text on one line that may be empty.
+pub(crate) const BLANK_OR_LINE: &str = concat!("^[^", unprintable!(), "]*$");
+
+pub(crate) fn is_printable(c: char) -> bool {
+    !unprintable(c)
+}
+
+fn unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn white(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+pub(crate) fn printable(value: &str) -> Result<(), String> {
+    if value.chars().any(unprintable) {
         return Err("holds a control character; send plain text on one line".into());
     }
     Ok(())
 }
 
+fn one_line(value: &str) -> Result<(), String> {
+    if value.is_empty() {
+        return Err("is empty; leave the field out instead".into());
+    }
+    printable(value)
+}
+
+/// Checks `value` as the text type of that name would; `None` if there is no such type.
+pub(crate) fn check(type_name: &str, value: &str) -> Option<Result<(), InvalidText>> {
+    Some(match type_name {
+        "TenantName" => TenantName::check(value),
+        "MessageId" => MessageId::check(value),
+        "ExternalId" => ExternalId::check(value),
+        "Line" => Line::check(value),
+        "Prose" => Prose::check(value),
+        "Email" => Email::check(value),
+        "Link" => Link::check(value),
+        "Phone" => crate::fact::Phone::check(value),
+        _ => return None,
+    })
+}
+
 text_type!(
     /// A tenant: one customer account at one ATS. Lower-case letters, digits and hyphens, at most 63, first no hyphen.
-    TenantName, max 63, pattern "^[a-z0-9][a-z0-9-]{0,62}$",
+    TenantName, min 1, max 63, pattern "^[a-z0-9][a-z0-9-]{0,62}$",
     |value| {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if value.is_empty() || value.starts_with('-') || !value.chars().all(good) {
@@ -91,7 +145,7 @@ text_type!(
 
 text_type!(
     /// A message's id, unique within its source for ever (CloudEvents 1.0, `id`). Visible ASCII, at most 128.
-    MessageId, max 128, pattern "^[!-~]{1,128}$",
+    MessageId, min 1, max 128, pattern "^[!-~]{1,128}$",
     |value| {
         if value.is_empty() || !value.chars().all(|c| c.is_ascii_graphic()) {
             return Err("is not a message id; use 1 to 128 visible ASCII characters, a UUID for example".into());
@@ -102,35 +156,38 @@ text_type!(
 
 text_type!(
     /// An id given by an ATS or a platform. We compare it and send it back; we never read meaning into it.
-    ExternalId, max 256, pattern r"^[^\x00-\x1f\x7f]+$", no_controls
+    ExternalId, min 1, max 256, pattern concat!("^[^", unprintable!(), "]+$"), one_line
 );
 
 text_type!(
     /// One line of text for people: a name, a title, a label.
-    Line, max 512, pattern r"^[^\x00-\x1f\x7f]+$", no_controls
+    Line, min 1, max 512, pattern concat!("^[^", unprintable!(), "]+$"), one_line
 );
 
 text_type!(
     /// Text for people that may have several lines: a note's body, an explanation.
-    Prose, max 32768, pattern r"^[^\x00-\x08\x0b-\x1f\x7f]+$",
+    Prose, min 1, max 32768, pattern r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+$",
     |value| {
         if value.is_empty() {
             return Err("is empty; leave the field out instead".into());
         }
-        if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-            return Err("holds a control character; line feeds and tabs are the only ones taken".into());
+        if value.chars().any(|c| unprintable(c) && c != '\n' && c != '\t') {
+            return Err("holds a control character; send none but line feeds and tabs".into());
         }
         Ok(())
     }
 );
 
 text_type!(
-    /// An e-mail address: something, one `@`, something; no white space (RFC 5321 §4.5.3.1.3 gives the 254).
-    Email, max 254, pattern r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
+    /// An e-mail address: something, one `@`, something (RFC 5321 §4.5.3.1.3 gives the 254). Without white space and
+    /// without the characters that would let it become two addresses or another header.
+    Email, min 3, max 254,
+    pattern concat!(r#"^[^@<>"(),:;\[\\\]"#, unprintable!(), white!(), r#"]+@[^@<>"(),:;\[\\\]"#, unprintable!(), white!(), "]+$"),
     |value| {
-        no_controls(value)?;
+        printable(value)?;
+        let bad = |c: char| white(c) || "<>\"(),:;[\\]".contains(c);
         match value.split_once('@') {
-            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !value.contains(char::is_whitespace) && !value.contains(['<', '>', '"']) => Ok(()),
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !value.contains(bad) => Ok(()),
             _ => Err("is not an e-mail address; use the form `ada@example.org`, without a display name".into()),
         }
     }
@@ -146,14 +203,19 @@ impl Email {
 }
 
 text_type!(
-    /// An absolute `http` or `https` address that is safe to show as a link.
-    Link, max 2048, pattern r#"^https?://[^\s\x00-\x1f\x7f<>"]+$"#,
+    /// An absolute `http` or `https` address that is safe to show as a link: no other scheme, and no user name before
+    /// the host, which would make it look like another host's.
+    Link, min 8, max 2048,
+    pattern concat!(
+        r#"^https?://[^/?#@<>"\\"#, unprintable!(), white!(), r#"]+([/?#][^<>"\\"#, unprintable!(), white!(), "]*)?$"
+    ),
     |value| {
-        no_controls(value)?;
+        printable(value)?;
         let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-        match rest {
-            Some(rest) if !rest.is_empty() && !value.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')) => Ok(()),
-            _ => Err("is not a link; use an absolute http:// or https:// address".into()),
+        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+        if host.is_empty() || host.contains('@') || value.contains(|c: char| white(c) || "<>\"\\".contains(c)) {
+            return Err("is not a link; use an absolute http:// or https:// address, without a user name in it".into());
         }
+        Ok(())
     }
 );
