@@ -75,14 +75,20 @@ pub enum AppError {
     Runtime(#[from] io::Error),
 }
 
-/// Opens the store that the configuration names. An embedded one is brought up to date; PostgreSQL is not.
+/// Opens the store that the configuration names. An embedded one is brought up to date; PostgreSQL has to be.
 ///
 /// # Errors
-/// [`AppError::Store`] if it does not answer.
+/// [`AppError::Store`] if it does not answer, [`AppError::Schema`] if it is to be migrated first.
 pub async fn open_store(config: &Config, io: Handle) -> Result<Arc<dyn Store>, AppError> {
     let failed = |source| AppError::Store { address: config.store.url.masked(), source };
     Ok(match config.store.url.store()? {
-        StoreAddress::Postgres(url) => Arc::new(PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?),
+        StoreAddress::Postgres(url) => {
+            let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
+            if !store.schema_is_current().await.map_err(failed)? {
+                return Err(AppError::Schema { address: config.store.url.masked() });
+            }
+            Arc::new(store)
+        }
         StoreAddress::Embedded(folder) => Arc::new(open_folder(folder, |f| SqliteStore::open(f)).map_err(failed)?),
         StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory().map_err(failed)?),
     })
@@ -111,16 +117,6 @@ pub async fn migrate(config: &Config, io: Handle) -> Result<Vec<String>, AppErro
         // Opening it does.
         StoreAddress::Embedded(_) | StoreAddress::Memory => open_store(config, io).await.map(|_| Vec::new()),
     }
-}
-
-/// Whether the store's schema is this program's; an embedded one always is.
-async fn check_schema(config: &Config, io: Handle) -> Result<(), AppError> {
-    let StoreAddress::Postgres(url) = config.store.url.store()? else { return Ok(()) };
-    let address = config.store.url.masked();
-    let failed = |source| AppError::Store { address: config.store.url.masked(), source };
-    let store =
-        PostgresStore::connect(&url, io, PostgresOptions { max_connections: 1, ..postgres_options(config) }).await.map_err(failed)?;
-    if store.schema_is_current().await.map_err(failed)? { Ok(()) } else { Err(AppError::Schema { address }) }
 }
 
 /// Opens the broker that the configuration names.
@@ -192,7 +188,6 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         Some(sealer) => sealer,
         None => Arc::new(open_sealer(config)?),
     };
-    check_schema(config, io.clone()).await?;
     let store = open_store(config, io.clone()).await?;
     let broker = open_broker(config, io.clone()).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

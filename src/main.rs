@@ -1,3 +1,16 @@
 //! The binary: everything is in the library, so that tests can reach it.
 
-fn main() {}
+use atshub::cli::{self, exit::Exit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(cli::run(std::env::args_os()));
+            // A store or broker that stands still must not hold the process.
+            runtime.shutdown_background();
+            exit.into()
+        }
+        Err(_) => Exit::Failed.into(),
+    }
+}

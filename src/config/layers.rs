@@ -269,7 +269,7 @@ fn unknown_in(settings: &Dict, known: &Dict, section: &str) -> Vec<String> {
 
 fn unknown_variable(name: &str, known: &Dict) -> String {
     let names = keys(known).into_iter().map(|key| format!("{PREFIX}{}", key.replacen('.', "__", 1).to_ascii_uppercase()));
-    let near = best(name, names);
+    let near = nearest_of(name, names);
     format!("`{name}` (environment): no such setting{}", near.map_or_else(list_hint, |near| format!("; did you mean `{near}`?")))
 }
 
@@ -281,7 +281,7 @@ fn nearest(path: &str, known: &Dict) -> String {
         None => known.keys().cloned().collect::<Vec<_>>(),
     };
     let leaf = path.rsplit('.').next();
-    match best(path, beside.into_iter()).or_else(|| all.into_iter().find(|key| key.rsplit('.').next() == leaf)) {
+    match nearest_of(path, beside.into_iter()).or_else(|| all.into_iter().find(|key| key.rsplit('.').next() == leaf)) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => list_hint(),
     }
@@ -292,7 +292,7 @@ fn list_hint() -> String {
 }
 
 /// The name most like this one, if any is alike at all.
-pub(crate) fn best(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
+pub fn nearest_of(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let scored = names.map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known));
     scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }

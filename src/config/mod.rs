@@ -7,7 +7,7 @@ mod layers;
 
 pub use address::{Address, AddressError, BrokerAddress, StoreAddress};
 pub use check::{Problem, check};
-pub use layers::{ConfigError, Loaded, Origin, Sources, load};
+pub use layers::{ConfigError, Loaded, Origin, Sources, load, nearest_of as nearest};
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

@@ -5,7 +5,7 @@ mod directory;
 mod seats;
 
 pub use directory::Directory;
-pub use seats::Seat;
+pub use seats::{Seat, inbox};
 
 use crate::{credentials::Sealer, http::Http, rail};
 use actix::{Actor, Addr};

@@ -7,7 +7,7 @@ use atshub_actors::{
     supervision::{ChildName, ChildSpec, Phase},
     tenant::{TenantActor, TenantOffice},
 };
-use atshub_schemas::topology;
+use atshub_schemas::{TenantName, topology};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -87,8 +87,18 @@ impl Seat {
     }
 }
 
+/// A tenant's one queue.
+#[must_use]
+pub fn inbox(tenant: &TenantName) -> QueueSpec {
+    QueueSpec {
+        name: topology::tenant_queue(tenant),
+        single_consumer: true,
+        bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+    }
+}
+
 /// The supervisor's name for a tenant's actor.
-pub(super) fn child_name(tenant: &atshub_schemas::TenantName) -> ChildName {
+pub(super) fn child_name(tenant: &TenantName) -> ChildName {
     ChildName(format!("tenant/{tenant}").into())
 }
 

@@ -1,0 +1,219 @@
+//! `--set key=value`: which keys there are, and what their values mean. The keys of a connector come from its registry row.
+
+use crate::{ats::Entry, cli::exit::Stop, cli::key_input, config::nearest};
+use atshub_actors::domain::{Policy, RecruiterSource};
+use atshub_schemas::Line;
+
+/// Keys of the policy that take one value.
+const PLAIN: [&str; 7] = ["status_field", "role_field", "platform_name", "recruiter_from", "invited_note", "cancel_from_ats", "prefetch"];
+/// Keys of the policy that are tables, with what stands behind the full stop.
+const TABLES: [(&str, &str); 3] = [("roles", "<job id or title, or *>"), ("labels", "<state>"), ("trigger_stages_by_job", "<job id>")];
+/// States that can have a label.
+const STATES: [&str; 12] = [
+    "received",
+    "inviting",
+    "invited",
+    "scheduled",
+    "rescheduled",
+    "in_progress",
+    "processing",
+    "completed",
+    "cancelled",
+    "timed_out",
+    "no_show",
+    "refused",
+];
+/// Most messages of one tenant in hand.
+const PREFETCH: std::ops::RangeInclusive<u16> = 1..=1000;
+
+/// Parts of names that belong to credentials; a key that has one is refused before it is looked up.
+const CREDENTIALS: [&str; 5] = ["key", "secret", "token", "password", "credential"];
+
+/// Applies `key=value` pairs to a policy.
+///
+/// # Errors
+/// With the key, and what would be right.
+pub(super) fn apply(policy: &mut Policy, entry: &Entry, pairs: &[String]) -> Result<(), Stop> {
+    pairs.iter().try_for_each(|pair| one(policy, entry, pair))
+}
+
+/// Replaces the trigger stages.
+///
+/// # Errors
+/// For a stage that cannot be one.
+pub(super) fn stages(policy: &mut Policy, stages: &[String]) -> Result<(), Stop> {
+    policy.trigger_stages = stages.iter().map(|stage| line("--trigger-stage", stage)).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+fn one(policy: &mut Policy, entry: &Entry, pair: &str) -> Result<(), Stop> {
+    let Some((key, value)) = pair.split_once('=') else {
+        return Err(Stop::usage("--set takes key=value").next(format!("keys are: {}", known(entry).join(", "))));
+    };
+    let key = key.trim();
+    match key {
+        "status_field" => policy.status_field = line(key, value)?,
+        "role_field" => policy.role_field = line(key, value)?,
+        "platform_name" => policy.platform_name = line(key, value)?,
+        "invited_note" => policy.invited_note = truth(key, value)?,
+        "cancel_from_ats" => policy.cancel_from_ats = truth(key, value)?,
+        "recruiter_from" => policy.recruiter_from = value.split(',').map(recruiter).collect::<Result<_, _>>()?,
+        "prefetch" => {
+            let number = value.trim().parse().ok().filter(|n| PREFETCH.contains(n));
+            policy.prefetch =
+                number.ok_or_else(|| Stop::usage(format!("`{key}` takes a number from {} to {}", PREFETCH.start(), PREFETCH.end())))?;
+        }
+        _ => return table_or_connector(policy, entry, key, value),
+    }
+    Ok(())
+}
+
+fn table_or_connector(policy: &mut Policy, entry: &Entry, key: &str, value: &str) -> Result<(), Stop> {
+    if entry.settings.iter().any(|setting| setting.key == key) {
+        policy.connector.insert(key.to_owned(), line(key, value)?);
+        return Ok(());
+    }
+    match key.split_once('.') {
+        Some(("roles", job)) if !job.is_empty() => {
+            policy.roles.insert(line(key, job)?, line(key, value)?);
+        }
+        Some(("labels", state)) => {
+            if !STATES.contains(&state) {
+                let near = nearest(state, STATES.iter().map(|s| (*s).to_owned())).map(|near| format!("; did you mean `labels.{near}`?"));
+                return Err(Stop::usage(format!("there is no state `{state}`{}", near.unwrap_or_default()))
+                    .next(format!("states are: {}", STATES.join(", "))));
+            }
+            policy.labels.insert(state.to_owned(), line(key, value)?);
+        }
+        Some(("trigger_stages_by_job", job)) if !job.is_empty() => {
+            let stages: Result<Vec<String>, Stop> = value.split(',').map(|stage| line(key, stage)).collect();
+            policy.trigger_stages_by_job.insert(line(key, job)?, stages?);
+        }
+        _ if CREDENTIALS.iter().any(|part| key.to_lowercase().contains(part)) => return Err(key_input::in_argument()),
+        _ => {
+            let known = known(entry);
+            let near = nearest(key, known.iter().cloned()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(Stop::usage(format!("there is no setting `{key}` for {}{near}", entry.name))
+                .next(format!("settings are: {}", known.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// Every key there is for this kind.
+fn known(entry: &Entry) -> Vec<String> {
+    let plain = PLAIN.iter().map(|key| (*key).to_owned());
+    let tables = TABLES.iter().map(|(key, behind)| format!("{key}.{behind}"));
+    plain.chain(tables).chain(entry.settings.iter().map(|setting| setting.key.to_owned())).collect()
+}
+
+fn line(key: &str, value: &str) -> Result<String, Stop> {
+    Line::new(value.trim()).map(Into::into).map_err(|why| Stop::usage(format!("`{key}`: the value {why}")))
+}
+
+fn truth(key: &str, value: &str) -> Result<bool, Stop> {
+    value.trim().parse().map_err(|_| Stop::usage(format!("`{key}` takes true or false")))
+}
+
+fn recruiter(word: &str) -> Result<RecruiterSource, Stop> {
+    match word.trim() {
+        "candidate" => Ok(RecruiterSource::Candidate),
+        "grader" => Ok(RecruiterSource::Grader),
+        "job" => Ok(RecruiterSource::Job),
+        _ => {
+            Err(Stop::usage("`recruiter_from` takes candidate, grader and job, in the order in which they are tried, with commas between"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ats::REGISTRY;
+
+    fn set(pairs: &[&str]) -> Result<Policy, Stop> {
+        let mut policy = Policy::default();
+        let pairs: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
+        apply(&mut policy, REGISTRY.iter().find(|entry| !entry.settings.is_empty()).unwrap(), &pairs).map(|()| policy)
+    }
+
+    #[test]
+    fn every_kind_of_setting_is_taken() {
+        let policy = set(&[
+            "status_field=Interview",
+            "recruiter_from=job, candidate",
+            "invited_note=false",
+            "prefetch=4",
+            "roles.*=Backend",
+            "roles.J.1=role=x",
+            "labels.timed_out=Too late",
+            "trigger_stages_by_job.j-9=Screen, s-2",
+        ])
+        .unwrap();
+        assert_eq!(policy.recruiter_from, [RecruiterSource::Job, RecruiterSource::Candidate]);
+        assert_eq!((policy.status_field.as_str(), policy.invited_note, policy.prefetch), ("Interview", false, 4));
+        assert_eq!((policy.roles["*"].as_str(), policy.roles["J.1"].as_str()), ("Backend", "role=x"));
+        assert_eq!(
+            (policy.labels["timed_out"].as_str(), &policy.trigger_stages_by_job["j-9"]),
+            ("Too late", &vec!["Screen".to_owned(), "s-2".into()])
+        );
+    }
+
+    #[test]
+    fn a_connectors_own_settings_come_from_its_registry_row() {
+        let entry = REGISTRY.iter().find(|entry| !entry.settings.is_empty()).unwrap();
+        let key = entry.settings[0].key;
+        let policy = set(&[&format!("{key}=http://127.0.0.1:1")]).unwrap();
+        assert_eq!(policy.connector[key], "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_and_all_known_ones() {
+        let stop = set(&["status_feild=x"]).unwrap_err();
+        assert!(stop.text.contains("did you mean `status_field`?") && stop.next.unwrap().contains("roles.<job"), "{}", stop.text);
+        assert!(set(&["labels.invitd=x"]).unwrap_err().text.contains("did you mean `labels.invited`?"));
+        assert!(set(&["nothing"]).unwrap_err().text.contains("key=value"));
+    }
+
+    #[test]
+    fn a_credential_is_not_taken_and_not_repeated() {
+        for pair in ["api_key=sk_live_1", "webhook_secret=sk_live_1", "token=sk_live_1"] {
+            let stop = set(&[pair]).unwrap_err();
+            let text = format!("{stop:?}");
+            assert!(text.contains("--key-file") && !text.contains("sk_live_1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for pair in [
+            "prefetch=0",
+            "prefetch=many",
+            "invited_note=maybe",
+            "recruiter_from=nobody",
+            "status_field=",
+            "roles.=x",
+            "status_field=a\u{1b}b",
+        ] {
+            assert!(set(&[pair]).is_err(), "{pair}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_policy_can_be_set() {
+        let policy = serde_json::to_value(Policy::default()).unwrap();
+        let elsewhere = ["trigger_stages", "connector"];
+        for key in policy.as_object().unwrap().keys().filter(|key| !elsewhere.contains(&key.as_str())) {
+            assert!(PLAIN.contains(&key.as_str()) || TABLES.iter().any(|(table, _)| table == key), "{key}");
+        }
+        for state in STATES {
+            assert!(
+                serde_json::from_value::<atshub_actors::domain::State>(
+                    serde_json::json!({ "state": state, "reason": "x", "error": { "code": "role_missing" } })
+                )
+                .is_ok(),
+                "{state}"
+            );
+        }
+    }
+}

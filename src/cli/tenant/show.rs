@@ -1,0 +1,118 @@
+//! `atshub tenant show`: settings, which credentials are set, what the ATS can do, and how much there is of what.
+
+use crate::{
+    ats,
+    cli::{
+        exit::{Ended, Exit},
+        session::{Session, tenant},
+    },
+};
+use atshub_actors::ports::{SealedSecret, TenantRecord};
+use atshub_schemas::TenantName;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, fmt::Write};
+
+type Counts = BTreeMap<String, u64>;
+
+/// Shows.
+pub(super) async fn run(name: &TenantName, session: &Session) -> Ended {
+    let store = session.store().await?;
+    let record = tenant(store.as_ref(), name).await?;
+    let set = store.secrets(&format!("tenant/{name}")).await?;
+    let candidacies = store.candidacy_counts(Some(name)).await?;
+    let parked = store.parked_counts(Some(name)).await?;
+    let entry = ats::entry(&record.ats);
+    let value = value(&record, entry, &set, &candidacies, &parked);
+    session.out.one(&text(&record, entry, &set, &[("candidacies", &candidacies), ("parked", &parked)]), &value)?;
+    Ok(Exit::Done)
+}
+
+/// Credentials by name: those the ATS wants, and those that are set.
+fn credentials<'a>(
+    entry: Option<&'static ats::Entry>,
+    set: &'a [SealedSecret],
+) -> Vec<(&'a str, Option<&'static ats::SecretSpec>, Option<&'a SealedSecret>)> {
+    let specs = entry.map_or(&[][..], |entry| entry.secrets);
+    let wanted = specs.iter().map(|spec| (spec.name, Some(spec), set.iter().find(|s| s.name == spec.name)));
+    let others = set.iter().filter(|s| !specs.iter().any(|spec| spec.name == s.name)).map(|s| (s.name.as_str(), None, Some(s)));
+    wanted.chain(others).collect()
+}
+
+fn value(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[SealedSecret], candidacies: &Counts, parked: &Counts) -> Value {
+    let mut value = serde_json::to_value(record).unwrap_or_default();
+    let credential = |(name, spec, secret): (&str, Option<&ats::SecretSpec>, Option<&SealedSecret>)| {
+        let fields = json!({
+            "required": spec.is_some_and(|s| s.required),
+            "fingerprint": secret.map(|s| &s.fingerprint),
+            "set_at": secret.map(|s| s.set_at),
+        });
+        (name.to_owned(), fields)
+    };
+    value["credentials"] = Value::Object(credentials(entry, set).into_iter().map(credential).collect::<Map<_, _>>());
+    value["capabilities"] = entry.and_then(|entry| serde_json::to_value(entry.capabilities).ok()).unwrap_or_default();
+    value["candidacies"] = json!(candidacies);
+    value["parked"] = json!(parked);
+    value
+}
+
+fn text(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[SealedSecret], counts: &[(&str, &Counts)]) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<22} {value}");
+    };
+    line("tenant", record.name.as_str());
+    line("ats", entry.map_or("unknown to this build", |entry| entry.name));
+    line("platform", &record.platform);
+    let cause = record.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    line("standing", &format!("{}{cause}", record.standing));
+    line("added", &format!("{}, changed {}", record.created_at, record.updated_at));
+    line("\nSETTINGS", "");
+    if let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy) {
+        policy.iter().filter(|(_, value)| !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
+    }
+    line("\nCREDENTIALS", "");
+    for (name, spec, secret) in credentials(entry, set) {
+        let shown = match (secret, spec) {
+            (Some(secret), _) => format!("{}…, set {}", secret.fingerprint, secret.set_at),
+            (None, Some(spec)) if spec.required => format!("MISSING: {}", spec.help),
+            (None, spec) => format!("not set: {}", spec.map_or("", |spec| spec.help)),
+        };
+        line(name, &shown);
+    }
+    if credentials(entry, set).is_empty() {
+        line("none", "this ATS wants none");
+    }
+    for (title, counts) in counts {
+        line(&format!("\n{}", title.to_uppercase()), if counts.is_empty() { "none" } else { "" });
+        counts.iter().for_each(|(code, count)| line(code, &count.to_string()));
+    }
+    if let Some(Ok(Value::Object(capabilities))) = entry.map(|entry| serde_json::to_value(entry.capabilities)) {
+        line("\nWHAT THE ATS CAN DO", "");
+        for (name, feature) in capabilities {
+            let shown = match (feature["is"].as_str(), feature["how"].as_str()) {
+                (Some(is), Some(how)) => format!("{is:<4} {how}"),
+                _ => feature.to_string(),
+            };
+            line(&name, &shown);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+fn setting(line: &mut impl FnMut(&str, &str), key: &str, value: &Value) {
+    let plain = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    match value {
+        Value::Object(table) => table.iter().for_each(|(name, value)| line(&format!("{key}.{name}"), &plain(value))),
+        other => line(key, &plain(other)),
+    }
+}
