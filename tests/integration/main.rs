@@ -2,6 +2,7 @@
 
 mod bridge_examples;
 mod broker_conformance;
+mod chaos;
 mod clients;
 mod connector_conformance;
 mod deploy;

@@ -4,3 +4,4 @@ pub(crate) mod build;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
+pub(crate) mod services;
