@@ -1,8 +1,9 @@
 //! The relay: the only publisher. Takes due rows from the outbox, publishes them with confirms, reports them as sent. A row
 //! may be published twice (a crash between the two); the inbox on the other side takes it once.
 
-use atshub_actors::ports::{Broker, ClaimedRow, Clock, Publication, PublishError, Store};
+use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store};
 use atshub_schemas::{CONTENT_TYPE, topology};
+use futures_util::future::try_join_all;
 use jiff::SignedDuration;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -20,7 +21,14 @@ const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// Runs until it is dropped.
 pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>) {
     let bell = store.outbox_bell();
+    let mut health = broker.health();
     loop {
+        // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
+        while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
+            if health.changed().await.is_err() {
+                return;
+            }
+        }
         let rung = bell.notified();
         match round(&*store, &*broker, &*clock).await {
             Ok(0) => {
@@ -50,7 +58,7 @@ async fn round(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock) -> Res
     }
     let count = rows.len();
     let answers = broker.publish(rows.iter().map(publication).collect()).await;
-    let (mut sent, mut away) = (Vec::with_capacity(count), 0usize);
+    let (mut sent, mut unsent, mut away) = (Vec::with_capacity(count), Vec::new(), 0usize);
     for (row, answer) in rows.into_iter().zip(answers) {
         match answer {
             Ok(()) => sent.push(row),
@@ -65,7 +73,8 @@ async fn round(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock) -> Res
                 if !matches!(error, PublishError::Away(_)) {
                     tracing::warn!(exchange = row.exchange, routing_key = row.routing_key, %error, "a message could not be published; trying again later");
                 }
-                store.unsent(row, clock.now() + wait, &error.to_string()).await?;
+                let (not_before, cause) = (clock.now() + wait, error.to_string());
+                unsent.push(async move { store.unsent(row, not_before, &cause).await });
             }
         }
     }
@@ -75,6 +84,7 @@ async fn round(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock) -> Res
     if !sent.is_empty() {
         store.sent(sent).await?;
     }
+    try_join_all(unsent).await?;
     Ok(count)
 }
 
