@@ -15,11 +15,11 @@ pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// What a command works with.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     /// The configuration, and where it comes from.
-    pub loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// What prints.
-    pub out: Out,
+    pub(super) out: Out,
 }
 
 impl Session {
@@ -27,7 +27,7 @@ impl Session {
     ///
     /// # Errors
     /// If it does not open, or takes too long.
-    pub async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
+    pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
         let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked());
         bounded("the store", app::open_store(&self.loaded.config)).await
     }
@@ -36,7 +36,7 @@ impl Session {
     ///
     /// # Errors
     /// If it does not open, or takes too long.
-    pub async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
+    pub(super) async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
         let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked());
         bounded("the broker", app::open_broker(&self.loaded.config)).await
     }
@@ -45,7 +45,7 @@ impl Session {
     ///
     /// # Errors
     /// If there is no key.
-    pub fn sealer(&self) -> Result<Sealer, Stop> {
+    pub(super) fn sealer(&self) -> Result<Sealer, Stop> {
         Ok(app::open_sealer(&self.loaded.config)?)
     }
 

@@ -24,7 +24,7 @@ const BROKER: Duration = Duration::from_secs(10);
 
 /// Arguments of `tenant add`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// How it is called here: a-z, 0-9 and '-'
     name: TenantName,
     /// Kind of ATS
@@ -54,7 +54,7 @@ pub(super) struct Args {
 
 /// Arguments of `tenant set`.
 #[derive(Debug, clap::Args)]
-pub(super) struct SetArgs {
+pub(in crate::cli) struct SetArgs {
     /// Which tenant
     name: TenantName,
     /// The stages that mean "invite", in place of those set before
