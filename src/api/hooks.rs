@@ -1,0 +1,43 @@
+//! `POST /hooks/{tenant}`: the ATS's own webhooks.
+
+use super::{Shared, intake, problem::Problem};
+use crate::ats::{Heard, Raw};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+/// Name of this door in counts.
+const DOOR: &str = "hook";
+
+/// Verified, understood, durable, then 202; 200 where nothing follows from it.
+pub(super) async fn take(
+    shared: web::Data<Shared>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let answer = work(&shared, &path, &request, payload).await;
+    shared.counters.count(
+        DOOR,
+        match &answer {
+            Ok((outcome, _)) => outcome,
+            Err(problem) => problem.code(),
+        },
+    );
+    answer.map(|(_, response)| response)
+}
+
+async fn work(shared: &Shared, name: &str, request: &HttpRequest, payload: web::Payload) -> Result<(&'static str, HttpResponse), Problem> {
+    let taken = intake::take(shared, name, request, payload).await?;
+    intake::broker_is_up(shared)?;
+    let tenant = &taken.door.record.name;
+    let now = shared.doors.clock.now();
+    let raw = Raw { headers: &taken.headers, body: &taken.body };
+    let heard = intake::guarded(shared, tenant, || taken.inbound.hook(&taken.door.account, raw, now))?;
+    match heard? {
+        Heard::Facts(facts) => {
+            let kept = intake::keep(shared, tenant, facts).await?;
+            Ok(("accepted", HttpResponse::Accepted().json(json!({ "accepted": kept }))))
+        }
+        Heard::Nothing(why) => Ok(("nothing", HttpResponse::Ok().json(json!({ "accepted": 0, "because": why })))),
+    }
+}

@@ -1,0 +1,85 @@
+//! `POST /partner/{tenant}/…`: calls of ATSs that call the assessment vendor.
+
+use super::{Shared, TenantDoor, intake, problem::Problem};
+use crate::ats::{PartnerContext, Raw};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use atshub_actors::{
+    domain::{Candidacy, Lookup},
+    failure::Failure,
+    ports::PlatformRole,
+};
+use atshub_schemas::{ExternalId, TenantName};
+use tokio::time::timeout;
+
+/// Name of this door in counts.
+const DOOR: &str = "partner";
+
+/// Answered by the connector; facts are durable before the ATS hears the answer.
+pub(super) async fn answer(
+    shared: web::Data<Shared>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (name, path) = path.into_inner();
+    let answer = work(&shared, &name, &path, &request, payload).await;
+    shared.counters.count(
+        DOOR,
+        match &answer {
+            Ok(_) => "answered",
+            Err(problem) => problem.code(),
+        },
+    );
+    answer
+}
+
+async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let taken = intake::take(shared, name, request, payload).await?;
+    let tenant = &taken.door.record.name;
+    let raw = Raw { headers: &taken.headers, body: &taken.body };
+    let Some(needs_roles) = taken.inbound.partner_needs_roles(path) else {
+        return Err(Problem::new(404, "unknown_path", format!("{} makes no such partner call", taken.door.entry.name))
+            .next("check the base address set at the ATS: /partner/<tenant>"));
+    };
+    intake::broker_is_up(shared)?;
+    let application = intake::guarded(shared, tenant, || taken.inbound.partner_application(path, raw))?;
+    let roles = if needs_roles { roles(shared, &taken.door).await? } else { Vec::new() };
+    let live = match application {
+        Some(application) => is_live(shared, tenant, application).await?,
+        None => false,
+    };
+    let (account, now) = (&taken.door.account, shared.doors.clock.now());
+    let context = PartnerContext { roles: &roles, live };
+    let answer = intake::guarded(shared, tenant, || taken.inbound.partner(account, path, raw, context, now))??;
+    intake::keep(shared, tenant, answer.facts).await?;
+    let status = StatusCode::from_u16(answer.status).map_err(|_| Problem::ours("fault_in_hub", "a fault in the hub"))?;
+    Ok(HttpResponse::build(status).json(answer.body))
+}
+
+/// The platform's roles; the adapter keeps them for a moment.
+async fn roles(shared: &Shared, door: &TenantDoor) -> Result<Vec<PlatformRole>, Problem> {
+    let away = || Problem::ours("platform_away", "the platform did not say which roles there are");
+    let platform = door.platform.as_ref().ok_or_else(|| {
+        Problem::ours("platform_missing", "the tenant's platform account is not set up")
+            .next("`atshub platform list` and `atshub platform test`")
+    })?;
+    match timeout(shared.doors.limits.commit_time, platform.roles()).await {
+        Ok(Ok(roles)) => Ok(roles),
+        Ok(Err(Failure::RateLimited { retry_after })) => Err(away().again(retry_after)),
+        Ok(Err(failure)) => {
+            tracing::warn!(tenant = %door.record.name, code = failure.code(), "failed to read the platform's roles");
+            Err(away())
+        }
+        Err(_) => Err(away()),
+    }
+}
+
+async fn is_live(shared: &Shared, tenant: &TenantName, application: ExternalId) -> Result<bool, Problem> {
+    let asked = timeout(shared.doors.limits.commit_time, shared.doors.store.dossiers(tenant, Lookup::Application(application))).await;
+    let away = || Problem::ours("store_away", "the store is away");
+    let found = asked.map_err(|_| away())?.map_err(|error| {
+        tracing::warn!(%tenant, %error, "failed to look for a live candidacy");
+        away()
+    })?;
+    Ok(found.first().and_then(|dossier| dossier.current()).is_some_and(|candidacy: &Candidacy| candidacy.state.is_live()))
+}
