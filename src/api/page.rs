@@ -21,10 +21,10 @@ const QUEUES: usize = 50;
 pub(super) const POLICY_OF_NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("page.css");
-/// The page may load its own style, known by its digest, and nothing else.
+/// The page may load its own style, known by its digest, and the icon that stands in it, and nothing else.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    format!("{POLICY_OF_NO_PAGE}; style-src 'sha256-{digest}'")
+    format!("{POLICY_OF_NO_PAGE}; style-src 'sha256-{digest}'; img-src data:")
 });
 
 /// Shows it.
@@ -55,21 +55,33 @@ fn safe(text: &str) -> String {
     out
 }
 
+/// A sentence: what stands between backticks is a command or a name.
+fn sentence(text: &str) -> String {
+    let parts = text.split('`').map(safe).collect::<Vec<_>>();
+    let whole = parts.len() % 2 == 1;
+    let show = |(at, part): (usize, &String)| if whole && at % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() };
+    parts.iter().enumerate().map(show).collect::<Vec<_>>().join(if whole { "" } else { "`" })
+}
+
 fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    let well = well(status);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{REFRESH}\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <meta http-equiv=\"refresh\" content=\"{REFRESH}\">\n<link rel=\"icon\" href=\"{}\">\n\
          <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        if well(status) { "atshub" } else { "⚠ atshub" }
+        icon(well),
+        if well { "atshub" } else { "⚠ atshub" }
     );
     let up = now.duration_since(since).as_secs();
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<header><h1>atshub</h1><span class=\"soft\">version {} · up since {} ({})</span></header>\n<main>\n",
+        "<header><h1>atshub</h1><span class=\"soft\">version {} · up since {} ({})</span><span class=\"parts\">{}{}</span></header>\n<main>",
         env!("CARGO_PKG_VERSION"),
         seconds(since),
-        duration(up)
+        duration(up),
+        if status.store.is_ok() { chip(("good", "store up")) } else { chip(("bad", "store away")) },
+        if status.broker.is_ok() { chip(("good", "broker up")) } else { chip(("bad", "broker away")) },
     );
     part(&mut page, "Store", &status.store, "Nothing is accepted until it is back: webhooks are answered 503 and sent again by the ATS.");
     part(
@@ -77,12 +89,6 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Stri
         "Broker",
         &status.broker,
         "Nothing is lost: what was accepted is in the store, and bridges keep what was not confirmed to them.",
-    );
-    let _ = write!(
-        page,
-        "<section><p>Store {} &nbsp; Broker {}</p></section>\n",
-        chip(if status.store.is_ok() { ("good", "up") } else { ("bad", "away") }),
-        chip(if status.broker.is_ok() { ("good", "up") } else { ("bad", "away") })
     );
     tenants(&mut page, &status.tenants);
     page.push_str("<div class=\"pair\">\n");
@@ -93,12 +99,20 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Stri
     counts(&mut page, "Parked messages", "Code", &status.parked, wait.unwrap_or(none));
     page.push_str("</div>\n");
     queues(&mut page, status);
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "</main>\n<footer>As of {}; refreshed every {REFRESH} s. One message: <code>atshub message show &lt;id&gt;</code></footer>\n</body>\n</html>\n",
+        "</main>\n<footer>As of {}; refreshed every {REFRESH} s. One message: <code>atshub message show &lt;id&gt;</code></footer>\n</body>\n</html>",
         seconds(now)
     );
     page
+}
+
+/// A dot in the tab: green, or red where something needs attention.
+fn icon(well: bool) -> String {
+    let colour = if well { "2e9e5b" } else { "d33a2f" };
+    format!(
+        "data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 viewBox=%270 0 16 16%27%3E%3Ccircle cx=%278%27 cy=%278%27 r=%277%27 fill=%27%23{colour}%27/%3E%3C/svg%3E"
+    )
 }
 
 fn well(status: &Status) -> bool {
@@ -112,10 +126,10 @@ fn chip((tone, text): (&str, &str)) -> String {
 /// A banner for what is away: the cause, and what that means.
 fn part(page: &mut String, name: &str, state: &Result<(), String>, meaning: &str) {
     if let Err(cause) = state {
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<section class=\"banner\"><h2>{name} is away</h2><p>{}</p><p class=\"soft\">{meaning}</p></section>\n",
-            safe(cause)
+            "<section class=\"banner\"><h2>{name} is away</h2><p>{}</p><p class=\"soft\">{meaning}</p></section>",
+            sentence(cause)
         );
     }
 }
@@ -134,12 +148,12 @@ fn tenants(page: &mut String, rows: &[TenantRow]) {
     let _ = write!(page, "<section><h2>Tenants <span class=\"soft\">{}</span></h2>", rows.len());
     if rows.is_empty() {
         let kinds: Vec<&str> = crate::ats::REGISTRY.iter().map(|entry| entry.kind).collect();
-        let _ = write!(
+        let _ = writeln!(
             page,
             "<p>No tenants yet. First the interview platform, then a tenant; the hub takes both over within a second:</p>\
              <p><code>atshub platform add main --kind … --url … --token-file token</code></p>\
              <p><code>atshub tenant add acme --ats … --platform main --trigger-stage \"Phone screen\" --key-file key</code></p>\
-             <p class=\"soft\">This build knows these ATSs: {}.</p></section>\n",
+             <p class=\"soft\">This build knows these ATSs: {}.</p></section>",
             kinds.join(", ")
         );
         return;
@@ -160,7 +174,7 @@ fn tenants(page: &mut String, rows: &[TenantRow]) {
             row.in_flight,
             row.restarts,
             row.generation,
-            safe(row.cause.as_deref().unwrap_or_default()),
+            sentence(row.cause.as_deref().unwrap_or_default()),
         );
     }
     page.push_str("</tbody></table>");
@@ -171,10 +185,10 @@ fn tenants(page: &mut String, rows: &[TenantRow]) {
 fn counts(page: &mut String, title: &str, column: &str, counts: &BTreeMap<String, u64>, empty: &str) {
     let _ = write!(page, "<section><h2>{title}</h2>");
     if counts.is_empty() {
-        let _ = write!(page, "<p class=\"soft\">{empty}</p></section>\n");
+        let _ = writeln!(page, "<p class=\"soft\">{empty}</p></section>");
         return;
     }
-    let _ = write!(page, "<table><thead><tr><th>{column}</th><th class=\"number\">Count</th></tr></thead><tbody>\n");
+    let _ = writeln!(page, "<table><thead><tr><th>{column}</th><th class=\"number\">Count</th></tr></thead><tbody>");
     for (code, count) in counts {
         let _ = writeln!(page, "<tr><td>{}</td><td class=\"number\">{count}</td></tr>", safe(&code.replace('_', " ")));
     }
@@ -189,7 +203,7 @@ fn queues(page: &mut String, status: &Status) {
         } else {
             "Not known while the broker is away."
         };
-        let _ = write!(page, "<p class=\"soft\">{text}</p></section>\n");
+        let _ = writeln!(page, "<p class=\"soft\">{text}</p></section>");
         return;
     }
     page.push_str(
@@ -240,6 +254,12 @@ mod tests {
     fn hostile_text_becomes_content() {
         let text = safe("<img src=x onerror='alert(1)'>&\"\u{202e}\u{0}");
         assert_eq!(text, "&lt;img src=x onerror=&#39;alert(1)&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn commands_in_a_sentence_are_set_apart_and_stay_text() {
+        assert_eq!(sentence("run `a <b>`, then `c`"), "run <code>a &lt;b&gt;</code>, then <code>c</code>");
+        assert_eq!(sentence("one ` alone <i>"), "one ` alone &lt;i&gt;");
     }
 
     #[test]

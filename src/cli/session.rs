@@ -28,7 +28,7 @@ impl Session {
     /// # Errors
     /// If it does not open, or takes too long.
     pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
-        let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked());
+        let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked().as_str());
         bounded("the store", app::open_store(&self.loaded.config)).await
     }
 
@@ -37,7 +37,7 @@ impl Session {
     /// # Errors
     /// If it does not open, or takes too long.
     pub(super) async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
-        let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked());
+        let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked().as_str());
         bounded("the broker", app::open_broker(&self.loaded.config)).await
     }
 
@@ -49,7 +49,7 @@ impl Session {
         Ok(app::open_sealer(&self.loaded.config)?)
     }
 
-    fn wait_for(&self, what: &str, place: String) -> Progress {
+    fn wait_for(&self, what: &str, place: &str) -> Progress {
         self.out.progress(&format!("{what} {place}"), None)
     }
 }

@@ -4,6 +4,7 @@ mod broker_conformance;
 mod clients;
 mod connector_conformance;
 mod deploy;
+mod doors;
 mod platform_client;
 mod store_conformance;
 mod supervision;

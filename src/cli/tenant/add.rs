@@ -151,9 +151,9 @@ fn advise(name: &TenantName, entry: &ats::Entry, policy: &Policy, sealed: &[Seal
         let text =
             format!("`{}` is not set ({}); `atshub tenant set-key {name} --name {} --key-file <file>`", spec.name, spec.help, spec.name);
         if spec.required {
-            session.out.warn(format!("the tenant waits until it has its credential: {text}"))
+            session.out.warn(format!("the tenant waits until it has its credential: {text}"));
         } else {
-            session.out.say(text)
+            session.out.say(text);
         }
     }
     if policy.trigger_stages.is_empty() && policy.trigger_stages_by_job.is_empty() {
