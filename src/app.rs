@@ -1,82 +1,152 @@
-//! The composition root: which adapters the configuration chooses, and how they are joined. Nothing else knows them all.
+//! The composition root: the one place that knows which adapter an address means, and joins adapters, actors and doors. What a
+//! hub does once it is joined is in [`crate::hub`].
 
 use crate::{
-    config::{AddressError, BrokerAddress, Config, QueueType, SealKey, StoreAddress},
+    api::{self, Doors, Limits, TenantDoor, TenantRow},
+    config::{self, AddressError, BrokerAddress, Config, SealKey, StoreAddress},
     credentials::{KeyFileError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
+    http::{self, Http},
+    hub::{self, Hub, HubError, HubOptions, Parts},
     postgres::{PostgresOptions, PostgresStore},
-    rabbitmq::{self, RabbitBroker, RabbitOptions},
+    rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
 };
-use atshub_actors::ports::{Broker, BrokerError, Store, StoreError};
-use std::sync::Arc;
+use actix_web::dev::ServerHandle;
+use atshub_actors::{
+    ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
+    supervision::RestartPolicy,
+};
+use atshub_schemas::TenantName;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::runtime::Handle;
 
-/// Why an adapter was not opened.
+/// Why the hub, or a part of it, did not start. The sentence says what to do next.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The address chooses none.
+pub enum AppError {
+    /// An address that is none.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The store did not open.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The store is not laid out as this build needs it.
-    #[error("the database is not laid out for this version; run `atshub migrate`")]
-    NotMigrated,
-    /// The broker did not open.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
+    /// The store could not be opened.
+    #[error("failed to open the store `{address}`: {source}")]
+    Store {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The broker could not be opened.
+    #[error("failed to open the broker `{address}`: {source}")]
+    Broker {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        source: BrokerError,
+    },
+    /// The database is behind this program, or ahead of it.
+    #[error("the schema of `{address}` is not the one of this release; run `atshub migrate` with the same configuration, then start again")]
+    Schema {
+        /// The store's address, without a password.
+        address: String,
+    },
     /// There is no sealing key.
     #[error(transparent)]
-    Key(#[from] KeyFileError),
+    SealKey(#[from] KeyFileError),
+    /// Nothing can listen there.
+    #[error("failed to listen on `{address}`: {source}. Set `http.listen` to a free address, or stop what holds it")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The HTTP client could not be made.
+    #[error("failed to set up outgoing HTTP: {0}")]
+    Http(String),
+    /// Store or broker went away during the start.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A thread or runtime could not be made.
+    #[error("failed to start: {0}")]
+    Runtime(#[from] io::Error),
 }
 
-fn postgres(config: &Config) -> PostgresOptions {
-    PostgresOptions { max_connections: config.store.connections.into(), ..PostgresOptions::default() }
-}
-
-/// Opens the store that the configuration chooses; its work is done on this runtime. An embedded one is laid out as needed.
+/// Opens the store that the configuration names. An embedded one is brought up to date; PostgreSQL has to be.
 ///
 /// # Errors
-/// [`OpenError`].
-pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+/// [`AppError::Store`] if it does not answer, [`AppError::Schema`] if it is to be migrated first.
+pub async fn open_store(config: &Config, io: Handle) -> Result<Arc<dyn Store>, AppError> {
+    let failed = |source| AppError::Store { address: config.store.url.masked(), source };
     Ok(match config.store.url.store()? {
         StoreAddress::Postgres(url) => {
-            let store = PostgresStore::connect(&url, Handle::current(), postgres(config)).await?;
-            if !store.schema_is_current().await? {
-                return Err(OpenError::NotMigrated);
+            let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
+            if !store.schema_is_current().await.map_err(failed)? {
+                return Err(AppError::Schema { address: config.store.url.masked() });
             }
             Arc::new(store)
         }
-        StoreAddress::Embedded(folder) => Arc::new(SqliteStore::open(&folder)?),
-        StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory()?),
+        StoreAddress::Embedded(folder) => Arc::new(open_folder(folder, |f| SqliteStore::open(f)).map_err(failed)?),
+        StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory().map_err(failed)?),
     })
 }
 
-/// Opens the broker that the configuration chooses; its work is done on this runtime.
+fn open_folder<T>(folder: PathBuf, open: impl Fn(&std::path::Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    std::fs::create_dir_all(&folder).map_err(|e| StoreError::Broken(format!("the folder cannot be made: {e}")))?;
+    open(&folder)
+}
+
+fn postgres_options(config: &Config) -> PostgresOptions {
+    PostgresOptions { max_connections: usize::from(config.store.connections.max(1)), ..PostgresOptions::default() }
+}
+
+/// Brings the store's schema up to date; answers with what was applied.
 ///
 /// # Errors
-/// [`OpenError`].
-pub async fn open_broker(config: &Config) -> Result<Arc<dyn Broker>, OpenError> {
+/// [`AppError::Store`].
+pub async fn migrate(config: &Config, io: Handle) -> Result<Vec<String>, AppError> {
+    let failed = |source| AppError::Store { address: config.store.url.masked(), source };
+    match config.store.url.store()? {
+        StoreAddress::Postgres(url) => {
+            let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
+            store.migrate().await.map_err(failed)
+        }
+        // Opening it does.
+        StoreAddress::Embedded(_) | StoreAddress::Memory => open_store(config, io).await.map(|_| Vec::new()),
+    }
+}
+
+/// Opens the broker that the configuration names.
+///
+/// # Errors
+/// [`AppError::Broker`] if it does not answer.
+pub async fn open_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
+    let failed = |source| AppError::Broker { address: config.broker.url.masked(), source };
     Ok(match config.broker.url.broker()? {
         BrokerAddress::Amqp(url) => {
             let queue_type = match config.broker.queue_type {
-                QueueType::Quorum => rabbitmq::QueueType::Quorum,
-                QueueType::Classic => rabbitmq::QueueType::Classic,
+                config::QueueType::Quorum => QueueType::Quorum,
+                config::QueueType::Classic => QueueType::Classic,
             };
-            let options = RabbitOptions { queue_type, ..RabbitOptions::default() };
-            Arc::new(RabbitBroker::connect(&url, Handle::current(), options).await?)
+            Arc::new(RabbitBroker::connect(&url, io, RabbitOptions { queue_type, ..RabbitOptions::default() }).await.map_err(failed)?)
         }
-        BrokerAddress::Embedded(folder) => Arc::new(EmbeddedBroker::open(&folder)?),
-        BrokerAddress::Memory => Arc::new(EmbeddedBroker::open_in_memory()?),
+        BrokerAddress::Embedded(folder) => {
+            std::fs::create_dir_all(&folder).map_err(|e| failed(BrokerError::Refused(format!("the folder cannot be made: {e}"))))?;
+            Arc::new(EmbeddedBroker::open(&folder).map_err(failed)?)
+        }
+        BrokerAddress::Memory => Arc::new(EmbeddedBroker::open_in_memory().map_err(failed)?),
     })
 }
 
-/// Opens what seals credentials.
+/// Opens the sealing key that the configuration means.
 ///
 /// # Errors
-/// [`OpenError`].
-pub fn open_sealer(config: &Config) -> Result<Sealer, OpenError> {
+/// [`AppError::SealKey`], which says how to make one.
+pub fn open_sealer(config: &Config) -> Result<Sealer, AppError> {
     Ok(match config.seal_key()? {
         SealKey::File(path) => Sealer::from_key_file(&path)?,
         SealKey::FileOrNew(path) => Sealer::from_key_file_or_new(&path)?,
@@ -85,14 +155,173 @@ pub fn open_sealer(config: &Config) -> Result<Sealer, OpenError> {
     })
 }
 
-/// Lays the store out as this build needs it; answers what was done, in order.
+/// What tests and the demonstration may want otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Tuning {
+    /// What seals credentials, in place of the configured key.
+    pub sealer: Option<Arc<Sealer>>,
+    /// Limits of calls to platforms and ATSs.
+    pub calls: http::Options,
+    /// How patient the supervisor is.
+    pub restarts: RestartPolicy,
+}
+
+/// A hub with its doors.
+pub struct Running {
+    /// The hub.
+    pub hub: Hub,
+    /// Where its doors are.
+    pub address: SocketAddr,
+    /// Its broker, for whoever shares the process.
+    pub broker: Arc<dyn Broker>,
+    /// What seals its credentials.
+    pub sealer: Arc<Sealer>,
+    server: ServerHandle,
+}
+
+/// The hub's tenants, as the doors see them.
+struct Tenants(Arc<hub::Directory>);
+
+impl api::Directory for Tenants {
+    fn tenant(&self, name: &str) -> Option<TenantDoor> {
+        let seat = self.0.seat(&TenantName::new(name).ok()?)?;
+        Some(TenantDoor {
+            record: Arc::clone(&seat.record),
+            account: seat.account.clone(),
+            entry: seat.entry?,
+            platform: seat.platform.clone(),
+        })
+    }
+
+    fn snapshot(&self) -> Vec<TenantRow> {
+        let row = |seat: Arc<hub::Seat>| {
+            let child = self.0.child(&seat.record.name);
+            TenantRow {
+                name: seat.record.name.to_string(),
+                ats: seat.entry.map_or_else(|| seat.record.ats.clone(), |entry| entry.name.to_owned()),
+                phase: child.as_ref().map_or("starting", |child| child.phase.as_str()).to_owned(),
+                generation: child.as_ref().map_or(0, |child| child.generation),
+                restarts: child.as_ref().map_or(0, |child| child.restarts),
+                in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
+                cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
+            }
+        };
+        self.0.all().into_iter().map(row).collect()
+    }
+}
+
+/// Opens everything, starts the hub, and opens its doors. To be called within an actix system; `io` is another runtime, which
+/// the actors cannot hold up.
 ///
 /// # Errors
-/// [`OpenError`].
-pub async fn migrate(config: &Config) -> Result<Vec<String>, OpenError> {
-    match config.store.url.store()? {
-        StoreAddress::Postgres(url) => Ok(PostgresStore::connect(&url, Handle::current(), postgres(config)).await?.migrate().await?),
-        // Opening lays it out.
-        StoreAddress::Embedded(_) | StoreAddress::Memory => open_store(config).await.map(|_| Vec::new()),
+/// [`AppError`].
+pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
+    let sealer = match tuning.sealer {
+        Some(sealer) => sealer,
+        None => Arc::new(open_sealer(config)?),
+    };
+    let store = open_store(config, io.clone()).await?;
+    let broker = open_broker(config, io.clone()).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let listener = TcpListener::bind(config.http.listen).map_err(|source| AppError::Listen { address: config.http.listen, source })?;
+    let address = listener.local_addr()?;
+    let options = HubOptions {
+        arbiters: config.hub.arbiters,
+        invite_actors: config.hub.invite_actors,
+        invite_prefetch: config.hub.invite_prefetch,
+        restarts: tuning.restarts,
+        retention: config.retention.time(),
+    };
+    let http = Http::new(io.clone(), tuning.calls).map_err(AppError::Http)?;
+    let parts = Parts {
+        store: Arc::clone(&store),
+        broker: Arc::clone(&broker),
+        clock: Arc::clone(&clock),
+        sealer: Arc::clone(&sealer),
+        http,
+        io,
+        options,
+    };
+    let hub = Hub::start(parts).await?;
+    let limits = Limits {
+        max_body: config.http.max_body_bytes,
+        request_time: config.http.request_time(),
+        max_in_hand: config.http.max_in_hand,
+        ..Limits::default()
+    };
+    let directory = Arc::new(Tenants(hub.directory()));
+    let server = api::server(Doors { store, broker: Arc::clone(&broker), directory, clock, limits }, listener, config.http.workers)?;
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    tracing::info!(%address, store = config.store.url.masked(), broker = config.broker.url.masked(), "the hub is up");
+    Ok(Running { hub, address, broker, sealer, server: handle })
+}
+
+impl Running {
+    /// Closes the doors, then drains the hub.
+    pub async fn stop(self, deadline: Duration) {
+        self.server.stop(true).await;
+        self.hub.shutdown(deadline).await;
+    }
+}
+
+/// The threads that all input and output runs on.
+///
+/// # Errors
+/// If they cannot be made.
+pub fn io_runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("atshub-io").enable_all().build()
+}
+
+/// Runs the hub until SIGTERM or SIGINT, then drains it. Tells systemd when it is ready, and that it lives.
+///
+/// # Errors
+/// [`AppError`] if it does not start.
+pub fn serve(config: &Config) -> Result<(), AppError> {
+    let io = io_runtime(config.hub.io_threads)?;
+    let handle = io.handle().clone();
+    let result = actix_rt::System::new().block_on(async {
+        let running = start(config, handle, Tuning::default()).await?;
+        notify(&[sd_notify::NotifyState::Ready]);
+        let watchdog = actix_rt::spawn(watchdog());
+        told_to_stop().await?;
+        notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("told to stop; draining");
+        running.stop(config.hub.drain_time()).await;
+        watchdog.abort();
+        tracing::info!("stopped");
+        Ok(())
+    });
+    io.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+/// SIGTERM or SIGINT.
+///
+/// # Errors
+/// If signals cannot be heard.
+pub async fn told_to_stop() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Lives on the supervisor's own thread: a supervisor that stands still lets systemd's watchdog bite.
+async fn watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        notify(&[sd_notify::NotifyState::Watchdog]);
+        tokio::time::sleep(limit / 3).await;
+    }
+}
+
+/// Without systemd this does nothing.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
     }
 }

@@ -87,11 +87,11 @@ impl From<BrokerError> for Stop {
     }
 }
 
-impl From<app::OpenError> for Stop {
-    fn from(error: app::OpenError) -> Self {
+impl From<app::AppError> for Stop {
+    fn from(error: app::AppError) -> Self {
         match error {
-            app::OpenError::Address(error) => Self::usage(error),
-            app::OpenError::Key(error) => Self::usage(error),
+            app::AppError::Address(error) => Self::usage(error),
+            app::AppError::SealKey(error) => Self::usage(error),
             other => Self::failed(other).next("`atshub config check` prints the settings in force, and where they come from"),
         }
     }

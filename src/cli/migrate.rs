@@ -13,7 +13,7 @@ pub(super) async fn run(session: &Session) -> Ended {
     let place = config.store.url.masked();
     let applied = {
         let _progress = session.out.progress(&format!("laying out {place}"), None);
-        app::migrate(config).await.map_err(Stop::from)?
+        app::migrate(config, tokio::runtime::Handle::current()).await.map_err(Stop::from)?
     };
     let mut listing = Listing::new(&["applied"], "nothing to do");
     applied.iter().for_each(|name| listing.row(vec![name.as_str().into()]));

@@ -104,6 +104,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 async fn obey(cli: Cli, out: Out) -> Ended {
     let mut sources = Sources::of_process(cli.config);
+    let (broker, store) = (cli.broker.clone(), cli.store.clone());
     sources.flags.extend(cli.broker.map(|url| ("--broker", "broker.url", url)));
     sources.flags.extend(cli.store.map(|url| ("--store", "store.url", url)));
     // These need no configuration: they work where it is wrong.
@@ -117,7 +118,7 @@ async fn obey(cli: Cli, out: Out) -> Ended {
     let session = Session { loaded: load(&sources)?, out };
     match cli.command {
         Command::Serve(args) => serve::run(args, session).await,
-        Command::Demo(args) => demo::run(args, session).await,
+        Command::Demo(args) => demo::run(args, broker, store, session).await,
         Command::Migrate => migrate::run(&session).await,
         Command::Platform(verb) => platform::run(verb, &session).await,
         Command::Tenant(verb) => Box::pin(tenant::run(verb, &session)).await,

@@ -1,10 +1,10 @@
 //! `atshub serve`: runs the hub until it is told to stop.
 
 use super::{
-    exit::{Ended, Stop},
+    exit::{Ended, Exit, Stop},
     session::Session,
 };
-use crate::telemetry;
+use crate::{app, telemetry};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -35,5 +35,10 @@ pub(super) async fn run(_: Args, session: Session) -> Ended {
     }
     telemetry::init(&config.log).map_err(Stop::usage)?;
     super::handles_signals();
-    Err(Stop::failed("`serve` is joined to the hub in the composition root"))
+    // A thread of its own: the hub runs in an actix system, which brings its runtime.
+    match tokio::task::spawn_blocking(move || app::serve(&config)).await {
+        Ok(Ok(())) => Ok(Exit::Done),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Stop::failed("the hub's own thread panicked; its last words are in the log")),
+    }
 }

@@ -8,7 +8,7 @@ use crate::{app, config::Loaded, credentials::Sealer};
 use atshub_actors::ports::{Broker, PlatformAccount, Store, TenantRecord};
 use atshub_schemas::TenantName;
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 /// Longest wait for store or broker to open, or to answer one question.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ impl Session {
     /// If it does not open, or takes too long.
     pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
         let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked().as_str());
-        bounded("the store", app::open_store(&self.loaded.config)).await
+        bounded("the store", app::open_store(&self.loaded.config, Handle::current())).await
     }
 
     /// Opens the broker.
@@ -38,7 +38,7 @@ impl Session {
     /// If it does not open, or takes too long.
     pub(super) async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
         let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked().as_str());
-        bounded("the broker", app::open_broker(&self.loaded.config)).await
+        bounded("the broker", app::open_broker(&self.loaded.config, Handle::current())).await
     }
 
     /// Opens what seals credentials.
@@ -54,7 +54,7 @@ impl Session {
     }
 }
 
-async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, app::OpenError>>) -> Result<T, Stop> {
+async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, app::AppError>>) -> Result<T, Stop> {
     match timeout(ANSWER, work).await {
         Ok(opened) => Ok(opened?),
         Err(_) => Err(Stop::failed(format!("{what} did not answer within {} s", ANSWER.as_secs()))),

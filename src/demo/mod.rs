@@ -2,9 +2,12 @@
 //! there. `demo` plays on; `demo --once` plays the script and ends with a table.
 
 pub mod bridge;
+mod run;
 pub mod script;
 pub mod tally;
 pub mod world;
+
+pub use run::{DemoError, Options, Summary, run};
 
 use std::time::Duration;
 use tally::{Expectations, Happened};

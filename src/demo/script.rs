@@ -103,7 +103,11 @@ pub async fn play(world: &World, size: Size, mut progress: impl FnMut(&str)) -> 
     Ok(all)
 }
 
-/// Orders the platform and one Ashby to misbehave while the script runs: each fault must leave no trace in the effects.
+/// Calls that set a status and that [`misbehave`] makes fail: so many statuses may be overtaken by newer ones, and no more.
+pub const STATUS_FAULTS: usize = 3;
+
+/// Orders the platform and one Ashby to misbehave while the script runs: no fault may leave a trace in the effects, but that
+/// a status which has to wait may be overtaken.
 pub fn misbehave(platform: &PlatformSimulator, ashby: Option<&AshbySimulator>) {
     platform.faults().next("createInvitation", Fault::ActThenHang, 1);
     platform.faults().next("createInvitation", Fault::ActThenFail(502), 1);
@@ -111,7 +115,7 @@ pub fn misbehave(platform: &PlatformSimulator, ashby: Option<&AshbySimulator>) {
     if let Some(ashby) = ashby {
         ashby.faults().next("candidate.createNote", Fault::ActThenFail(500), 1);
         ashby.faults().next("customField.setValue", Fault::Fail(500), 1);
-        ashby.faults().next("customField.setValue", Fault::RateLimit { retry_after: Some(1) }, 2);
+        ashby.faults().next("customField.setValue", Fault::RateLimit { retry_after: Some(1) }, STATUS_FAULTS - 1);
     }
 }
 

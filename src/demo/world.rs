@@ -49,12 +49,31 @@ pub struct World {
 }
 
 /// Who there is.
-pub struct Cast<'a> {
+#[derive(Debug, Clone)]
+pub struct Cast {
     /// Names of tenants with an Ashby account.
-    pub ashby: &'a [&'a str],
+    pub ashby: Vec<String>,
     /// Names of tenants with a bridge.
-    pub bridges: &'a [&'a str],
+    pub bridges: Vec<String>,
 }
+
+impl Cast {
+    /// So many of each, with names that end alike, so that two casts on one broker and store do not meet.
+    #[must_use]
+    pub fn new(ashby: usize, bridges: usize, ending: &str) -> Self {
+        let names = |words: &[&str], count: usize| {
+            (0..count)
+                .map(|n| {
+                    format!("{PREFIX}{}{}-{ending}", words[n % words.len()], if n < words.len() { String::new() } else { n.to_string() })
+                })
+                .collect()
+        };
+        Self { ashby: names(&["acme", "birch", "cedar"], ashby), bridges: names(&["dune", "ember", "fjord"], bridges) }
+    }
+}
+
+/// What the names of all tenants of a demonstration begin with.
+pub const PREFIX: &str = "demo-";
 
 fn tenant(name: &str) -> Result<TenantName, WorldError> {
     TenantName::new(name).map_err(|e| WorldError::SetUp(format!("tenant name `{name}` {e}")))
@@ -65,11 +84,11 @@ impl World {
     ///
     /// # Errors
     /// [`WorldError`].
-    pub async fn start(cast: &Cast<'_>, retry_unit: Duration) -> Result<Self, WorldError> {
+    pub async fn start(cast: &Cast, retry_unit: Duration) -> Result<Self, WorldError> {
         let roles = ROLES.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec();
         let platform = PlatformSimulator::start(PlatformOptions { roles, ..PlatformOptions::default() }).await?;
         let mut ashby = Vec::new();
-        for name in cast.ashby {
+        for name in &cast.ashby {
             let options = AshbyOptions {
                 api_key: format!("{name}-key"),
                 webhook_secret: format!("{name}-secret"),
@@ -85,8 +104,8 @@ impl World {
     ///
     /// # Errors
     /// [`WorldError::SetUp`] for a name that is none.
-    pub fn connect_bridges(&mut self, cast: &Cast<'_>, broker: &Arc<dyn Broker>) -> Result<(), WorldError> {
-        for name in cast.bridges {
+    pub fn connect_bridges(&mut self, cast: &Cast, broker: &Arc<dyn Broker>) -> Result<(), WorldError> {
+        for name in &cast.bridges {
             self.bridges.push(Bridge::start(tenant(name)?, Arc::clone(broker)));
         }
         Ok(())
@@ -96,7 +115,7 @@ impl World {
     ///
     /// # Errors
     /// [`WorldError`].
-    pub async fn register(&self, cast: &Cast<'_>, store: &dyn Store, sealer: &Sealer) -> Result<(), WorldError> {
+    pub async fn register(&self, cast: &Cast, store: &dyn Store, sealer: &Sealer) -> Result<(), WorldError> {
         let url = self.platform.base_url();
         store.put_platform(PlatformAccount { name: ACCOUNT.into(), kind: "karat".into(), url, updated_at: Timestamp::now() }).await?;
         set(store, sealer, &format!("platform/{ACCOUNT}"), "token", self.platform.token()).await?;
@@ -107,7 +126,7 @@ impl World {
             set(store, sealer, &owner, "webhook_secret", simulator.webhook_secret()).await?;
             set(store, sealer, &owner, "partner_key", PARTNER_KEY).await?;
         }
-        for name in cast.bridges {
+        for name in &cast.bridges {
             add(store, &tenant(name)?, "bridge", &[]).await?;
         }
         Ok(())

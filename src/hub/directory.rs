@@ -159,17 +159,20 @@ impl Directory {
         }
     }
 
-    /// A tenant that is gone takes no more messages. Its queue goes too, unless there is something in it.
+    /// A tenant that is gone takes no more messages. Its queues go too, unless there is something in them.
     async fn retire(&self, tenant: &TenantName) {
-        let queue = topology::tenant_queue(tenant);
-        match self.parts.broker.queues(std::slice::from_ref(&queue)).await {
-            Ok(found) if found.iter().all(|q| q.ready == 0 && q.unacked.unwrap_or(0) == 0) => {
-                if let Err(error) = self.parts.broker.delete(&queue).await {
-                    tracing::warn!(%tenant, %error, "failed to remove the queue of a tenant that is gone");
+        for queue in [topology::tenant_queue(tenant), topology::commands_queue(tenant)] {
+            let removed = match self.parts.broker.queues(std::slice::from_ref(&queue)).await {
+                Ok(found) if found.iter().all(|q| q.ready == 0 && q.unacked.unwrap_or(0) == 0) => self.parts.broker.delete(&queue).await,
+                Ok(_) => {
+                    tracing::warn!(%tenant, queue, "the tenant is gone, and its queue still holds messages: it is left as it is");
+                    Ok(())
                 }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(%tenant, queue, %error, "failed to remove the queue of a tenant that is gone");
             }
-            Ok(_) => tracing::warn!(%tenant, queue, "the tenant is gone, and its queue still holds messages: it is left as it is"),
-            Err(error) => tracing::warn!(%tenant, %error, "failed to look at the queue of a tenant that is gone"),
         }
     }
 

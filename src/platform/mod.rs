@@ -15,6 +15,9 @@ pub fn entry(kind: &str) -> Option<&'static Entry> {
     REGISTRY.iter().find(|entry| entry.kind == kind).copied()
 }
 
+/// Makes an adapter, or says which setting or credential it cannot use.
+pub type Connect = fn(PlatformAccount, Secrets, Http) -> Result<Arc<dyn Platform>, String>;
+
 /// One platform.
 pub struct Entry {
     /// What `platform add --kind` takes.
@@ -22,5 +25,5 @@ pub struct Entry {
     /// Its name for people.
     pub name: &'static str,
     /// Makes the adapter of one account; its credential is called `token`.
-    pub connect: fn(PlatformAccount, Secrets, Http) -> Result<Arc<dyn Platform>, String>,
+    pub connect: Connect,
 }

@@ -119,7 +119,7 @@ impl PostgresStore {
         let patience = self.patience;
         let away = || StoreError::Away(format!("no answer within {patience:?}"));
         // Not a timer of the caller's runtime: it may be an arbiter that stands still, or have no timer.
-        let clock = self.database.io().spawn(tokio::time::sleep(patience));
+        let clock = self.database.io().spawn(async move { tokio::time::sleep(patience).await });
         let stop = clock.abort_handle();
         let asked = Box::pin(async {
             line.send(job).await.map_err(|_| StoreError::Away("it is being closed".into()))?;

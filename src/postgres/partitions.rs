@@ -66,19 +66,18 @@ async fn exclusively(connection: &mut Object) -> Result<Transaction<'_>, Fault> 
     Ok(transaction)
 }
 
-async fn exists(connection: &Transaction<'_>, name: &str) -> Result<bool, Fault> {
-    Ok(connection.query_one("select to_regclass($1::text) is not null", &[&name]).await?.try_get(0)?)
-}
+/// Asked of the catalog's rows: `to_regclass` answers from a cache that is as old as the transaction, and the lock may
+/// have been waited for since.
+const EXISTS: &str = "select exists (select from pg_class where relname = $1::text and relnamespace = current_schema()::regnamespace)";
 
 async fn make_one(connection: &mut Object, table: &'static str, date: Date) -> Result<(), Fault> {
     let Ok(next) = date.tomorrow() else { return Ok(()) };
     let name = partition(table, date);
-    let known: bool = connection.query_one("select to_regclass($1::text) is not null", &[&name]).await?.try_get(0)?;
-    if known {
+    if connection.query_one(EXISTS, &[&name]).await?.try_get(0)? {
         return Ok(());
     }
     let transaction = exclusively(connection).await?;
-    if exists(&transaction, &name).await? {
+    if transaction.query_one(EXISTS, &[&name]).await?.try_get(0)? {
         return Ok(transaction.rollback().await?);
     }
     // Rows of that day that came before its partition are in the default one, which would forbid the partition.
@@ -102,7 +101,8 @@ async fn drop_of(connection: &mut Object, table: Table, before: Timestamp) -> Re
     // Names of one table sort as their days do.
     for old in partitions.into_iter().filter(|p| *p < oldest_kept) {
         let transaction = exclusively(connection).await?;
-        if !exists(&transaction, &old).await? {
+        let there: bool = transaction.query_one(EXISTS, &[&old]).await?.try_get(0)?;
+        if !there {
             transaction.rollback().await?;
             continue;
         }

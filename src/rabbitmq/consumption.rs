@@ -5,7 +5,7 @@
 //! that overtook the closing of its channel would settle somebody else's message.
 
 use super::{
-    keeper::{Shared, cause_of, closed, jittered},
+    keeper::{SOUND_AFTER, Shared, cause_of, closed, jittered},
     scratch::{Scratch, name},
     session::{OpenChannel, Session},
 };
@@ -91,10 +91,10 @@ pub(super) async fn begin(shared: Arc<Shared>, queue: String, prefetch: u16) -> 
 
 async fn open(session: &Arc<Session>, queue: &str, prefetch: u16) -> Result<Open, BrokerError> {
     let what = format!("consume queue `{queue}`");
+    let queue = name(queue)?;
     let channel = session.channel().await?;
     let asked = async {
         channel.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        let queue = name(queue).map_err(|error| lapin::Error::from(std::io::Error::other(error)))?;
         channel.channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
     };
     match timeout(session.options.answer_limit, asked).await {
@@ -116,7 +116,12 @@ impl Runner {
                     None => break,
                 },
             };
-            match self.pump(current, &mut pause).await {
+            let since = Instant::now();
+            let end = self.pump(current, &mut pause).await;
+            if since.elapsed() >= SOUND_AFTER {
+                pause = SHORTEST_PAUSE;
+            }
+            match end {
                 End::Unwanted => break,
                 End::Lost(cause) => debug!(queue = self.queue, cause, "a consumption lost its channel"),
             }

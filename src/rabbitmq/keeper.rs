@@ -8,7 +8,7 @@ use lapin::uri::AMQPUri;
 use rand::RngExt as _;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::{
@@ -19,8 +19,8 @@ use tracing::{error, info, warn};
 
 /// First pause after a loss; doubles from there.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// A session that lived this long makes the next loss start with the shortest pause again.
-const SOUND_AFTER: Duration = Duration::from_secs(10);
+/// What lived this long starts with the shortest pause again after its next loss.
+pub(super) const SOUND_AFTER: Duration = Duration::from_secs(10);
 /// How often the connections are looked at, for a death without an event.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Channels on which queues are declared anew at the same time.
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) consumptions: watch::Sender<usize>,
     /// Publications that have no answer yet.
     pub(super) unanswered: watch::Sender<usize>,
+    /// The last attempt to connect had no answer (see [`Session::dial`]).
+    suspect: Arc<AtomicBool>,
     registry: Mutex<BTreeMap<String, QueueSpec>>,
 }
 
@@ -50,6 +52,7 @@ impl Shared {
             closing: watch::Sender::new(false),
             consumptions: watch::Sender::new(0),
             unanswered: watch::Sender::new(0),
+            suspect: Arc::default(),
             registry: Mutex::default(),
         }
     }
@@ -101,7 +104,7 @@ impl Shared {
 
 /// Connects and puts the topology in place.
 pub(super) async fn establish(shared: &Shared, epoch: u64) -> Result<Arc<Session>, BrokerError> {
-    let session = Session::dial(shared.uri.clone(), Arc::clone(&shared.options), epoch).await?;
+    let session = Session::dial(shared.uri.clone(), Arc::clone(&shared.options), Arc::clone(&shared.suspect), epoch).await?;
     Scratch::new(&session).declare_fixed().await?;
     let queues = shared.all_kept();
     let share = queues.len().div_ceil(DECLARING_AT_ONCE).max(1);

@@ -7,15 +7,20 @@
 use super::{options::RabbitOptions, refusal};
 use atshub_actors::ports::BrokerError;
 use futures_util::StreamExt as _;
-use lapin::{Channel, Connection, ConnectionProperties, Event, uri::AMQPUri};
+use lapin::{
+    Channel, Connection, ConnectionProperties, Event,
+    uri::{AMQPScheme, AMQPUri},
+};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     sync::{Mutex, Semaphore, watch},
     time::timeout,
 };
@@ -23,6 +28,8 @@ use tracing::warn;
 
 /// Channels being opened at the same time, so that thousands of consumptions do not all start at once.
 const OPENING_AT_ONCE: usize = 64;
+/// What a client of AMQP 0-9-1 says first.
+const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// Longest wait for the broker's goodbye.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -32,6 +39,7 @@ pub(super) struct Session {
     pub(super) epoch: u64,
     pub(super) options: Arc<RabbitOptions>,
     uri: AMQPUri,
+    suspect: Arc<AtomicBool>,
     publishing: Connection,
     others: Mutex<Vec<Shelf>>,
     opening: Semaphore,
@@ -68,16 +76,23 @@ impl Drop for Place {
 }
 
 impl Session {
-    /// Connects twice: to publish, and for everything else.
-    pub(super) async fn dial(uri: AMQPUri, options: Arc<RabbitOptions>, epoch: u64) -> Result<Arc<Self>, BrokerError> {
+    /// Connects twice: to publish, and for everything else. `suspect` is set when nobody answers, and makes the next attempt
+    /// ask first whether anybody does: lapin cannot give up a handshake, and each one that hangs keeps a thread.
+    pub(super) async fn dial(
+        uri: AMQPUri,
+        options: Arc<RabbitOptions>,
+        suspect: Arc<AtomicBool>,
+        epoch: u64,
+    ) -> Result<Arc<Self>, BrokerError> {
         let lost = watch::Sender::new(None);
         let blocked = watch::Sender::new(None);
-        let publishing = connect(&uri, &options, "publisher").await?;
+        let publishing = connect(&uri, &options, &suspect, "publisher").await?;
         listen(&publishing, &lost, &blocked);
         let session = Arc::new(Self {
             epoch,
             options,
             uri,
+            suspect,
             publishing,
             others: Mutex::new(Vec::new()),
             opening: Semaphore::new(OPENING_AT_ONCE),
@@ -89,7 +104,7 @@ impl Session {
     }
 
     async fn shelf(&self) -> Result<Shelf, BrokerError> {
-        let connection = connect(&self.uri, &self.options, "consumer").await?;
+        let connection = connect(&self.uri, &self.options, &self.suspect, "consumer").await?;
         listen(&connection, &self.lost, &self.blocked);
         let allowed = match connection.configuration().channel_max() {
             0 => u16::MAX,
@@ -180,17 +195,37 @@ impl Session {
 }
 
 /// Connects once, within the limit.
-async fn connect(uri: &AMQPUri, options: &RabbitOptions, role: &str) -> Result<Connection, BrokerError> {
+async fn connect(uri: &AMQPUri, options: &RabbitOptions, suspect: &AtomicBool, role: &str) -> Result<Connection, BrokerError> {
+    let limit = options.connect_limit;
+    let silent = || {
+        let seconds = limit.as_secs();
+        BrokerError::Away(format!(
+            "connect: no handshake within {seconds} s; a broker that is out of file handles accepts connections and never serves them"
+        ))
+    };
+    if suspect.load(Ordering::Relaxed) && uri.scheme == AMQPScheme::AMQP {
+        match timeout(limit, greets(uri)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => return Err(BrokerError::Away(format!("connect: {cause}"))),
+            Err(_) => return Err(silent()),
+        }
+    }
     let name = format!("{} {role}", options.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    match timeout(options.connect_limit, Connection::connect_uri(uri.clone(), properties)).await {
+    let attempt = timeout(limit, Connection::connect_uri(uri.clone(), properties)).await;
+    suspect.store(attempt.is_err(), Ordering::Relaxed);
+    match attempt {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(refusal::of(&error, "connect")),
-        Err(_) => Err(BrokerError::Away(format!(
-            "connect: no handshake within {} s; a broker that is out of file handles accepts connections and never serves them",
-            options.connect_limit.as_secs()
-        ))),
+        Err(_) => Err(silent()),
     }
+}
+
+/// Offers AMQP and waits for the first byte of the answer.
+async fn greets(uri: &AMQPUri) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect((uri.authority.host.trim_matches(['[', ']']), uri.authority.port)).await?;
+    stream.write_all(PROTOCOL_HEADER).await?;
+    stream.read_u8().await.map(drop)
 }
 
 /// Follows what lapin says of a connection until it is gone.

@@ -100,7 +100,7 @@ impl Rows {
         }
         let rows = Self {
             received: stored(Timestamp::now()),
-            handled: change.handled.map(InboxRow::new).transpose()?,
+            handled: change.handled.as_ref().map(InboxRow::new).transpose()?,
             attempt: change.attempt.map(cleaned),
             dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
             outbox: change.outbox.iter().map(OutboxRecord::new).collect::<Result<_, _>>()?,
@@ -147,7 +147,7 @@ impl Rows {
 }
 
 impl InboxRow {
-    fn new(handled: Handled) -> Result<Self, StoreError> {
+    fn new(handled: &Handled) -> Result<Self, StoreError> {
         let envelope = text(handled.envelope.encode())?;
         Ok(Self {
             key: MessageKey::from(&*handled.envelope),

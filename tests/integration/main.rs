@@ -1,6 +1,8 @@
 //! Everything that needs more than one crate: conformance suites, the README's walkthroughs, chaos. Real services.
 
+mod bridge_examples;
 mod broker_conformance;
+mod chaos;
 mod clients;
 mod connector_conformance;
 mod deploy;

@@ -8,7 +8,8 @@
 //!   affected.
 //! - An outbox row is handed out by [`Store::claim`] when due, to one claimer at a time, oldest first; if it is not
 //!   reported as sent within the lease, it is handed out again.
-//! - What [`Store::begin`] counted survives a kill.
+//! - What [`Store::begin`] counted survives a kill; a message that was handled is not counted as begun again.
+//! - Times are kept to the microsecond.
 
 use crate::domain::{Dossier, Lookup, Policy};
 use async_trait::async_trait;
@@ -369,7 +370,7 @@ pub trait Store: Send + Sync + 'static {
     /// All the hub knows of the messages with this id (ids are unique per tenant and source).
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError>;
 
-    /// History of an application, oldest first, at most 1,000 lines.
+    /// History of an application, oldest first: the newest 1,000 lines.
     async fn journal(&self, tenant: &TenantName, application: &ExternalId) -> Result<Vec<JournalEntry>, StoreError>;
 
     /// Number of parked messages, by code.

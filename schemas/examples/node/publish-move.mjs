@@ -57,17 +57,20 @@ async function publish() {
   lost.catch(() => {});
   try {
     const channel = await Promise.race([connection.createConfirmChannel(), lost]);
-    channel.on('error', () => {}); // told to the publish in hand as well
     let returned;
     channel.on('return', (back) => { returned = back.fields.replyText; });
     const confirmed = new Promise((resolve, reject) => {
-      channel.on('close', () => reject(new Refused('refused by the broker: it closed the channel')));
+      channel.on('error', (error) => reject(new Refused(`refused by the broker: ${error.message}`)));
       const options = { mandatory: true, persistent: true, contentType: 'application/cloudevents+json', messageId: message.id };
-      channel.publish(EXCHANGE, `${tenant}.${TYPE}`, Buffer.from(JSON.stringify(message)), options, (nacked) => {
-        // A return comes before its confirm, so by now it is known.
-        if (returned) reject(new Refused(`returned (${returned}): no queue takes \`${tenant}.${TYPE}\`. Is there a tenant \`${tenant}\`, and is the hub set up on this broker?`));
-        else if (nacked) reject(new Refused(`nacked: the broker could not keep message ${message.id}. Publish it again with --id ${message.id}`));
-        else resolve();
+      channel.publish(EXCHANGE, `${tenant}.${TYPE}`, Buffer.from(JSON.stringify(message)), options, (error) => {
+        if (returned) {
+          // A return comes before its confirm, so by now it is known.
+          reject(new Refused(`returned (${returned}): no queue takes \`${tenant}.${TYPE}\`. Is there a tenant \`${tenant}\`, and is the hub set up on this broker?`));
+        } else if (!error) {
+          resolve();
+        } else if (error.message === 'message nacked') {
+          reject(new Refused(`nacked: the broker could not keep message ${message.id}. Publish it again with --id ${message.id}`));
+        } // else the channel or the connection is gone, and says why itself
       });
     });
     const late = sleep(TIMEOUT_MS, undefined, { ref: false }).then(() => { throw new Error('no confirm in time'); });

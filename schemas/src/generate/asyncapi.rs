@@ -50,7 +50,7 @@ fn point_at_components(schema: &mut Value) {
 }
 
 fn document(payload: impl Fn(&Entry) -> Value, schemas: Map<String, Value>) -> Value {
-    let messages: Map<String, Value> = CATALOG.iter().map(|entry| (entry.kind.to_owned(), message(entry, payload(entry)))).collect();
+    let messages: Map<String, Value> = CATALOG.iter().map(|entry| (entry.kind.to_owned(), message(entry, &payload(entry)))).collect();
     let mut components = json!({ "messages": messages });
     if !schemas.is_empty() {
         components["schemas"] = schemas.into();
@@ -102,7 +102,7 @@ fn document(payload: impl Fn(&Entry) -> Value, schemas: Map<String, Value>) -> V
     })
 }
 
-fn message(entry: &Entry, payload: Value) -> Value {
+fn message(entry: &Entry, payload: &Value) -> Value {
     json!({
         "name": entry.kind,
         "title": entry.summary,

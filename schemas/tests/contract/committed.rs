@@ -1,6 +1,6 @@
 //! The files under `schemas/` against the Rust types. `ATSHUB_UPDATE=1` writes those that are generated.
 
-use crate::support::{folder, samples};
+use crate::support::folder;
 use atshub_schemas::{
     Envelope, RefusalCode,
     catalog::{self, CATALOG},
@@ -100,7 +100,7 @@ fn every_frozen_sample_still_decodes_and_loses_nothing() {
 fn assert_kept(old: &Value, new: &Value, at: &str) {
     match (old, new) {
         (Value::Object(old), Value::Object(_)) => {
-            old.iter().for_each(|(name, value)| assert_kept(value, &new[name], &format!("{at} {name}")))
+            old.iter().for_each(|(name, value)| assert_kept(value, &new[name], &format!("{at} {name}")));
         }
         (Value::Array(old), Value::Array(items)) => {
             assert_eq!(old.len(), items.len(), "{at}");
@@ -129,7 +129,7 @@ fn schemas_use_only_keywords_that_the_decoder_enforces() {
             assert!(KNOWN_KEYWORDS.contains(&keyword.as_str()), "{at}: `{keyword}` is not enforced by shape.rs");
             match (keyword.as_str(), value) {
                 ("properties" | "$defs", Value::Object(named)) => {
-                    named.iter().for_each(|(name, schema)| walk(schema, &format!("{at}.{name}")))
+                    named.iter().for_each(|(name, schema)| walk(schema, &format!("{at}.{name}")));
                 }
                 ("anyOf" | "oneOf", Value::Array(branches)) => branches.iter().for_each(|schema| walk(schema, at)),
                 ("items", schema) => walk(schema, at),

@@ -5,11 +5,16 @@ use super::entry::API_KEY;
 use crate::http::{Answer, Call, Effect, Http, base_url, check};
 use atshub_actors::failure::Failure;
 use base64::Engine as _;
-use reqwest::Url;
+use reqwest::{
+    Url,
+    header::{ACCEPT, HeaderValue},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// The version of the API that this is written for, as Ashby's documentation sends it.
+const VERSION: HeaderValue = HeaderValue::from_static("application/json; version=1");
 /// How long to wait when Ashby says "too many" without saying how long: its documentation names no `Retry-After`.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// Items asked for on a page (the API's own limit).
@@ -106,19 +111,19 @@ impl Client {
             path.pop_if_empty().push(method.name);
         }
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{}:", self.key.expose_secret()));
-        let call = Call::post(method.name, url, method.effect, body).authorization(&format!("Basic {pair}"))?;
-        outcome(method, self.http.send(call).await?)
+        let call = Call::post(method.name, url, method.effect, body).authorization(&format!("Basic {pair}"))?.header(ACCEPT, VERSION);
+        outcome(method, &self.http.send(call).await?)
     }
 }
 
 /// What an answer means. The body is read first, because a refused permission has its name there, and the status after.
-fn outcome(method: Method, answer: Answer) -> Result<Value, Failure> {
+fn outcome(method: Method, answer: &Answer) -> Result<Value, Failure> {
     let body = serde_json::from_slice::<Value>(&answer.body).ok();
     let success = body.as_ref().and_then(|body| body.get("success")).and_then(Value::as_bool);
     match (success, body) {
         (Some(false), Some(body)) if answer.status != 429 && answer.status < 500 => Err(refusal(method, answer.status, &body)),
         (success, body) => {
-            check(method.name, method.effect, &answer)?;
+            check(method.name, method.effect, answer)?;
             match (success, body) {
                 (Some(true), Some(body)) => Ok(body),
                 _ => Err(strange(method, "its answer does not say whether it succeeded")),
@@ -204,10 +209,10 @@ mod tests {
             (404, String::new(), "http_404", "http_404"),
         ];
         for (status, body, reading, acting) in table {
-            let code = |method| outcome(method, answer(status, &body)).unwrap_err().code().to_owned();
+            let code = |method| outcome(method, &answer(status, &body)).unwrap_err().code().to_owned();
             assert_eq!(code(APPLICATION_INFO), reading, "{status} {body}");
             assert_eq!(code(CREATE_NOTE), acting, "{status} {body}");
         }
-        assert!(outcome(CREATE_NOTE, answer(200, r#"{"success":true,"results":{}}"#)).is_ok());
+        assert!(outcome(CREATE_NOTE, &answer(200, r#"{"success":true,"results":{}}"#)).is_ok());
     }
 }

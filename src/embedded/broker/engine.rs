@@ -12,7 +12,11 @@ use atshub_actors::ports::{AckError, BrokerError, BrokerHealth, Delivery, Public
 use rusqlite::Connection;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,6 +46,7 @@ pub(super) struct Engine {
     returning: Vec<i64>,
     health: watch::Sender<BrokerHealth>,
     requests: Sender<Request>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -63,6 +68,7 @@ impl Engine {
             returning: Vec::new(),
             health,
             requests,
+            closed: Arc::default(),
         };
         if alone {
             engine.recover()?;
@@ -149,6 +155,7 @@ impl Engine {
         if let Err(cause) = self.work(Vec::new()) {
             error!(%cause, "the embedded broker could not give back what was in hand; it will at the next start");
         }
+        self.closed.store(true, Ordering::Release);
         self.role.release();
         self.health.send_replace(BrokerHealth::Down { cause: "closed".to_owned() });
     }
@@ -380,7 +387,7 @@ impl Engine {
             body: message.body.clone(),
             redelivered: message.delivery_count > 0,
             delivery_count: message.delivery_count,
-            ack: Box::new(EmbeddedAck { consumption, seq: message.seq, engine: self.requests.clone() }),
+            ack: Box::new(EmbeddedAck { consumption, seq: message.seq, engine: self.requests.clone(), closed: Arc::clone(&self.closed) }),
         }
     }
 }

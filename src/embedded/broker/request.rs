@@ -1,7 +1,11 @@
 //! What is asked of the engine's thread, and by whom it is answered. No work is done here.
 
 use atshub_actors::ports::{Ack, AckError, BrokerError, Delivery, Publication, PublishError, QueueInfo, QueueSpec};
-use std::sync::mpsc::Sender;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+    mpsc::Sender,
+};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// What can be asked of the thread. A dropped answer means that the transaction failed; `health` says why.
@@ -30,14 +34,19 @@ pub(super) struct EmbeddedAck {
     pub(super) consumption: u64,
     pub(super) seq: i64,
     pub(super) engine: Sender<Request>,
+    pub(super) closed: Arc<AtomicBool>,
 }
 
 #[async_trait::async_trait]
 impl Ack for EmbeddedAck {
     async fn ack(self: Box<Self>) -> Result<(), AckError> {
         let (answer, answered) = oneshot::channel();
-        let Self { consumption, seq, engine } = *self;
+        let Self { consumption, seq, engine, closed } = *self;
         engine.send(Request::Ack { consumption, seq, answer }).map_err(|_| AckError::Stale)?;
-        answered.await.unwrap_or_else(|_| Err(AckError::Away("the file could not be written".to_owned())))
+        answered.await.unwrap_or_else(|_| {
+            // Asked while the thread was ending: its consumption had ended before.
+            let over = closed.load(Ordering::Acquire);
+            Err(if over { AckError::Stale } else { AckError::Away("the file could not be written".to_owned()) })
+        })
     }
 }

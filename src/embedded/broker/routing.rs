@@ -146,6 +146,25 @@ mod tests {
         }
     }
 
+    /// The rule as one would say it, without care for the time it takes.
+    fn fits_plainly(pattern: &[&str], key: &[&str]) -> bool {
+        match (pattern, key) {
+            ([], []) => true,
+            (["#", rest @ ..], key) => fits_plainly(rest, key) || key.split_first().is_some_and(|(_, key)| fits_plainly(pattern, key)),
+            (["*", rest @ ..], [_, key @ ..]) => fits_plainly(rest, key),
+            ([word, rest @ ..], [part, key @ ..]) => word == part && fits_plainly(rest, key),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn topics_fit_as_the_plain_rule_says(pattern in "[ab*#](\\.[ab*#]){0,5}", key in "[ab](\\.[ab]){0,5}") {
+            let (words, parts): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), key.split('.').collect());
+            proptest::prop_assert_eq!(topic_fits(&pattern, &key), fits_plainly(&words, &parts));
+        }
+    }
+
     #[test]
     fn a_queue_bound_twice_takes_a_message_once() {
         let mut topology = Topology::default();

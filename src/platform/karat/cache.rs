@@ -73,12 +73,15 @@ impl RoleCache {
     where
         F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
     {
-        let mut inner = self.lock();
-        if let Some(flight) = &inner.flight {
-            return flight.clone();
-        }
         let (tell, told) = watch::channel(None);
-        inner.flight = Some(told.clone());
+        {
+            let mut inner = self.lock();
+            if let Some(flight) = &inner.flight {
+                return flight.clone();
+            }
+            inner.flight = Some(told.clone());
+        }
+        // Not under the lock from here: a runtime that is shutting down drops the task at once, and `Landed` takes the lock.
         let (cache, work) = (self.clone(), fetch());
         // Clears the flight however the task ends, a panic included: else nobody would ever fetch again.
         let landed = Landed(cache.clone());
@@ -173,6 +176,16 @@ mod tests {
             assert_eq!(other.await.unwrap().unwrap().len(), 1);
         }
         assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_client_whose_threads_are_gone_is_a_failure_and_no_standstill() {
+        let (cache, io) = (RoleCache::default(), tokio::runtime::Runtime::new().unwrap());
+        let gone = io.handle().clone();
+        io.shutdown_background();
+        let here = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let outcome = here.block_on(cache.get(&gone, Instant::now(), || async { Ok(roles("one")) }));
+        assert_eq!(outcome.unwrap_err().code(), "transient");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use super::{
     entry::CAPABILITIES,
     errors,
     graphql::{GraphQl, strange},
+    vocabulary::LIVE,
 };
 use crate::http::{Effect, Http};
 use async_trait::async_trait;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Nodes asked for on a page.
-const PAGE: u32 = 50;
+const PAGE: u32 = 100;
 /// Pages followed before an answer counts as endless.
 const MAX_PAGES: usize = 40;
 
@@ -31,8 +32,8 @@ const CREATE_INVITATION: &str =
   createInvitation(input: {name: $name, email: $email, roleId: $roleId, phone: $phone, atsUrl: $atsUrl}) {
     assessment { id candidacy { id } link } errors { message } } }";
 
-const CANDIDACIES: &str = "query candidacies($filter: CandidacyFilter, $search: String, $first: Int, $after: String) {
-  candidacies(filter: $filter, search: $search, first: $first, after: $after) {
+const CANDIDACIES: &str = "query candidacies($filter: CandidacyFilter, $orderBy: [CandidacyOrderBy!], $first: Int, $after: String) {
+  candidacies(filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
     pageInfo { endCursor hasNextPage }
     nodes { id atsUrl candidate { email } role { id name } interviews { nodes { id state link } } } } }";
 
@@ -54,9 +55,9 @@ impl Karat {
         Self { api: GraphQl::new(http, endpoint, token), roles: RoleCache::default() }
     }
 
-    /// The first live invitation among the candidacies that this filter and search give.
-    async fn first_live(&self, filter: Value, search: Option<&str>, wanted: &InvitationRequest) -> Result<Option<Invitation>, Failure> {
-        let variables = json!({"filter": filter, "search": search});
+    /// The newest live invitation among the candidacies that this filter gives.
+    async fn newest_live(&self, filter: Value, wanted: &InvitationRequest) -> Result<Option<Invitation>, Failure> {
+        let variables = json!({"filter": filter, "orderBy": ["CREATED_AT_DESC"]});
         let pick = |nodes: Vec<Candidacy>| nodes.iter().find_map(|candidacy| candidacies::invitation(candidacy, wanted));
         pages(&self.api, "candidacies", CANDIDACIES, variables, pick).await
     }
@@ -98,7 +99,7 @@ async fn all_roles(api: GraphQl) -> Result<Vec<PlatformRole>, Failure> {
             }));
             None::<()>
         };
-    pages(&api, "roles", ROLES, json!({"filter": {"archived": false}}), gather).await?;
+    pages(&api, "roles", ROLES, json!({"filter": {"archived": [false]}}), gather).await?;
     Ok(roles)
 }
 
@@ -147,13 +148,15 @@ impl Platform for Karat {
         }
     }
 
+    /// The API's `search` looks in names only, and no filter takes an e-mail address: so it is all live interviews of the role,
+    /// newest first, and the address is compared here.
     async fn find(&self, request: &InvitationRequest) -> Result<Option<Invitation>, Failure> {
         if let Some(url) = &request.ats_url
-            && let Some(found) = self.first_live(json!({"atsUrl": url}), None, request).await?
+            && let Some(found) = self.newest_live(json!({"atsUrl": url}), request).await?
         {
             return Ok(Some(found));
         }
-        self.first_live(json!({"role": request.role}), Some(request.email.as_str()), request).await
+        self.newest_live(json!({"role": [request.role], "interviewState": LIVE}), request).await
     }
 
     async fn roles(&self) -> Result<Vec<PlatformRole>, Failure> {

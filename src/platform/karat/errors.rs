@@ -88,7 +88,7 @@ mod tests {
         for error in [
             InviteError::RoleMissing,
             InviteError::PhoneTooShort,
-            InviteError::AlreadyActive { link: link.clone() },
+            InviteError::AlreadyActive { link },
             InviteError::AlreadyActive { link: None },
             InviteError::RecruiterIsCandidate,
         ] {

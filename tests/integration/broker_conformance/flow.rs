@@ -89,14 +89,15 @@ async fn an_acknowledgement_after_the_consumption_ended_is_stale(broker: &dyn Br
     let mut consumption = broker.consume("q", 1).await.unwrap();
     let held = next(&mut consumption).await;
     drop(consumption);
-    until(broker, "q", |info| info.ready == 1).await;
-    assert_eq!(held.ack.ack().await, Err(AckError::Stale));
-    assert_eq!(info(broker, "q").await.unwrap().ready, 1);
-    // Nor may it settle the same message in other hands.
     let mut again = broker.consume("q", 1).await.unwrap();
     let delivery = next(&mut again).await;
     assert!(delivery.redelivered);
-    delivery.ack.ack().await.unwrap();
+    // Nor does it settle the message in its new hands.
+    assert_eq!(held.ack.ack().await, Err(AckError::Stale));
+    drop(again);
+    until(broker, "q", |info| info.ready == 1 && info.consumers == 0).await;
+    assert_eq!(delivery.ack.ack().await, Err(AckError::Stale));
+    assert_eq!(info(broker, "q").await.unwrap().ready, 1);
 }
 
 async fn deliveries_may_be_acknowledged_in_any_order(broker: &dyn Broker) {

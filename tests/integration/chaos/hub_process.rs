@@ -1,0 +1,95 @@
+//! The hub as a process of its own, which a test may kill.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest wait for the hub to answer.
+const START: Duration = Duration::from_secs(60);
+
+pub(super) struct HubProcess {
+    config: PathBuf,
+    log: PathBuf,
+    address: SocketAddr,
+    child: Child,
+    pub(super) kills: usize,
+}
+
+impl HubProcess {
+    /// Writes its configuration into `folder` and starts it.
+    pub(super) async fn start(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], crate::support::services::free_port()));
+        let config = folder.join("atshub.toml");
+        let text = format!(
+            "[broker]\nurl = \"{broker}\"\n[store]\nurl = \"{store}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            key.display()
+        );
+        fs::write(&config, text).unwrap();
+        let log = folder.join("hub.log");
+        let child = spawn(&config, &log);
+        let mut hub = Self { config, log, address, child, kills: 0 };
+        hub.ready().await;
+        hub
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Kills it without a word, and starts it again at once. Does not wait for it.
+    pub(super) fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.kills += 1;
+        self.child = spawn(&self.config, &self.log);
+    }
+
+    /// Waits until it says that it is ready.
+    pub(super) async fn ready(&mut self) {
+        let client = atshub_simulators::loopback_client(Duration::from_secs(2)).unwrap();
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the hub ended with {status}:\n{}", self.log_tail());
+            }
+            let answer = client.get(format!("{}/readyz", self.url())).send().await;
+            if answer.is_ok_and(|a| a.status().is_success()) {
+                return;
+            }
+            assert!(began.elapsed() < START, "the hub was not ready within {START:?}:\n{}", self.log_tail());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(super) fn log_tail(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    pub(super) fn panics(&self) -> usize {
+        fs::read_to_string(&self.log).unwrap_or_default().matches("panicked at").count()
+    }
+}
+
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(config: &Path, log: &Path) -> Child {
+    let out = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_atshub"))
+        .args(["--config", config.to_str().unwrap(), "serve"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(out)
+        .spawn()
+        .unwrap()
+}

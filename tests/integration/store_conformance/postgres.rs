@@ -1,0 +1,228 @@
+//! What only the PostgreSQL store promises: lost connections, a database that hangs, migrations, partitions.
+
+use crate::support::{
+    build::{days_later, dossier, external, handled, line, moved, now, publishes, saves, tenant},
+    postgres::{MAX_CONNECTIONS, TestDatabase, client},
+};
+use atshub::postgres::{PostgresOptions, PostgresStore};
+use atshub_actors::{
+    domain::Lookup,
+    ports::{Change, CommitOutcome, MessageKey, Store, StoreError},
+};
+use futures_util::future::join_all;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_connections_are_cut_in_the_middle_every_answer_was_true_and_work_goes_on() {
+    let database = TestDatabase::empty().await;
+    let store = Arc::new(database.store().await);
+    let acme = tenant("acme");
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let lanes: Vec<_> = (0..16)
+        .map(|lane| {
+            let (store, acme, stop, done) = (Arc::clone(&store), acme.clone(), Arc::clone(&stop), Arc::clone(&done));
+            tokio::spawn(async move {
+                let (mut committed, mut away) = (Vec::new(), 0);
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let id = format!("a-{lane}-{n}");
+                    let fact = moved(&acme, &id);
+                    let change = Change { handled: handled(&fact), ..saves(&dossier(&acme, &id, &format!("{id}@example.org"))) };
+                    match store.commit(change).await {
+                        Ok(CommitOutcome::Committed) => committed.push((id, MessageKey::from(&fact))),
+                        Err(StoreError::Away(_)) => away += 1,
+                        other => panic!("{other:?}"),
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                (committed, away)
+            })
+        })
+        .collect();
+    let killer = client(&database.url).await;
+    let kill =
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    for round in 1..=8 {
+        while done.load(Ordering::Relaxed) < round * 200 {
+            tokio::task::yield_now().await;
+        }
+        killer.query(kill, &[]).await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let (mut committed, mut away) = (Vec::new(), 0);
+    for lane in join_all(lanes).await {
+        let (mine, lost) = lane.unwrap();
+        committed.extend(mine);
+        away += lost;
+    }
+    assert!(away > 0, "something was cut");
+    // Each connection that was idle when it was cut may cost one more answer, no more.
+    let mut answers = Vec::new();
+    for n in 0..=MAX_CONNECTIONS {
+        answers.push(store.commit(saves(&dossier(&acme, &format!("late-{n}"), &format!("late{n}@example.org")))).await);
+    }
+    assert!(answers.contains(&Ok(CommitOutcome::Committed)), "{answers:?}");
+    killer.batch_execute("delete from dossiers where application_id like 'late-%'").await.unwrap();
+    let store = database.unmigrated().await;
+    for (id, key) in committed {
+        assert_eq!(store.dossiers(&acme, Lookup::Application(external(&id))).await.unwrap().len(), 1, "{id} was answered and is lost");
+        assert!(store.begin(&key).await.unwrap().handled, "{id} is there by half");
+    }
+    // What is there is whole, also where the answer was lost.
+    let halves = "select (select count(*) from dossiers) - (select count(*) from inbox)";
+    assert_eq!(killer.query_one(halves, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_the_database_refuses_does_not_fail_its_neighbours() {
+    let database = TestDatabase::empty().await;
+    let store = Arc::new(database.store().await);
+    let acme = tenant("acme");
+    client(&database.url).await.batch_execute("alter table journal add check (code <> 'poison')").await.unwrap();
+    let commits = (0..100).map(|n| {
+        let (store, acme) = (Arc::clone(&store), acme.clone());
+        let code = if n == 50 { "poison" } else { "fine" };
+        tokio::spawn(async move { store.commit(Change { journal: vec![line(&acme, "a-1", now(), code)], ..Change::default() }).await })
+    });
+    for (n, outcome) in join_all(commits).await.into_iter().enumerate() {
+        match outcome.unwrap() {
+            Err(StoreError::Broken(text)) if n == 50 => assert!(text.contains("journal"), "{text}"),
+            outcome => assert_eq!(outcome, Ok(CommitOutcome::Committed), "change {n}"),
+        }
+    }
+    assert_eq!(store.journal(&acme, &external("a-1")).await.unwrap().len(), 99);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_is_away_within_the_limit_and_comes_back() {
+    let database = TestDatabase::empty().await;
+    drop(database.store().await);
+    let options = PostgresOptions {
+        max_connections: 4,
+        statement_timeout: Duration::from_millis(500),
+        answer_within: Duration::from_millis(700),
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::connect(&database.url, tokio::runtime::Handle::current(), options).await.unwrap();
+    let mut other = client(&database.url).await;
+    let holding = other.transaction().await.unwrap();
+    holding.batch_execute("lock table dossiers, attempts, tenants in access exclusive mode").await.unwrap();
+    let acme = tenant("acme");
+    let key = MessageKey::from(&moved(&acme, "a-1"));
+    let started = Instant::now();
+    let (commit, begin, read) =
+        tokio::join!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))), store.begin(&key), store.tenants(),);
+    assert!(matches!(commit, Err(StoreError::Away(_))), "{commit:?}");
+    assert!(matches!(begin, Err(StoreError::Away(_))), "{begin:?}");
+    assert!(matches!(read, Err(StoreError::Away(_))), "{read:?}");
+    assert!(started.elapsed() < Duration::from_secs(3));
+    holding.rollback().await.unwrap();
+    assert_eq!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))).await, Ok(CommitOutcome::Committed));
+    assert_eq!(store.begin(&key).await.unwrap().begun, 1, "the one that was refused did not count");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_away() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://postgres@{free}/postgres");
+    let io = tokio::runtime::Handle::current();
+    let refused = PostgresStore::connect(&url, io.clone(), PostgresOptions::default()).await;
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+    let store = PostgresStore::lazy(&url, io, &PostgresOptions::default()).unwrap();
+    let commit = store.commit(saves(&dossier(&tenant("acme"), "a-1", "ada@example.org"))).await;
+    assert!(matches!(commit, Err(StoreError::Away(_))), "{commit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreadable_url_is_refused_without_repeating_it() {
+    let url = "postgres://user:pa55word@host:notaport/db";
+    let refused = PostgresStore::lazy(url, tokio::runtime::Handle::current(), &PostgresOptions::default()).unwrap_err();
+    assert!(matches!(&refused, StoreError::Broken(text) if !text.contains("pa55word")), "{refused}");
+}
+
+#[test]
+fn a_caller_without_a_runtime_of_its_own_is_answered_and_one_that_stands_still_holds_up_nobody() {
+    let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (database, store) = io.block_on(async {
+        let database = TestDatabase::empty().await;
+        let store = Arc::new(database.store().await);
+        (database, store)
+    });
+    let acme = tenant("acme");
+    // Asked once, and never polled again: an arbiter that stands still.
+    let mut frozen: Vec<_> = (0..20)
+        .map(|n| {
+            let (store, acme) = (Arc::clone(&store), acme.clone());
+            Box::pin(async move { store.commit(saves(&dossier(&acme, &format!("f-{n}"), &format!("f{n}@example.org")))).await })
+        })
+        .collect();
+    for asked in &mut frozen {
+        assert!(futures_util::FutureExt::now_or_never(asked).is_none());
+    }
+    let commits = (0..20).map(|n| store.commit(saves(&dossier(&acme, &format!("a-{n}"), &format!("p{n}@example.org")))));
+    for outcome in futures_executor(join_all(commits)) {
+        assert_eq!(outcome, Ok(CommitOutcome::Committed));
+    }
+    for outcome in futures_executor(join_all(frozen)) {
+        assert_eq!(outcome, Ok(CommitOutcome::Committed));
+    }
+    drop(store);
+    drop(database);
+}
+
+/// Polls to the end on this thread, with no timers and no IO of its own.
+fn futures_executor<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_processes_may_migrate_at_once_and_one_of_them_does() {
+    let database = TestDatabase::empty().await;
+    let stores = join_all((0..3).map(|_| database.unmigrated())).await;
+    assert_eq!(stores[0].schema_is_current().await, Ok(false));
+    let applied: Vec<Vec<String>> = join_all(stores.iter().map(PostgresStore::migrate)).await.into_iter().map(Result::unwrap).collect();
+    let mut lengths: Vec<usize> = applied.iter().map(Vec::len).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [0, 0, 2], "{applied:?}");
+    for store in &stores {
+        assert_eq!(store.schema_is_current().await, Ok(true));
+    }
+    let ahead = "insert into refinery_schema_history (version, name, applied_on, checksum) values (999, 'later', '', '0')";
+    client(&database.url).await.batch_execute(ahead).await.unwrap();
+    assert_eq!(stores[0].schema_is_current().await, Ok(false), "made for a later program");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_have_partitions_of_their_own_which_are_dropped_whole() {
+    let database = TestDatabase::empty().await;
+    let store = database.store().await;
+    let behind = client(&database.url).await;
+    let partitions = async || {
+        let sql = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'outbox'::regclass";
+        behind.query(sql, &[]).await.unwrap().len()
+    };
+    assert_eq!(partitions().await, 9, "today, a week, and the default");
+    let acme = tenant("acme");
+    let start = now();
+    let (today, far) = (moved(&acme, "a-1"), moved(&acme, "a-1"));
+    let outbox = vec![publishes(&today, None), publishes(&far, Some(days_later(start, 20)))];
+    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    let in_default = async || behind.query_one("select count(*) from outbox_default", &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(in_default().await, 1, "the far one waits in the default partition");
+    store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
+    assert_eq!(in_default().await, 0, "and moved when its day was made");
+    assert_eq!(partitions().await, 1 + 8 + 1, "today's holds an unsent row, the others of that week are gone");
+    let rows = store.claim(days_later(start, 21), 10, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    store.sent(rows).await.unwrap();
+    store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
+    assert_eq!(partitions().await, 9);
+}

@@ -1,0 +1,175 @@
+//! Tenants, platform accounts and credentials, and the version that says when any of them changed.
+
+use super::on_every_store;
+use crate::support::build::{now, tenant};
+use atshub_actors::{
+    domain::Policy,
+    ports::{PlatformAccount, SealedSecret, Store, TenantRecord},
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+type Tested = Arc<dyn Store>;
+
+on_every_store! {
+    a_tenant_is_added_once_and_comes_back_as_it_was
+    a_tenant_is_saved_only_over_the_version_that_was_read
+    a_tenants_standing_outlives_and_raises_its_version
+    removing_a_tenant_removes_its_credentials_and_no_others
+    a_platform_account_is_saved_listed_and_removed_with_its_credentials
+    a_credential_is_replaced_and_deleted_for_good
+    every_change_raises_the_version_and_nothing_else_does
+    the_store_answers
+}
+
+fn record(name: &str) -> TenantRecord {
+    let at = now();
+    TenantRecord {
+        name: tenant(name),
+        ats: "ashby".into(),
+        platform: "main".into(),
+        policy: Policy { trigger_stages: vec!["Assessment".into(), "Überprüfung ✓".into()], ..Policy::default() },
+        standing: "active".into(),
+        cause: None,
+        version: 0,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+fn secret(owner: &str, name: &str, sealed: &[u8]) -> SealedSecret {
+    SealedSecret {
+        owner: owner.into(),
+        name: name.into(),
+        sealed: Bytes::copy_from_slice(sealed),
+        fingerprint: "ab12".into(),
+        set_at: now(),
+    }
+}
+
+fn account(name: &str) -> PlatformAccount {
+    PlatformAccount { name: name.into(), kind: "karat".into(), url: "https://platform.example".into(), updated_at: now() }
+}
+
+async fn a_tenant_is_added_once_and_comes_back_as_it_was(store: Tested) {
+    let (zeta, acme) = (record("zeta"), record("acme"));
+    assert!(store.put_tenant(zeta.clone(), None).await.unwrap());
+    assert!(store.put_tenant(acme.clone(), None).await.unwrap());
+    assert!(!store.put_tenant(record("acme"), None).await.unwrap(), "the name is taken");
+    let found = store.tenants().await.unwrap();
+    assert!(found[0].version > found[1].version, "a version over all tenants");
+    let as_given: Vec<_> = found.into_iter().map(|t| TenantRecord { version: 0, ..t }).collect();
+    assert_eq!(as_given, [acme, zeta], "by name");
+}
+
+async fn a_tenant_is_saved_only_over_the_version_that_was_read(store: Tested) {
+    store.put_tenant(record("acme"), None).await.unwrap();
+    let read = store.tenants().await.unwrap().remove(0);
+    let changed = TenantRecord { ats: "bridge".into(), ..read.clone() };
+    assert!(!store.put_tenant(changed.clone(), Some(read.version + 1)).await.unwrap());
+    assert!(!store.put_tenant(record("globex"), Some(read.version)).await.unwrap(), "there is none");
+    assert!(store.put_tenant(changed.clone(), Some(read.version)).await.unwrap());
+    assert!(!store.put_tenant(changed, Some(read.version)).await.unwrap(), "it has gone on");
+    let saved = store.tenants().await.unwrap().remove(0);
+    assert!(saved.version > read.version);
+    assert_eq!(saved.ats, "bridge");
+}
+
+async fn a_tenants_standing_outlives_and_raises_its_version(store: Tested) {
+    store.put_tenant(record("acme"), None).await.unwrap();
+    let before = store.tenants().await.unwrap().remove(0);
+    assert!(store.set_standing(&tenant("acme"), "quarantined", Some("five crashes")).await.unwrap());
+    assert!(!store.set_standing(&tenant("globex"), "paused", None).await.unwrap());
+    let after = store.tenants().await.unwrap().remove(0);
+    assert_eq!((after.standing.as_str(), after.cause.as_deref()), ("quarantined", Some("five crashes")));
+    assert!(after.version > before.version && after.updated_at >= before.updated_at);
+    assert!(store.set_standing(&tenant("acme"), "active", None).await.unwrap());
+    assert_eq!(store.tenants().await.unwrap()[0].cause, None);
+}
+
+async fn removing_a_tenant_removes_its_credentials_and_no_others(store: Tested) {
+    for name in ["acme", "acme-2"] {
+        store.put_tenant(record(name), None).await.unwrap();
+        store.put_secret(secret(&format!("tenant/{name}"), "api_key", b"sealed")).await.unwrap();
+    }
+    store.put_secret(secret("platform/acme", "token", b"sealed")).await.unwrap();
+    assert!(store.remove_tenant(&tenant("acme")).await.unwrap());
+    assert!(!store.remove_tenant(&tenant("acme")).await.unwrap());
+    assert!(store.secrets("tenant/acme").await.unwrap().is_empty());
+    assert_eq!(store.secrets("tenant/acme-2").await.unwrap().len(), 1);
+    assert_eq!(store.secrets("platform/acme").await.unwrap().len(), 1);
+    assert_eq!(store.tenants().await.unwrap().len(), 1);
+    assert!(store.put_tenant(record("acme"), None).await.unwrap(), "the name is free again");
+}
+
+async fn a_platform_account_is_saved_listed_and_removed_with_its_credentials(store: Tested) {
+    let main = account("main");
+    store.put_platform(account("zeta")).await.unwrap();
+    store.put_platform(PlatformAccount { url: "https://old.example".into(), ..main.clone() }).await.unwrap();
+    store.put_platform(main.clone()).await.unwrap();
+    store.put_secret(secret("platform/main", "token", b"sealed")).await.unwrap();
+    let listed = store.platforms().await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0], main);
+    assert!(store.remove_platform("main").await.unwrap());
+    assert!(!store.remove_platform("main").await.unwrap());
+    assert!(store.secrets("platform/main").await.unwrap().is_empty());
+    assert_eq!(store.platforms().await.unwrap().len(), 1);
+}
+
+async fn a_credential_is_replaced_and_deleted_for_good(store: Tested) {
+    let owner = "tenant/acme";
+    let all: Vec<u8> = (0..=255).collect();
+    store.put_secret(secret(owner, "webhook_secret", b"other")).await.unwrap();
+    store.put_secret(secret(owner, "api_key", b"old")).await.unwrap();
+    let new = secret(owner, "api_key", &all);
+    store.put_secret(new.clone()).await.unwrap();
+    let kept = store.secrets(owner).await.unwrap();
+    assert_eq!(kept.len(), 2);
+    assert_eq!(kept[0], new);
+    assert!(store.secrets("tenant/globex").await.unwrap().is_empty());
+    assert!(store.delete_secret(owner, "api_key").await.unwrap());
+    assert!(!store.delete_secret(owner, "api_key").await.unwrap());
+    assert_eq!(store.secrets(owner).await.unwrap().len(), 1);
+}
+
+async fn every_change_raises_the_version_and_nothing_else_does(store: Tested) {
+    let mut last = store.tenants_version().await.unwrap();
+    macro_rules! raises {
+        ($call:expr) => {{
+            let _ = $call.await.unwrap();
+            let version = store.tenants_version().await.unwrap();
+            assert!(version > last, "{} raises it", stringify!($call));
+            last = version;
+        }};
+    }
+    macro_rules! leaves {
+        ($call:expr) => {{
+            let _ = $call.await.unwrap();
+            assert_eq!(store.tenants_version().await.unwrap(), last, "{} leaves it", stringify!($call));
+        }};
+    }
+    let acme = tenant("acme");
+    raises!(store.put_tenant(record("acme"), None));
+    assert_eq!(store.tenants().await.unwrap()[0].version, last);
+    leaves!(store.put_tenant(record("acme"), None));
+    leaves!(store.put_tenant(record("acme"), Some(99)));
+    raises!(store.put_tenant(record("acme"), Some(last)));
+    raises!(store.set_standing(&acme, "paused", None));
+    leaves!(store.set_standing(&tenant("globex"), "paused", None));
+    raises!(store.put_secret(secret("tenant/acme", "api_key", b"x")));
+    raises!(store.put_secret(secret("tenant/acme", "api_key", b"y")));
+    raises!(store.delete_secret("tenant/acme", "api_key"));
+    leaves!(store.delete_secret("tenant/acme", "api_key"));
+    raises!(store.remove_tenant(&acme));
+    leaves!(store.remove_tenant(&acme));
+    raises!(store.put_platform(account("main")));
+    raises!(store.put_platform(account("main")));
+    raises!(store.remove_platform("main"));
+    leaves!(store.remove_platform("main"));
+    leaves!(store.tenants());
+}
+
+async fn the_store_answers(store: Tested) {
+    store.ping().await.unwrap();
+}
