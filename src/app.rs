@@ -2,12 +2,12 @@
 //! hub does once it is joined is in [`crate::hub`].
 
 use crate::{
-    api::{self, Doors, Limits},
+    api::{self, Doors, Limits, TenantDoor, TenantRow},
     config::{self, AddressError, BrokerAddress, Config, SealKey, StoreAddress},
     credentials::{KeyFileError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
-    hub::{Hub, HubError, HubOptions, Parts},
+    hub::{self, Hub, HubError, HubOptions, Parts},
     postgres::{PostgresOptions, PostgresStore},
     rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
 };
@@ -16,6 +16,7 @@ use atshub_actors::{
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
     supervision::RestartPolicy,
 };
+use atshub_schemas::TenantName;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -178,6 +179,37 @@ pub struct Running {
     server: ServerHandle,
 }
 
+/// The hub's tenants, as the doors see them.
+struct Tenants(Arc<hub::Directory>);
+
+impl api::Directory for Tenants {
+    fn tenant(&self, name: &str) -> Option<TenantDoor> {
+        let seat = self.0.seat(&TenantName::new(name).ok()?)?;
+        Some(TenantDoor {
+            record: Arc::clone(&seat.record),
+            account: seat.account.clone(),
+            entry: seat.entry?,
+            platform: seat.platform.clone(),
+        })
+    }
+
+    fn snapshot(&self) -> Vec<TenantRow> {
+        let row = |seat: Arc<hub::Seat>| {
+            let child = self.0.child(&seat.record.name);
+            TenantRow {
+                name: seat.record.name.to_string(),
+                ats: seat.entry.map_or_else(|| seat.record.ats.clone(), |entry| entry.name.to_owned()),
+                phase: child.as_ref().map_or("starting", |child| child.phase.as_str()).to_owned(),
+                generation: child.as_ref().map_or(0, |child| child.generation),
+                restarts: child.as_ref().map_or(0, |child| child.restarts),
+                in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
+                cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
+            }
+        };
+        self.0.all().into_iter().map(row).collect()
+    }
+}
+
 /// Opens everything, starts the hub, and opens its doors. To be called within an actix system; `io` is another runtime, which
 /// the actors cannot hold up.
 ///
@@ -212,14 +244,13 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
     };
     let hub = Hub::start(parts).await?;
     let limits = Limits {
-        body: config.http.max_body_bytes,
-        request: config.http.request_time(),
-        in_hand: config.http.max_in_hand,
-        workers: config.http.workers,
+        max_body: config.http.max_body_bytes,
+        request_time: config.http.request_time(),
+        max_in_hand: config.http.max_in_hand,
+        ..Limits::default()
     };
-    let doors =
-        Doors { store, broker: Arc::clone(&broker), directory: hub.directory(), board: hub.board(), since: clock.now(), clock, limits };
-    let server = api::server(doors, listener)?;
+    let directory = Arc::new(Tenants(hub.directory()));
+    let server = api::server(Doors { store, broker: Arc::clone(&broker), directory, clock, limits }, listener, config.http.workers)?;
     let handle = server.handle();
     actix_rt::spawn(server);
     tracing::info!(%address, store = config.store.url.masked(), broker = config.broker.url.masked(), "the hub is up");

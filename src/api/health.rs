@@ -1,35 +1,23 @@
-//! `GET /livez` and `GET /readyz`. Live: the process answers. Ready: store and broker do. Never about one tenant.
+//! `/livez` and `/readyz`: for load balancers and health checks. Neither depends on a tenant: one sick tenant must not take the
+//! hub out of service for all others.
 
-use super::Doors;
+use super::{Shared, status};
 use actix_web::{HttpResponse, web};
-use atshub_actors::ports::BrokerHealth;
 use serde_json::json;
-use std::time::Duration;
 
-/// Longest wait for the store.
-const STORE_WAIT: Duration = Duration::from_secs(3);
-
-/// The process answers.
-pub(super) async fn livez() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("live\n")
+/// It answers, so it lives.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "live": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// Store and broker answer.
-pub(super) async fn readyz(doors: web::Data<Doors>) -> HttpResponse {
-    let store = match tokio::time::timeout(STORE_WAIT, doors.store.ping()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
-    };
-    let broker = match &*doors.broker.health().borrow() {
-        BrokerHealth::Up { .. } => Ok(()),
-        BrokerHealth::Down { cause } => Err(cause.clone()),
-    };
-    let part = |result: &Result<(), String>| match result {
+/// 200 if store and broker are there, else 503 with what is not, and why.
+pub(super) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
+    let (store, broker) = (status::store(&shared).await, status::broker(&shared));
+    let ready = store.is_ok() && broker.is_ok();
+    let part = |part: &Result<(), String>| match part {
         Ok(()) => json!({ "up": true }),
         Err(cause) => json!({ "up": false, "cause": cause }),
     };
-    let ready = store.is_ok() && broker.is_ok();
     let body = json!({ "ready": ready, "store": part(&store), "broker": part(&broker) });
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }

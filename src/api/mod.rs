@@ -1,142 +1,137 @@
-//! The HTTP doors. This file is their table of contents; a file per resource. No rule of the domain is here, and nothing is
-//! answered with 2xx before it is durable.
+//! The HTTP doors: webhooks and partner calls of ATSs, health, metrics and the status page. [`routes`] is the table of
+//! contents. A door knows no ATS: it takes the raw request to the tenant's registry row, and makes durable what that answers.
 
+mod answer;
+mod counters;
+mod gate;
 mod health;
 mod hooks;
+mod intake;
+mod metrics;
+mod page;
 mod partner;
 mod problem;
+mod status;
 
-pub use problem::Problem;
+pub use answer::TenantRow;
+pub use gate::Limits;
 
-use crate::hub::Directory;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::Server, web};
-use atshub_actors::{
-    ports::{Broker, BrokerHealth, Change, Clock, OutboxRow, Store},
-    supervision::Board,
-};
-use atshub_schemas::{Envelope, topology};
-use jiff::Timestamp;
+use crate::ats;
+use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, web};
+use atshub_actors::ports::{Broker, Clock, Platform, Store, TenantRecord};
+use counters::Counters;
+use gate::Gate;
+use problem::Problem;
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
-/// What an ATS is asked to wait for a fault of ours.
-const OUR_FAULT_WAIT: Duration = Duration::from_secs(5);
-/// Longest commit that a caller waits for.
-const COMMIT_WAIT: Duration = Duration::from_secs(8);
+/// Longest wait of a closing server for requests in hand.
+const LAST_REQUESTS: u64 = 10;
+/// Connections one worker holds at most; the next ones wait in the backlog.
+const CONNECTIONS: usize = 2048;
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
 
-/// What the doors lead to.
+/// The tenants that a running hub has in memory.
+pub trait Directory: Send + Sync + 'static {
+    /// The tenant of this name.
+    fn tenant(&self, name: &str) -> Option<TenantDoor>;
+
+    /// All tenants, as they are now, by name.
+    fn snapshot(&self) -> Vec<TenantRow>;
+}
+
+/// What a door needs of a tenant.
+#[derive(Clone)]
+pub struct TenantDoor {
+    /// The tenant, as stored.
+    pub record: Arc<TenantRecord>,
+    /// Its account, with credentials.
+    pub account: ats::Account,
+    /// Its row in the registry.
+    pub entry: &'static ats::Entry,
+    /// Its platform, if the account is set up.
+    pub platform: Option<Arc<dyn Platform>>,
+}
+
+/// What the doors work with.
 #[derive(Clone)]
 pub struct Doors {
-    /// Where facts become durable.
+    /// Where what comes in is made durable.
     pub store: Arc<dyn Store>,
-    /// What carries them on.
+    /// What carries it on; asked for its health and its queues alone.
     pub broker: Arc<dyn Broker>,
-    /// The tenants.
-    pub directory: Arc<Directory>,
-    /// What every child is doing.
-    pub board: Board,
+    /// The tenants in memory.
+    pub directory: Arc<dyn Directory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// When the hub started.
-    pub since: Timestamp,
-    /// How much is taken.
+    /// How much is taken at once, and how long it may take.
     pub limits: Limits,
 }
 
-/// How much is taken.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Largest body, in bytes.
-    pub body: usize,
-    /// Time in which a request has to be here.
-    pub request: Duration,
-    /// Requests in hand at once, per worker.
-    pub in_hand: usize,
-    /// Threads.
-    pub workers: usize,
+/// What every worker shares.
+struct Shared {
+    doors: Doors,
+    counters: Counters,
+    gate: Gate,
+    status: status::Cache,
+    since: jiff::Timestamp,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body: 1024 * 1024, request: Duration::from_secs(10), in_hand: 512, workers: 2 }
-    }
-}
-
-/// The doors, on a listener. The server runs once it is awaited or spawned.
+/// The doors on this listener. The server runs when it is polled: spawn it on a tokio runtime, and end it by its handle.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn server(doors: Doors, listener: TcpListener) -> io::Result<Server> {
-    let limits = doors.limits;
-    let shared = web::Data::new(doors);
+pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result<Server> {
+    let head_time = doors.limits.request_time;
+    let shared = web::Data::new(Shared {
+        counters: Counters::default(),
+        gate: Gate::new(doors.limits),
+        status: status::Cache::default(),
+        since: doors.clock.now(),
+        doors,
+    });
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(shared.clone())
-            .app_data(web::PayloadConfig::new(limits.body))
-            .route("/hooks/{tenant}", web::post().to(hooks::receive))
-            .route("/partner/{tenant}/{path:.*}", web::post().to(partner::answer))
-            .route("/livez", web::get().to(health::livez))
-            .route("/readyz", web::get().to(health::readyz))
-            .default_service(web::to(nowhere))
-    })
-    .workers(limits.workers.max(1))
-    .max_connections(limits.in_hand)
-    .client_request_timeout(limits.request)
-    .client_disconnect_timeout(Duration::from_secs(5))
-    .shutdown_timeout(10)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok(server)
+        let headers = DefaultHeaders::new()
+            .add(("X-Content-Type-Options", "nosniff"))
+            .add(("X-Frame-Options", "DENY"))
+            .add(("Referrer-Policy", "no-referrer"))
+            .add(("Cross-Origin-Resource-Policy", "same-origin"))
+            .add(("Cache-Control", "no-store"))
+            .add(("Content-Security-Policy", page::POLICY_OF_NO_PAGE));
+        App::new().app_data(shared.clone()).wrap(headers).configure(routes)
+    });
+    // A connection that sends nothing, or sends its head by the letter, is closed; bodies have their own limit in `intake`.
+    Ok(server
+        .workers(workers.max(1))
+        .max_connections(CONNECTIONS)
+        .keep_alive(IDLE)
+        .client_request_timeout(head_time)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .shutdown_timeout(LAST_REQUESTS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
 }
 
-async fn nowhere(request: HttpRequest) -> HttpResponse {
-    let detail = format!("there is no {} {}", request.method(), request.path());
-    let next_step = "the doors are POST /hooks/{tenant}, POST /partner/{tenant}/…, GET /livez and GET /readyz";
-    Problem::new(404, "no_such_path", detail, next_step).answer()
+/// Every path there is.
+fn routes(config: &mut web::ServiceConfig) {
+    let only = |path: &str, route: actix_web::Route| web::resource(path.to_owned()).route(route).default_service(web::to(wrong_method));
+    config
+        .service(only("/hooks/{tenant}", web::post().to(hooks::take)))
+        .service(only("/partner/{tenant}/{path:.*}", web::post().to(partner::answer)))
+        .service(only("/livez", web::get().to(health::live)))
+        .service(only("/readyz", web::get().to(health::ready)))
+        .service(only("/metrics", web::get().to(metrics::show)))
+        .service(only("/", web::get().to(page::show)))
+        .default_service(web::to(unknown_path));
 }
 
-/// Header names in lower case, and values; a value that is no text is left out.
-fn headers(request: &HttpRequest) -> Vec<(String, String)> {
-    request.headers().iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+async fn unknown_path() -> Problem {
+    Problem::new(404, "unknown_path", "there is nothing at this path")
+        .next("the paths are /hooks/<tenant>, /partner/<tenant>/…, /livez, /readyz, /metrics and /")
 }
 
-impl Doors {
-    /// Makes facts durable, so that the caller may hear 2xx.
-    async fn take(&self, facts: Vec<Envelope>) -> Result<(), Problem> {
-        if let BrokerHealth::Down { .. } = &*self.broker.health().borrow() {
-            return Err(Problem::ours("broker_away", "the hub's message broker is away", OUR_FAULT_WAIT));
-        }
-        if facts.is_empty() {
-            return Ok(());
-        }
-        let outbox = facts
-            .into_iter()
-            .map(|fact| OutboxRow {
-                exchange: topology::EVENTS.into(),
-                routing_key: fact.routing_key(),
-                envelope: Arc::new(fact),
-                not_before: None,
-            })
-            .collect();
-        let commit = self.store.commit(Change { outbox, ..Change::default() });
-        match tokio::time::timeout(COMMIT_WAIT, commit).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "failed to take a webhook");
-                Err(Problem::ours("store_away", "the hub's store is away", OUR_FAULT_WAIT))
-            }
-            Err(_) => Err(Problem::ours("store_slow", "the hub's store is slow", OUR_FAULT_WAIT)),
-        }
-    }
-}
-
-/// A tenant's seat, by the name in the path.
-fn seat(doors: &Doors, name: &str) -> Result<Arc<crate::hub::Seat>, Problem> {
-    let tenant = atshub_schemas::TenantName::new(name).ok();
-    // Not 404: an ATS that hears 404 never sends that event again, and the tenant may be about to be added.
-    tenant.and_then(|tenant| doors.directory.seat(&tenant)).ok_or_else(|| {
-        let problem = Problem::ours("unknown_tenant", "no tenant of this name is set up", Duration::from_secs(300));
-        tracing::warn!(code = problem.code(), "a request for a tenant that is not set up");
-        problem
-    })
+async fn wrong_method(request: actix_web::HttpRequest) -> Problem {
+    let detail = format!("{} is not taken here", request.method());
+    Problem::new(405, "wrong_method", detail).next("webhooks and partner calls are POST, everything else is GET")
 }

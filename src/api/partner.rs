@@ -1,64 +1,85 @@
-//! `POST /partner/{tenant}/…`: calls of ATSs that ask the vendor of an assessment. The connector knows paths and shapes; the
-//! door gives it the platform's roles and whether the application has a live candidacy, and makes its facts durable.
+//! `POST /partner/{tenant}/…`: calls of ATSs that call the assessment vendor.
 
-use super::{Doors, OUR_FAULT_WAIT, Problem, headers, hooks::unread, seat};
+use super::{Shared, TenantDoor, intake, problem::Problem};
 use crate::ats::{PartnerContext, Raw};
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use atshub_actors::domain::{Dossier, Lookup};
+use atshub_actors::{
+    domain::{Candidacy, Lookup},
+    failure::Failure,
+    ports::PlatformRole,
+};
+use atshub_schemas::{ExternalId, TenantName};
+use tokio::time::timeout;
 
-/// Answers a partner call.
+/// Name of this door in counts.
+const DOOR: &str = "partner";
+
+/// Answered by the connector; facts are durable before the ATS hears the answer.
 pub(super) async fn answer(
-    doors: web::Data<Doors>,
+    shared: web::Data<Shared>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> HttpResponse {
-    let (tenant, path) = path.into_inner();
-    match answered(&doors, &tenant, &path, &request, body).await {
-        Ok(answer) => answer,
-        Err(problem) => problem.answer(),
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (name, path) = path.into_inner();
+    let answer = work(&shared, &name, &path, &request, payload).await;
+    shared.counters.count(
+        DOOR,
+        match &answer {
+            Ok(_) => "answered",
+            Err(problem) => problem.code(),
+        },
+    );
+    answer
+}
+
+async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let taken = intake::take(shared, name, request, payload).await?;
+    let tenant = &taken.door.record.name;
+    let raw = Raw { headers: &taken.headers, body: &taken.body };
+    let Some(needs_roles) = taken.inbound.partner_needs_roles(path) else {
+        return Err(Problem::new(404, "unknown_path", format!("{} makes no such partner call", taken.door.entry.name))
+            .next("check the base address set at the ATS: /partner/<tenant>"));
+    };
+    intake::broker_is_up(shared)?;
+    let application = intake::guarded(shared, tenant, || taken.inbound.partner_application(path, raw))?;
+    let roles = if needs_roles { roles(shared, &taken.door).await? } else { Vec::new() };
+    let live = match application {
+        Some(application) => is_live(shared, tenant, application).await?,
+        None => false,
+    };
+    let (account, now) = (&taken.door.account, shared.doors.clock.now());
+    let context = PartnerContext { roles: &roles, live };
+    let answer = intake::guarded(shared, tenant, || taken.inbound.partner(account, path, raw, context, now))??;
+    intake::keep(shared, tenant, answer.facts).await?;
+    let status = StatusCode::from_u16(answer.status).map_err(|_| Problem::ours("fault_in_hub", "a fault in the hub"))?;
+    Ok(HttpResponse::build(status).json(answer.body))
+}
+
+/// The platform's roles; the adapter keeps them for a moment.
+async fn roles(shared: &Shared, door: &TenantDoor) -> Result<Vec<PlatformRole>, Problem> {
+    let away = || Problem::ours("platform_away", "the platform did not say which roles there are");
+    let platform = door.platform.as_ref().ok_or_else(|| {
+        Problem::ours("platform_missing", "the tenant's platform account is not set up")
+            .next("`atshub platform list` and `atshub platform test`")
+    })?;
+    match timeout(shared.doors.limits.commit_time, platform.roles()).await {
+        Ok(Ok(roles)) => Ok(roles),
+        Ok(Err(Failure::RateLimited { retry_after })) => Err(away().again(retry_after)),
+        Ok(Err(failure)) => {
+            tracing::warn!(tenant = %door.record.name, code = failure.code(), "failed to read the platform's roles");
+            Err(away())
+        }
+        Err(_) => Err(away()),
     }
 }
 
-async fn answered(
-    doors: &Doors,
-    tenant: &str,
-    path: &str,
-    request: &HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> Result<HttpResponse, Problem> {
-    let body = body.map_err(|error| unread(&error, doors))?;
-    let seat = seat(doors, tenant)?;
-    let nowhere = || {
-        Problem::new(
-            404,
-            "no_such_path",
-            "this tenant's ATS has no partner call of that path",
-            "look the path up in the connector's documentation",
-        )
-    };
-    let inbound = seat.entry.and_then(|entry| entry.inbound).ok_or_else(nowhere)?;
-    let needs_roles = inbound.partner_needs_roles(path).ok_or_else(nowhere)?;
-    let headers = headers(request);
-    let raw = Raw { headers: &headers, body: &body };
-    let roles = match &seat.platform {
-        Some(platform) if needs_roles => platform.roles().await.map_err(|failure| {
-            tracing::warn!(code = failure.code(), "a partner call waits for the platform's roles");
-            Problem::ours("platform_away", "the interview platform does not say which roles it has", OUR_FAULT_WAIT)
-        })?,
-        None if needs_roles => return Err(Problem::ours("no_platform", "this tenant's platform account is not set up", OUR_FAULT_WAIT)),
-        _ => Vec::new(),
-    };
-    let live = match inbound.partner_application(path, raw) {
-        Some(application) => {
-            let found = doors.store.dossiers(&seat.record.name, Lookup::Application(application)).await;
-            let found = found.map_err(|_| Problem::ours("store_away", "the hub's store is away", OUR_FAULT_WAIT))?;
-            found.first().and_then(Dossier::current).is_some_and(|c| c.state.is_live())
-        }
-        None => false,
-    };
-    let answer = inbound.partner(&seat.account, path, raw, PartnerContext { roles: &roles, live }, doors.clock.now())?;
-    doors.take(answer.facts).await?;
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Ok(HttpResponse::build(status).json(answer.body))
+async fn is_live(shared: &Shared, tenant: &TenantName, application: ExternalId) -> Result<bool, Problem> {
+    let asked = timeout(shared.doors.limits.commit_time, shared.doors.store.dossiers(tenant, Lookup::Application(application))).await;
+    let away = || Problem::ours("store_away", "the store is away");
+    let found = asked.map_err(|_| away())?.map_err(|error| {
+        tracing::warn!(%tenant, %error, "failed to look for a live candidacy");
+        away()
+    })?;
+    Ok(found.first().and_then(|dossier| dossier.current()).is_some_and(|candidacy: &Candidacy| candidacy.state.is_live()))
 }

@@ -1,64 +1,99 @@
-//! Errors as the doors give them: `application/problem+json` (RFC 9457) with a stable `code` and the next step.
+//! Errors as the doors say them: `application/problem+json` (RFC 9457) with a stable code and what to do next.
 
 use crate::ats::Refused;
-use actix_web::{HttpResponse, http::StatusCode};
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, body::BoxBody, http::StatusCode};
 use serde_json::json;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-/// Media type of an error.
-pub(super) const CONTENT_TYPE: &str = "application/problem+json";
+/// Wait before a request is sent again that failed by a fault of ours.
+pub(super) const SOON: Duration = Duration::from_secs(5);
 
-/// An error, ready to be answered.
+/// An error, said to whoever sent the request. Never holds what they sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(super) struct Problem {
     status: u16,
     code: &'static str,
     detail: String,
-    next_step: String,
+    next_step: Option<String>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// With this status and code.
-    pub fn new(status: u16, code: &'static str, detail: impl Into<String>, next_step: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), next_step: next_step.into(), retry_after: None }
+    pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), next_step: None, retry_after: None }
     }
 
-    /// A fault of our own: 503 with `Retry-After`. Several ATSs never retry after a 4xx.
-    pub fn ours(code: &'static str, detail: impl Into<String>, wait: Duration) -> Self {
-        let next_step = "send the same request again after the time in Retry-After";
-        Self { retry_after: Some(wait), ..Self::new(503, code, detail, next_step) }
+    /// A fault of ours: the sender is to try again. Several ATSs never do after a 4xx.
+    pub(super) fn ours(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(503, code, detail).again(SOON).next("send it again after the time in Retry-After")
     }
 
-    /// The stable code.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub(super) fn next(mut self, step: impl Into<String>) -> Self {
+        self.next_step = Some(step.into());
+        self
+    }
+
+    pub(super) fn again(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(super) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The answer.
-    #[must_use]
-    pub fn answer(&self) -> HttpResponse {
+    fn answer(&self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = HttpResponse::build(status);
-        answer.content_type(CONTENT_TYPE);
-        if let Some(wait) = self.retry_after {
-            answer.insert_header(("Retry-After", wait.as_secs().max(1).to_string()));
+        if let Some(after) = self.retry_after {
+            answer.insert_header(("Retry-After", after.as_secs().to_string()));
+        }
+        if matches!(self.status, 408 | 413) {
+            // What is left of the request is not read: the connection cannot be used again.
+            answer.force_close();
         }
         if self.status == 401 {
-            // RFC 9110 §15.5.2 wants a challenge with every 401.
-            answer.insert_header(("WWW-Authenticate", "Basic realm=\"atshub\""));
+            answer.insert_header(("WWW-Authenticate", "Signature"));
         }
-        let title = status.canonical_reason().unwrap_or("Error");
-        answer.json(json!({
-            "type": "about:blank", "title": title, "status": self.status, "code": self.code, "detail": self.detail, "next_step": self.next_step,
-        }))
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "next_step": self.next_step,
+        });
+        answer.content_type("application/problem+json").body(body.to_string())
     }
 }
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let retry_after = (refused.status == 503).then_some(Duration::from_secs(60));
-        Self { status: refused.status, code: refused.code, detail: refused.detail, next_step: refused.next_step, retry_after }
+        let problem = Self::new(refused.status, refused.code, refused.detail).next(refused.next_step);
+        if refused.status >= 500 { problem.again(SOON) } else { problem }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.answer()
+    }
+}
+
+impl Responder for Problem {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.answer()
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum Verb {
 }
 
 /// Prints or checks.
-pub(super) fn run(verb: Verb, sources: &Sources, out: Out) -> Ended {
+pub(super) fn run(verb: &Verb, sources: &Sources, out: Out) -> Ended {
     match verb {
         Verb::Default => out.verbatim(DEFAULT_FILE).map(|()| Exit::Done),
         Verb::Check => {

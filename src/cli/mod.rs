@@ -109,7 +109,7 @@ async fn obey(cli: Cli, out: Out) -> Ended {
     sources.flags.extend(cli.store.map(|url| ("--store", "store.url", url)));
     // These need no configuration: they work where it is wrong.
     match cli.command {
-        Command::Config(verb) => return config::run(verb, &sources, out),
+        Command::Config(verb) => return config::run(&verb, &sources, out),
         Command::Schema(verb) => return schema::run(&verb, out),
         Command::Simulate(args) => return simulate::run(args, out).await,
         Command::Serve(ref args) => sources.flags.extend(args.listen().map(|address| ("--listen", "http.listen", address))),

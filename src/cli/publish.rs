@@ -11,17 +11,16 @@ use atshub_schemas::{CONTENT_TYPE, Envelope, Family, MAX_BYTES, TenantName, topo
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    fs::File,
+    io::{self, BufRead, BufReader, Read as _},
+    path::{Path, PathBuf},
 };
-use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 /// Messages published in one window of outstanding confirms.
 const WINDOW: usize = 256;
 /// Longest line read: the longest envelope, and room for the line end.
-const LONGEST: usize = MAX_BYTES + 2;
+const LONGEST: u64 = MAX_BYTES as u64 + 2;
 /// Lines about single messages that are said; the rest is counted.
 const SAID: usize = 50;
 
@@ -31,6 +30,9 @@ pub(super) struct Args {
     /// File with one envelope per line, - for standard input
     file: PathBuf,
 }
+
+/// A line with its number, or why there are no more.
+type Read = Result<(u64, Vec<u8>), String>;
 
 /// How it went so far.
 #[derive(Debug, Default)]
@@ -46,8 +48,8 @@ struct Tally {
 pub(super) async fn run(args: Args, session: &Session) -> Ended {
     let broker = session.broker().await?;
     let progress = session.out.progress("publishing", None);
-    let (lines, mut read) = mpsc::channel::<Result<(u64, Vec<u8>), String>>(WINDOW);
-    let reader = tokio::spawn(pump(args.file, lines));
+    let (lines, mut read) = mpsc::channel(WINDOW);
+    std::thread::spawn(move || pump(&args.file, &lines));
     let mut tally = Tally::default();
     let mut window = Vec::with_capacity(WINDOW);
     let mut failed = None;
@@ -69,7 +71,6 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
             progress.now(&format!("{} published", tally.published));
         }
     }
-    reader.abort();
     drop(progress);
     end(&tally, failed, session.out)
 }
@@ -107,53 +108,43 @@ fn end(tally: &Tally, failed: Option<String>, out: Out) -> Ended {
     })
 }
 
-/// Reads lines, bounded, and hands them on as they come.
-async fn pump(file: PathBuf, lines: mpsc::Sender<Result<(u64, Vec<u8>), String>>) {
-    let source: Box<dyn AsyncBufRead + Send + Unpin> = if file.as_os_str() == "-" {
-        Box::new(BufReader::new(tokio::io::stdin()))
+/// Reads lines, bounded, and hands them on as they come. Blocks: it has a thread of its own.
+fn pump(file: &Path, lines: &mpsc::Sender<Read>) {
+    let source: Result<Box<dyn BufRead>, io::Error> = if file.as_os_str() == "-" {
+        Ok(Box::new(BufReader::new(io::stdin())))
     } else {
-        match tokio::fs::File::open(&file).await {
-            Ok(open) => Box::new(BufReader::new(open)),
-            Err(error) => {
-                let _ = lines.send(Err(format!("failed to open `{}`: {error}", file.display()))).await;
-                return;
-            }
-        }
+        File::open(file).map(|open| Box::new(BufReader::new(open)) as Box<dyn BufRead>)
     };
-    let mut source = source;
-    for number in 1.. {
-        let mut line = Vec::new();
-        let read = (&mut source).take(LONGEST as u64).read_until(b'\n', &mut line).await;
-        match read {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) => {
-                let _ = lines.send(Err(format!("failed to read line {number}: {error}"))).await;
-                return;
-            }
-        }
-        if line.len() >= LONGEST && line.last() != Some(&b'\n') && skip_line(&mut source).await.is_err() {
+    let mut source = match source {
+        Ok(source) => source,
+        Err(error) => {
+            let _ = lines.blocking_send(Err(format!("failed to open `{}`: {error}", file.display())));
             return;
         }
-        if lines.send(Ok((number, line))).await.is_err() {
+    };
+    for number in 1.. {
+        let read = match line(source.as_mut()) {
+            Ok(None) => return,
+            Ok(Some(line)) => Ok((number, line)),
+            Err(error) => Err(format!("failed to read line {number}: {error}")),
+        };
+        let last = read.is_err();
+        if lines.blocking_send(read).is_err() || last {
             return;
         }
     }
 }
 
-/// Skips the rest of a line that is too long.
-async fn skip_line(source: &mut (dyn AsyncBufRead + Send + Unpin)) -> std::io::Result<()> {
-    loop {
-        let buffer = source.fill_buf().await?;
-        let (end, used) = match buffer.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (true, at + 1),
-            None => (buffer.is_empty(), buffer.len()),
-        };
-        source.consume(used);
-        if end {
-            return Ok(());
-        }
+/// One line; of one that is too long for an envelope, as much as shows that.
+fn line(source: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if source.take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
+    if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') {
+        source.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
 }
 
 /// An envelope that a producer may publish; `None` for an empty line.
@@ -227,4 +218,31 @@ async fn known_tenants(broker: &dyn Broker, window: &[(u64, Envelope)]) -> Optio
     let queues: Vec<String> = named.iter().map(topology::tenant_queue).collect();
     let found = broker.queues(&queues).await.ok()?;
     Some(named.into_iter().filter(|tenant| found.iter().any(|queue| queue.name == topology::tenant_queue(tenant))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_the_next_one_is_whole() {
+        let text = [vec![b'x'; 3 * MAX_BYTES], b"\nnext\n\nlast".to_vec()].concat();
+        let mut source: &[u8] = &text;
+        let mut lines = std::iter::from_fn(|| line(&mut source).unwrap());
+        assert!(check(&lines.next().unwrap()).unwrap_err().contains("too_large"));
+        assert_eq!(lines.collect::<Vec<_>>(), [b"next\n".to_vec(), b"\n".to_vec(), b"last".to_vec()]);
+    }
+
+    #[test]
+    fn a_producer_may_publish_facts_and_answers_alone() {
+        for entry in atshub_schemas::catalog::CATALOG {
+            let sample = atshub_schemas::samples::sample(entry.kind).unwrap().encode().unwrap();
+            let taken = check(&sample);
+            match entry.family {
+                Family::Fact | Family::Answer => assert!(taken.unwrap().is_some(), "{}", entry.kind),
+                _ => assert!(taken.unwrap_err().starts_with("not_internal: "), "{}", entry.kind),
+            }
+        }
+        assert_eq!(check(b" \r\n"), Ok(None));
+    }
 }

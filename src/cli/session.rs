@@ -15,11 +15,11 @@ pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// What a command works with.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     /// The configuration, and where it comes from.
-    pub loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// What prints.
-    pub out: Out,
+    pub(super) out: Out,
 }
 
 impl Session {
@@ -27,8 +27,8 @@ impl Session {
     ///
     /// # Errors
     /// If it does not open, or takes too long.
-    pub async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
-        let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked());
+    pub(super) async fn store(&self) -> Result<Arc<dyn Store>, Stop> {
+        let _progress = self.wait_for("opening the store", self.loaded.config.store.url.masked().as_str());
         bounded("the store", app::open_store(&self.loaded.config, Handle::current())).await
     }
 
@@ -36,8 +36,8 @@ impl Session {
     ///
     /// # Errors
     /// If it does not open, or takes too long.
-    pub async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
-        let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked());
+    pub(super) async fn broker(&self) -> Result<Arc<dyn Broker>, Stop> {
+        let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked().as_str());
         bounded("the broker", app::open_broker(&self.loaded.config, Handle::current())).await
     }
 
@@ -45,11 +45,11 @@ impl Session {
     ///
     /// # Errors
     /// If there is no key.
-    pub fn sealer(&self) -> Result<Sealer, Stop> {
+    pub(super) fn sealer(&self) -> Result<Sealer, Stop> {
         Ok(app::open_sealer(&self.loaded.config)?)
     }
 
-    fn wait_for(&self, what: &str, place: String) -> Progress {
+    fn wait_for(&self, what: &str, place: &str) -> Progress {
         self.out.progress(&format!("{what} {place}"), None)
     }
 }

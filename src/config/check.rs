@@ -121,7 +121,7 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         type Change = Box<dyn FnOnce(&mut Config)>;
         let below_a_file = format!("embedded:{}/data", file.display());
-        let not_a_key = file.clone();
+        let not_a_key = file;
         let cases: Vec<(&str, &str, Change)> = vec![
             ("broker.url", "use amqp://", Box::new(|c| c.broker.url = Address::new("rabbit"))),
             ("store.url", "use postgres://", Box::new(|c| c.store.url = Address::new("mysql://h/d"))),

@@ -1,7 +1,10 @@
 //! Where settings are read from: the default file, `atshub.toml`, the environment, the command line; later ones win. Unknown
 //! names are refused with the nearest known one, whichever layer they stand in. It judges names and types, not values.
 
-use super::{Config, DEFAULT_FILE, FILE};
+use super::{
+    Config, DEFAULT_FILE, FILE,
+    names::{keys, nearest, nearest_variable, unknown_in},
+};
 use figment::{
     Figment, Metadata, Profile, Provider,
     error::Kind,
@@ -9,7 +12,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
@@ -18,8 +21,6 @@ use std::{
 const PREFIX: &str = "ATSHUB_";
 /// Variables that begin so and are no settings: the file to read, and what tests and generators are told.
 const NOT_SETTINGS: [&str; 3] = ["ATSHUB_CONFIG", "ATSHUB_UPDATE", "ATSHUB_TEST_"];
-/// A name nearer than this to a known one is taken for a slip (0 is nothing alike, 1 the same).
-const ALIKE: f64 = 0.7;
 
 /// What there is to read.
 #[derive(Clone, Default)]
@@ -144,7 +145,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             Some((section, key)) if find(&known, &section, &key).is_some() => {
                 layers.push(one(Origin::Environment(name.clone()), &known, &section, &key, text)?);
             }
-            _ => unknown.push(unknown_variable(name, &known)),
+            _ => unknown.push(format!("`{name}` (environment): no such setting{}", nearest_variable(PREFIX, name, &known))),
         }
     }
     for (flag, key, text) in &sources.flags {
@@ -237,64 +238,6 @@ fn shown(value: &Value) -> String {
         Value::Bool(_, truth) => truth.to_string(),
         _ => "a section".to_owned(),
     }
-}
-
-/// All keys, dotted.
-pub(super) fn keys(settings: &Dict) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (name, value) in settings {
-        match value.as_dict() {
-            Some(inner) => found.extend(keys(inner).into_iter().map(|key| format!("{name}.{key}"))),
-            None => {
-                found.insert(name.clone());
-            }
-        }
-    }
-    found
-}
-
-/// Dotted names that the known settings do not have.
-fn unknown_in(settings: &Dict, known: &Dict, section: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (name, value) in settings {
-        let path = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
-        match (known.get(name), value.as_dict()) {
-            (Some(Value::Dict(_, there)), Some(inner)) => found.extend(unknown_in(inner, there, &path)),
-            (Some(_), _) => {}
-            (None, _) => found.push(path),
-        }
-    }
-    found
-}
-
-fn unknown_variable(name: &str, known: &Dict) -> String {
-    let names = keys(known).into_iter().map(|key| format!("{PREFIX}{}", key.replacen('.', "__", 1).to_ascii_uppercase()));
-    let near = nearest_of(name, names);
-    format!("`{name}` (environment): no such setting{}", near.map_or_else(list_hint, |near| format!("; did you mean `{near}`?")))
-}
-
-/// The known name that is most like this one: among its neighbours, else anywhere by its last part.
-fn nearest(path: &str, known: &Dict) -> String {
-    let all = keys(known);
-    let beside = match path.split_once('.') {
-        Some((section, _)) => all.iter().filter(|key| key.starts_with(&format!("{section}."))).cloned().collect(),
-        None => known.keys().cloned().collect::<Vec<_>>(),
-    };
-    let leaf = path.rsplit('.').next();
-    match nearest_of(path, beside.into_iter()).or_else(|| all.into_iter().find(|key| key.rsplit('.').next() == leaf)) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => list_hint(),
-    }
-}
-
-fn list_hint() -> String {
-    "; `atshub config default` prints them all".to_owned()
-}
-
-/// The name most like this one, if any is alike at all.
-pub fn nearest_of(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let scored = names.map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known));
-    scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 
 #[cfg(test)]

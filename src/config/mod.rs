@@ -4,10 +4,12 @@
 mod address;
 mod check;
 mod layers;
+mod names;
 
 pub use address::{Address, AddressError, BrokerAddress, StoreAddress};
 pub use check::{Problem, check};
-pub use layers::{ConfigError, Loaded, Origin, Sources, load, nearest_of as nearest};
+pub use layers::{ConfigError, Loaded, Origin, Sources, load};
+pub use names::nearest_of as nearest;
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -211,8 +213,8 @@ mod tests {
         assert_eq!(default.http.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(default.broker.url.as_str(), "embedded:./data");
         let written = figment::value::Value::serialize(&default).unwrap();
-        let keys = layers::keys(written.as_dict().unwrap());
-        let in_file = layers::keys(&layers::default_settings().unwrap());
+        let keys = names::keys(written.as_dict().unwrap());
+        let in_file = names::keys(&layers::default_settings().unwrap());
         assert_eq!(keys, in_file);
         for key in keys {
             let name = key.rsplit('.').next().unwrap();

@@ -89,7 +89,7 @@ fn set_again(owner: &str, name: &str) -> String {
 impl Sealer {
     /// With this key.
     #[must_use]
-    pub fn new(key: Zeroizing<[u8; KEY]>) -> Self {
+    pub fn new(key: &Zeroizing<[u8; KEY]>) -> Self {
         Self { key: SecretBox::init_with_mut(|place: &mut [u8; KEY]| place.copy_from_slice(key.as_slice())) }
     }
 
@@ -98,7 +98,7 @@ impl Sealer {
     /// # Errors
     /// [`KeyFileError`], which says how to make one.
     pub fn from_key_file(path: &Path) -> Result<Self, KeyFileError> {
-        key_file::read(path).map(Self::new)
+        key_file::read(path).map(|key| Self::new(&key))
     }
 
     /// With the key in a file, which is made (mode 0600) if there is none. For a hub that keeps everything in one folder:
@@ -107,13 +107,13 @@ impl Sealer {
     /// # Errors
     /// [`KeyFileError`].
     pub fn from_key_file_or_new(path: &Path) -> Result<Self, KeyFileError> {
-        key_file::read_or_make(path).map(Self::new)
+        key_file::read_or_make(path).map(|key| Self::new(&key))
     }
 
     /// With a key that is forgotten with this value: for a store in memory.
     #[must_use]
     pub fn forgetful() -> Self {
-        Self::new(Zeroizing::new(<[u8; KEY]>::generate()))
+        Self::new(&Zeroizing::new(<[u8; KEY]>::generate()))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

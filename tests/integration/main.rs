@@ -6,6 +6,7 @@ mod chaos;
 mod clients;
 mod connector_conformance;
 mod deploy;
+mod doors;
 mod platform_client;
 mod store_conformance;
 mod supervision;

@@ -2,7 +2,7 @@
 
 use super::safe;
 use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A list of things, all with the same columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,11 +99,6 @@ pub(super) fn flat(value: &Value) -> Listing {
     listing
 }
 
-/// Object with these fields, in order.
-pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_header_and_shows_hostile_text_harmlessly() {
-        assert_eq!(table(&listing()), "NAME                READY\natshub.tenant.acme     12\na\\u{1b}[2Jb\\nc           -");
+        assert_eq!(table(&listing()), "NAME                READY\natshub.tenant.acme     12\na\\u{1b}[2Jb\\nc          -");
     }
 
     #[test]

@@ -25,9 +25,9 @@ fn escape(raw: &str, keep: impl Fn(char) -> bool) -> String {
     }
     raw.chars().fold(String::with_capacity(raw.len()), |mut out, c| {
         if steers(c) && !keep(c) {
-            out.extend(c.escape_default())
+            out.extend(c.escape_default());
         } else {
-            out.push(c)
+            out.push(c);
         }
         out
     })

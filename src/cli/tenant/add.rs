@@ -24,7 +24,7 @@ const BROKER: Duration = Duration::from_secs(10);
 
 /// Arguments of `tenant add`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// How it is called here: a-z, 0-9 and '-'
     name: TenantName,
     /// Kind of ATS
@@ -54,7 +54,7 @@ pub(super) struct Args {
 
 /// Arguments of `tenant set`.
 #[derive(Debug, clap::Args)]
-pub(super) struct SetArgs {
+pub(in crate::cli) struct SetArgs {
     /// Which tenant
     name: TenantName,
     /// The stages that mean "invite", in place of those set before
@@ -151,9 +151,9 @@ fn advise(name: &TenantName, entry: &ats::Entry, policy: &Policy, sealed: &[Seal
         let text =
             format!("`{}` is not set ({}); `atshub tenant set-key {name} --name {} --key-file <file>`", spec.name, spec.help, spec.name);
         if spec.required {
-            session.out.warn(format!("the tenant waits until it has its credential: {text}"))
+            session.out.warn(format!("the tenant waits until it has its credential: {text}"));
         } else {
-            session.out.say(text)
+            session.out.say(text);
         }
     }
     if policy.trigger_stages.is_empty() && policy.trigger_stages_by_job.is_empty() {

@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, time::timeout};
 
 /// Arguments of `tenant set-key`.
 #[derive(Debug, clap::Args)]
-pub(super) struct SetArgs {
+pub(in crate::cli) struct SetArgs {
     /// Which tenant
     name: TenantName,
     /// Which credential

@@ -8,7 +8,7 @@ use atshub_schemas::TenantName;
 
 /// Arguments of `tenant remove`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Which tenant
     name: TenantName,
     /// Really

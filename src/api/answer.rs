@@ -1,0 +1,22 @@
+//! What the doors say of tenants: one row, the same for page, metrics and API.
+
+use serde::Serialize;
+
+/// A tenant, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantRow {
+    /// Its name.
+    pub name: String,
+    /// Name of its ATS.
+    pub ats: String,
+    /// What its actor is doing: a word of `supervision::Phase`.
+    pub phase: String,
+    /// Which start of the actor this is, from 1.
+    pub generation: u64,
+    /// Restarts since it was last healthy.
+    pub restarts: u32,
+    /// Why it is not running.
+    pub cause: Option<String>,
+    /// Deliveries in hand.
+    pub in_flight: u64,
+}

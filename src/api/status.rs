@@ -1,0 +1,94 @@
+//! What can be said of the hub as a whole: gathered within a short time limit, by one asker at a time, and kept for a moment, so
+//! that many watchers cost the store no more than one.
+
+use super::{Shared, answer::TenantRow};
+use atshub_actors::ports::{BrokerHealth, QueueInfo};
+use atshub_schemas::{TenantName, topology};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::Mutex, time::timeout};
+
+/// Longest wait for one part.
+const PART: Duration = Duration::from_secs(2);
+/// How long a status is good for.
+const FRESH: Duration = Duration::from_secs(2);
+/// Tenants whose queues are looked at.
+const QUEUES: usize = 200;
+
+/// The hub, as it was a moment ago.
+#[derive(Debug, Clone)]
+pub(super) struct Status {
+    pub(super) store: Result<(), String>,
+    pub(super) broker: Result<(), String>,
+    pub(super) tenants: Vec<TenantRow>,
+    pub(super) queues: Vec<QueueInfo>,
+    pub(super) parked: BTreeMap<String, u64>,
+    pub(super) candidacies: BTreeMap<String, u64>,
+}
+
+/// The last one.
+#[derive(Debug, Default)]
+pub(super) struct Cache(Mutex<Option<(Instant, Arc<Status>)>>);
+
+/// Whether the store answers; else why not.
+pub(super) async fn store(shared: &Shared) -> Result<(), String> {
+    match timeout(PART, shared.doors.store.ping()).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PART.as_secs())),
+    }
+}
+
+/// Whether the broker is there; else why not.
+pub(super) fn broker(shared: &Shared) -> Result<(), String> {
+    match &*shared.doors.broker.health().borrow() {
+        BrokerHealth::Up { .. } => Ok(()),
+        BrokerHealth::Down { cause } => Err(cause.clone()),
+    }
+}
+
+/// The status, at most [`FRESH`] old.
+pub(super) async fn look(shared: &Shared) -> Arc<Status> {
+    let mut last = shared.status.0.lock().await;
+    if let Some((at, status)) = &*last
+        && at.elapsed() < FRESH
+    {
+        return Arc::clone(status);
+    }
+    let status = Arc::new(gather(shared).await);
+    *last = Some((Instant::now(), Arc::clone(&status)));
+    status
+}
+
+async fn gather(shared: &Shared) -> Status {
+    let doors = &shared.doors;
+    let tenants = doors.directory.snapshot();
+    let (store, broker) = (store(shared).await, broker(shared));
+    let names = queue_names(&tenants);
+    let counts = async {
+        if store.is_err() {
+            return (BTreeMap::new(), BTreeMap::new());
+        }
+        let parked = timeout(PART, doors.store.parked_counts(None)).await;
+        let candidacies = timeout(PART, doors.store.candidacy_counts(None)).await;
+        let known = |answer: Result<Result<BTreeMap<String, u64>, _>, _>| answer.ok().and_then(Result::ok).unwrap_or_default();
+        (known(parked), known(candidacies))
+    };
+    let queues = async {
+        if broker.is_err() {
+            Vec::new()
+        } else {
+            timeout(PART, doors.broker.queues(&names)).await.ok().and_then(Result::ok).unwrap_or_default()
+        }
+    };
+    let ((parked, candidacies), queues) = tokio::join!(counts, queues);
+    Status { store, broker, tenants, queues, parked, candidacies }
+}
+
+fn queue_names(tenants: &[TenantRow]) -> Vec<String> {
+    let shared = [topology::INVITES, topology::NOTICES, topology::RESULTS, topology::DEAD, topology::UNROUTED].map(str::to_owned);
+    let own = tenants.iter().filter_map(|row| TenantName::new(row.name.clone()).ok()).take(QUEUES);
+    shared.into_iter().chain(own.map(|tenant| topology::tenant_queue(&tenant))).collect()
+}
