@@ -20,7 +20,6 @@ use atshub_schemas::TenantName;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -90,14 +89,9 @@ pub async fn open_store(config: &Config, io: Handle) -> Result<Arc<dyn Store>, A
             }
             Arc::new(store)
         }
-        StoreAddress::Embedded(folder) => Arc::new(open_folder(folder, |f| SqliteStore::open(f)).map_err(failed)?),
+        StoreAddress::Embedded(folder) => Arc::new(SqliteStore::open(&folder).map_err(failed)?),
         StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory().map_err(failed)?),
     })
-}
-
-fn open_folder<T>(folder: PathBuf, open: impl Fn(&std::path::Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    std::fs::create_dir_all(&folder).map_err(|e| StoreError::Broken(format!("the folder cannot be made: {e}")))?;
-    open(&folder)
 }
 
 fn postgres_options(config: &Config) -> PostgresOptions {

@@ -1,5 +1,7 @@
 //! The tables in the README are printed from the code. `ATSHUB_UPDATE=1 cargo test -p atshub-actors` prints them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers: a failure is the test's")]
+
 use atshub_actors::{domain::TRANSITIONS, supervision::PHASES};
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -1,5 +1,13 @@
 //! Everything that needs more than one crate: conformance suites, the README's walkthroughs, chaos. Real services.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the suites' helpers: what they do not get is the test's failure"
+)]
+
 mod bridge_examples;
 mod broker_conformance;
 mod chaos;

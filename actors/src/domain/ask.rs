@@ -18,8 +18,8 @@ pub const PHONE_MIN_CHARS: usize = 7;
 /// Most candidacies kept in one dossier; the oldest ended ones make room.
 const CANDIDACIES_MAX: usize = 50;
 
-pub(super) fn ask(next: &mut Dossier, role_named: Option<String>, time: Timestamp, context: Context<'_>) -> (Vec<Effect>, Verdict) {
-    if let Some(live) = next.candidacies.iter().rev().find(|c| c.role_named == role_named && under_way(&c.state)) {
+pub(super) fn ask(next: &mut Dossier, role_named: Option<&str>, time: Timestamp, context: Context<'_>) -> (Vec<Effect>, Verdict) {
+    if let Some(live) = next.candidacies.iter().rev().find(|c| c.role_named.as_deref() == role_named && under_way(&c.state)) {
         let (id, state) = (live.id, live.state.clone());
         return match state {
             State::Received | State::Inviting => (vec![], Verdict::ignored("already_asked", "the platform is being asked already")),
@@ -35,8 +35,8 @@ pub(super) fn ask(next: &mut Dossier, role_named: Option<String>, time: Timestam
             }
         };
     }
-    let id = claim(next, role_named.clone(), time, context);
-    match objection(next, role_named.as_deref(), context.policy) {
+    let id = claim(next, role_named.map(str::to_owned), time, context);
+    match objection(next, role_named, context.policy) {
         Some(error) => refuse(next, id, error, context),
         None => {
             let received = label(context.policy, "received");

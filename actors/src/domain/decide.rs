@@ -150,7 +150,7 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
         Message::AssessmentOrdered(order) => {
             next.assessment = Some(order.assessment.id.clone());
             let named = order.assessment.test_id.as_ref().map(|id| context.policy.mapped(id.as_str()).unwrap_or_else(|| id.to_string()));
-            ask::ask(&mut next, named, envelope.time, context)
+            ask::ask(&mut next, named.as_deref(), envelope.time, context)
         }
         Message::ApplicationArchived(_) => ended(&mut next, "archived", context),
         Message::ApplicationDeleted(_) => ended(&mut next, "deleted", context),
@@ -210,7 +210,7 @@ fn moved(next: &mut Dossier, before: Option<&Dossier>, time: Timestamp, context:
         return (vec![], Verdict::ignored("same_event", "this entry into the stage was heard of before"));
     }
     let named = ask::role_named(next, context.policy);
-    ask::ask(next, named, time, context)
+    ask::ask(next, named.as_deref(), time, context)
 }
 
 fn ended(next: &mut Dossier, what: &str, context: Context<'_>) -> (Vec<Effect>, Verdict) {
@@ -279,7 +279,7 @@ pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> 
             context.now,
         );
     }
-    let (effects, verdict) = ask::ask(&mut next, named, envelope.time, context);
+    let (effects, verdict) = ask::ask(&mut next, named.as_deref(), envelope.time, context);
     save(next, Some(dossier), effects, verdict, context.now)
 }
 
