@@ -7,6 +7,7 @@ mod broker;
 mod clock;
 mod connector;
 mod platform;
+mod records;
 mod store;
 
 pub use broker::{
@@ -15,7 +16,8 @@ pub use broker::{
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, Written};
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
-pub use store::{
+pub use records::{
     Attempt, Change, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, MessageView,
-    OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, Store, StoreError, TenantRecord,
+    OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, TenantRecord,
 };
+pub use store::{Store, StoreError};

@@ -1,7 +1,7 @@
 //! The lifeline: a field of every child whose drop reports the child's death, whatever the cause: a panic in a handler or a
 //! future, a stop, an arbiter that is gone before the child was made.
 
-use super::supervisor::ChildName;
+use super::spec::ChildName;
 use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc;
 

@@ -17,6 +17,7 @@ mod intake;
 mod lanes;
 mod lifeline;
 mod phase;
+mod spec;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -29,5 +30,6 @@ pub use intake::{Intake, Work, Works};
 pub use lanes::{Deliver, Lanes, Workload};
 pub use lifeline::{Birth, Lifeline, Link};
 pub use phase::{PHASES, Phase, Step};
-pub use supervisor::{Action, ChildName, ChildSpec, Control, Factory, Roster, Shutdown, Supervisor, SupervisorOptions};
+pub use spec::{Action, ChildName, ChildSpec, Control, Factory, Roster, Shutdown};
+pub use supervisor::{Supervisor, SupervisorOptions};
 pub use token::Token;

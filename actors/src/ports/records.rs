@@ -1,0 +1,315 @@
+//! What the store keeps: messages and what became of them, dossiers, outbox rows, history, tenants, credentials. Values only;
+//! how they are kept is the contract in `store.rs`.
+
+use crate::domain::{Dossier, Policy};
+use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What makes a message that message. `time` picks the inbox's partition; a redelivery has the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// Whose.
+    pub tenant: TenantName,
+    /// Who published it.
+    pub source: Line,
+    /// Its id within the source.
+    pub id: MessageId,
+    /// The envelope's time.
+    pub time: Timestamp,
+}
+
+impl From<&Envelope> for MessageKey {
+    fn from(envelope: &Envelope) -> Self {
+        Self { tenant: envelope.tenant.clone(), source: envelope.source.clone(), id: envelope.id.clone(), time: envelope.time }
+    }
+}
+
+/// What became of a message that was handled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disposition {
+    /// `accepted`, `ignored`, `refused`, or `performed` for work done.
+    pub verdict: Line,
+    /// Stable code, for example `older`, `not_trigger_stage`, `phone_too_short`; absent for plain acceptance.
+    pub code: Option<Line>,
+    /// One sentence for a person; for a refused invite, the sentence the recruiter sees.
+    pub text: String,
+    /// What to do next, and who, where there is something to do.
+    pub remedy: Option<String>,
+}
+
+/// Marks a message as handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handled {
+    /// The message; kept whole, so that it can be shown and replayed.
+    pub envelope: Arc<Envelope>,
+    /// What became of it.
+    pub disposition: Disposition,
+}
+
+/// Saves a dossier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DossierWrite {
+    /// The dossier as it is to be, `version` already raised.
+    pub dossier: Dossier,
+    /// The version it was read at; `None` if it is new.
+    pub expected: Option<u64>,
+}
+
+/// A message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Exchange.
+    pub exchange: String,
+    /// Routing key.
+    pub routing_key: String,
+    /// The message.
+    pub envelope: Arc<Envelope>,
+    /// Not before this time; `None` for at once. This is the hub's only timer.
+    pub not_before: Option<Timestamp>,
+}
+
+/// A line of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Whose.
+    pub tenant: TenantName,
+    /// The application it is about.
+    pub application: Option<ExternalId>,
+    /// The candidacy it is about.
+    pub candidacy: Option<Uuid>,
+    /// The message that caused it.
+    pub message: Option<MessageId>,
+    /// Stable code of what happened, for example `invited`, `ignored_older`, `status_written`.
+    pub code: String,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+/// A message set aside with a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// When.
+    pub at: Timestamp,
+    /// Whose, where that could be read.
+    pub tenant: Option<String>,
+    /// Queue it came from.
+    pub queue: String,
+    /// Exchange it was published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// Its id, where it could be read (the envelope's, else AMQP's).
+    pub message_id: Option<String>,
+    /// Its type, where that could be read.
+    pub kind: Option<String>,
+    /// Stable code of the reason.
+    pub code: String,
+    /// The field it is about.
+    pub field: Option<String>,
+    /// What was wrong and what would be right.
+    pub detail: String,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+impl Parked {
+    /// The same for the same message, so that parking it again (the acknowledgement was lost) adds nothing.
+    #[must_use]
+    pub fn fingerprint(&self) -> Uuid {
+        let space = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.queue.as_bytes());
+        let named = Uuid::new_v5(&space, self.message_id.as_deref().unwrap_or_default().as_bytes());
+        Uuid::new_v5(&named, &self.body)
+    }
+}
+
+/// A try at a message that did not end its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The message.
+    pub key: MessageKey,
+    /// Counts towards the retry schedule (a rate-limit wait does not).
+    pub counts: bool,
+    /// Stable code of the failure.
+    pub code: String,
+    /// The failure, without personal data.
+    pub detail: String,
+    /// When it is tried again; its outbox row stands in the same change.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Everything that one piece of work changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The message that is thereby handled.
+    pub handled: Option<Handled>,
+    /// A failed try that is thereby recorded. Never together with `handled`.
+    pub attempt: Option<Attempt>,
+    /// Dossiers to save.
+    pub dossiers: Vec<DossierWrite>,
+    /// Messages to publish.
+    pub outbox: Vec<OutboxRow>,
+    /// History to write.
+    pub journal: Vec<JournalEntry>,
+    /// A message to set aside.
+    pub parked: Option<Parked>,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// All of it is durable.
+    Committed,
+    /// The message was handled before; nothing was applied.
+    Duplicate,
+    /// Somebody else was faster; nothing was applied. Read again, decide again.
+    Conflict(Conflict),
+}
+
+/// What stood in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// A dossier has another version than the one that was read.
+    Version,
+    /// Another candidacy of the tenant holds this live key.
+    Live(String),
+}
+
+/// An outbox row, handed out for publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedRow {
+    /// Its row.
+    pub row: i64,
+    /// The day of its partition, where there are partitions.
+    pub day: Option<jiff::civil::Date>,
+    /// Exchange.
+    pub exchange: String,
+    /// Routing key.
+    pub routing_key: String,
+    /// The envelope's id.
+    pub message_id: String,
+    /// The envelope, encoded.
+    pub body: Bytes,
+}
+
+/// All the hub knows of a message, by its id.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageView {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub tenant: Option<String>,
+    /// Who published it.
+    pub source: Option<String>,
+    /// Its type.
+    pub kind: Option<String>,
+    /// `handled`, `parked`, `scheduled` (waits for its time), `outbox` (waits for the relay), `sent` (at the broker) or
+    /// `in_work`.
+    pub state: String,
+    /// When that became so.
+    pub at: Option<Timestamp>,
+    /// What became of it.
+    pub disposition: Option<Disposition>,
+    /// Times it was begun.
+    pub begun: u32,
+    /// Tries that failed.
+    pub failures: u32,
+    /// The last failure.
+    pub last_error: Option<String>,
+    /// When it is tried again.
+    pub next_at: Option<Timestamp>,
+    /// Why it is parked.
+    pub parked: Option<ParkedView>,
+    /// The envelope as text (a parked body that is not text is shown with escapes).
+    pub body: Option<String>,
+    /// What happened because of it.
+    pub journal: Vec<JournalEntry>,
+}
+
+/// Why a message is parked.
+#[derive(Debug, Clone, Serialize)]
+pub struct ParkedView {
+    /// Number of the parked work.
+    pub number: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Stable code.
+    pub code: String,
+    /// The field it is about.
+    pub field: Option<String>,
+    /// What was wrong and what would be right.
+    pub detail: String,
+    /// Queue it came from.
+    pub queue: String,
+    /// Its routing key.
+    pub routing_key: String,
+}
+
+/// A tenant, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// Its name.
+    pub name: TenantName,
+    /// Kind of ATS, a key of the connector registry.
+    pub ats: String,
+    /// Name of the platform account.
+    pub platform: String,
+    /// Its settings.
+    pub policy: Policy,
+    /// `active`, `paused`, `quarantined` or `disabled`: what outlives a restart of the hub.
+    pub standing: String,
+    /// Why, unless active.
+    pub cause: Option<String>,
+    /// Rises with every change, over all tenants: "what changed since" is a comparison.
+    pub version: u64,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A sealed credential: cipher text that only the hub's sealing key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// `tenant/<name>` or `platform/<name>`.
+    pub owner: String,
+    /// Which of the owner's: `api_key`, `webhook_secret`, `partner_key`, `token`.
+    pub name: String,
+    /// Cipher text with its nonce.
+    pub sealed: Bytes,
+    /// First characters of the secret's SHA-256, so that people can tell two keys apart without seeing either.
+    pub fingerprint: String,
+    /// When it was set.
+    pub set_at: Timestamp,
+}
+
+/// An account at an interview platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformAccount {
+    /// Its name, for example `main`.
+    pub name: String,
+    /// Kind of platform, a key of the platform registry.
+    pub kind: String,
+    /// Base address.
+    pub url: String,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// How far a message has come, counted durably.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Handled before: settle it, do nothing.
+    pub handled: bool,
+    /// Times it was begun, this one included.
+    pub begun: u32,
+    /// Tries that failed and counted.
+    pub failures: u32,
+    /// Crashes of an actor while it was in hand.
+    pub crashes: u32,
+}

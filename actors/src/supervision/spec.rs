@@ -1,0 +1,87 @@
+//! What the supervisor is told: which children there should be, and what is asked of one.
+
+use super::{lanes::Deliver, lifeline::Birth, phase::Phase};
+use crate::ports::QueueSpec;
+use actix::{Message, Recipient};
+use atshub_schemas::TenantName;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The name of a child, for example `tenant/acme` or `invites/1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildName(pub Arc<str>);
+
+impl fmt::Display for ChildName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Makes a generation of a child. Called for every start; state comes from the store, never from the generation before.
+pub type Factory = Arc<dyn Fn(Birth) -> Recipient<Deliver> + Send + Sync>;
+
+/// What the supervisor needs to run a child.
+#[derive(Clone)]
+pub struct ChildSpec {
+    /// Its name.
+    pub name: ChildName,
+    /// The tenant it runs, if it runs one: its standing is stored.
+    pub tenant: Option<TenantName>,
+    /// Another number means another configuration: the child is made anew.
+    pub revision: u64,
+    /// The queue it works on.
+    pub queue: QueueSpec,
+    /// Most deliveries in hand.
+    pub prefetch: u16,
+    /// The phase it is stored in: [`Phase::Starting`] unless somebody set it aside.
+    pub standing: Phase,
+    /// Why, unless it is to run.
+    pub cause: Option<String>,
+    /// Makes it.
+    pub factory: Factory,
+}
+
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildSpec").field("name", &self.name).field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+/// The children there should be. Those that are not named are drained and let go.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Roster(pub Vec<ChildSpec>);
+
+/// What can be asked of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Make it anew.
+    Restart,
+    /// Stop it; its messages stay at the broker.
+    Pause,
+    /// Let a paused one go on.
+    Resume,
+    /// Set it aside.
+    Quarantine,
+    /// Let a quarantined one go on.
+    Release,
+}
+
+/// Asks something of a child. The answer is its phase, or why not.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Phase, String>")]
+pub struct Control {
+    /// Which child.
+    pub child: ChildName,
+    /// What.
+    pub action: Action,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+/// Stop intake, finish what is in hand, settle, close; then answer, at the latest after the deadline.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown {
+    /// How long what is in hand may take.
+    pub deadline: Duration,
+}
