@@ -1,4 +1,4 @@
-//! Supervision on a real broker and a real store (the embedded ones): every way of dying, and that nobody else notices.
+//! Supervision on a real broker and a real store, both pairs of them: every way of dying, and that nobody else notices.
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
 use async_trait::async_trait;
