@@ -9,7 +9,10 @@
     reason = "only tests call this, and a test stops where it fails"
 )]
 
-use crate::support::hub::{Pair, Walk, happens, on_hub, values};
+use crate::{
+    supervision::{Start, on_stage, quick},
+    support::hub::{Pair, Walk, happens, on_hub, soon, values},
+};
 use atshub::demo::world::TRIGGER;
 use atshub_schemas::TenantName;
 use atshub_simulators::{
@@ -138,5 +141,72 @@ fn an_error_that_cures_itself() {
         assert_eq!(invitations(walk, &email).len(), 1);
         let statuses = values(&ats.ledger(), "status", &application);
         assert_eq!((statuses.len(), &statuses[..2]), (3, &[PHONE_TOO_SHORT.to_owned(), "Received".to_owned()][..]), "{statuses:?}");
+    });
+}
+
+/// No rule of the hub panics, so probes that do as they are told stand in for its actors; supervisor, rail, broker and store
+/// are the real ones.
+#[test]
+fn a_message_that_kills_its_actor() {
+    on_stage(Pair::Real, quick(), async |stage, ground| {
+        stage.raise(vec![stage.spec("acme", Start::Well), stage.spec("other", Start::Well)]).await;
+        let ids = stage.publish("acme", &["ok-1", "panic-1", "ok-2"]).await;
+        stage.publish("other", &["ok-3"]).await;
+        assert_eq!(stage.collect(3).await, ["ok-1", "ok-2", "ok-3"], "what stood behind it goes on");
+        soon("the parking", stage.board.until("tenant/acme", |row| row.poisoned == 1)).await;
+        soon("the third generation", stage.board.until("tenant/acme", |row| row.generation == 3)).await;
+        stage.nothing_left("acme").await;
+        stage.nothing_left("other").await;
+        assert_eq!(stage.board.child("tenant/other").unwrap().generation, 1, "the neighbour notices nothing");
+
+        assert_eq!(stage.store.parked_counts(None).await.unwrap().into_iter().collect::<Vec<_>>(), [("poison".to_owned(), 1)]);
+        let shown = ground.shown(&ids[1]).await;
+        for part in ["state      parked", "parked     poison", "atshub.tenant.acme", "told to panic", "application.moved.v1"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    });
+}
+
+#[test]
+fn rubbish_is_parked_with_a_code() {
+    on_hub(Pair::Real, &[], &["dune"], async |walk| {
+        let bridge = &walk.world.bridges[0];
+        let key = "dune.application.moved.v1";
+        let sample = atshub_schemas::samples::sample("application.moved.v1").unwrap().to_value().unwrap();
+        let with = |id: &str, change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value = sample.clone();
+            (value["id"], value["tenant"]) = (id.into(), "dune".into());
+            change(&mut value);
+            value.to_string().into_bytes()
+        };
+        let cases = [
+            ("no-json", key, b"{ this is not a message".to_vec(), "undecodable_body", None),
+            ("no-such-type", key, with("no-such-type", &|v| v["type"] = "application.mowed.v1".into()), "unknown_type", Some("type")),
+            (
+                "wrong-type",
+                key,
+                with("wrong-type", &|v| v["data"]["candidate"]["email"] = 7.into()),
+                "invalid_field",
+                Some("data.candidate.email"),
+            ),
+            ("no-tenant", "nobody.application.moved.v1", with("no-tenant", &|v| v["tenant"] = "nobody".into()), "unknown_tenant", None),
+        ];
+        for (id, key, body, ..) in &cases {
+            bridge.publish_raw(key, id, body.clone()).await;
+        }
+        for (id, _, _, code, field) in &cases {
+            let view = walk.message(id, "parked").await;
+            let parked = view.parked.unwrap();
+            assert_eq!((parked.code.as_str(), parked.field.as_deref()), (*code, *field), "{id}: {}", parked.detail);
+            let shown = walk.ground.shown(id).await;
+            let named = field.map(|f| format!(" at `{f}`")).unwrap_or_default();
+            assert!(shown.contains(&format!("parked     {code}{named}")) && shown.contains(&parked.detail), "{id}: {shown}");
+        }
+        at_rest(walk).await;
+        // Never tried again by itself, and the tenant was not even woken.
+        assert!(walk.store().parked_counts(None).await.unwrap().values().all(|count| *count == 1));
+        let child = walk.running.hub.board().child("tenant/dune").unwrap();
+        assert_eq!((child.generation, child.done), (1, 0), "{child:?}");
+        assert!(walk.world.platform.ledger().effects().is_empty() && bridge.ledger().effects().is_empty());
     });
 }
