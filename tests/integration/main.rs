@@ -19,3 +19,4 @@ mod platform_client;
 mod store_conformance;
 mod supervision;
 mod support;
+mod walkthroughs;
