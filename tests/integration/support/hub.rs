@@ -9,11 +9,7 @@
     reason = "only tests call this, and a test stops where it fails"
 )]
 
-use super::{
-    postgres::TestDatabase,
-    proxy::Proxy,
-    rabbitmq::{self, VirtualHost},
-};
+use super::{postgres::TestDatabase, rabbitmq::VirtualHost};
 use atshub::{
     app::{self, Running, Tuning},
     config::{Address, Config},
@@ -25,9 +21,9 @@ use atshub_actors::{
     ports::{MessageView, QueueInfo, Store},
     supervision::RestartPolicy,
 };
-use atshub_schemas::{TenantName, topology};
+use atshub_schemas::topology;
 use atshub_simulators::{Effect, Ledger};
-use std::{future::Future, path::PathBuf, process::Output, sync::Arc, time::Duration};
+use std::{future::Future, process::Output, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 /// Longer than any of this may take on a busy machine; only a failure waits so long.
@@ -46,8 +42,6 @@ static PLACES: Semaphore = Semaphore::const_new(2);
 pub(crate) enum Pair {
     /// RabbitMQ and PostgreSQL.
     Real,
-    /// The same, through proxies that can fall silent.
-    Proxied,
     /// Both embedded, in a folder.
     Embedded,
 }
@@ -55,8 +49,6 @@ pub(crate) enum Pair {
 /// The ground under a hub: gone when it is dropped.
 pub(crate) struct Ground {
     pub(crate) config: Config,
-    /// Between the hub and its broker, and between the hub and its store.
-    pub(crate) proxies: Option<(Proxy, Proxy)>,
     /// Addresses of broker and store that no proxy stands before.
     pub(crate) addresses: (String, String),
     folder: tempfile::TempDir,
@@ -73,31 +65,14 @@ impl Ground {
         config.store.connections = 4;
         drop(Sealer::from_key_file_or_new(&config.seal.key_file).unwrap());
         let embedded = format!("embedded:{}", folder.path().display());
-        let (mut addresses, mut proxies, mut services) = ((embedded.clone(), embedded), None, (None, None));
+        let (mut addresses, mut services) = ((embedded.clone(), embedded), (None, None));
         if pair != Pair::Embedded {
             let (host, database) = (VirtualHost::new(), TestDatabase::empty().await);
             addresses = (host.url(), database.url.clone());
-            (config.broker.url, config.store.url) = (Address::new(host.url()), Address::new(&database.url));
-            if pair == Pair::Proxied {
-                let (front, back) = database.url.rsplit_once('@').unwrap();
-                let (server, name) = back.split_once('/').unwrap();
-                let between = (Proxy::to(rabbitmq::address()).await, Proxy::to(server.to_owned()).await);
-                config.broker.url = Address::new(host.url_at(between.0.address));
-                config.store.url = Address::new(format!("{front}@{}/{name}", between.1.address));
-                proxies = Some(between);
-            }
             services = (Some(host), Some(database));
-        } else {
-            (config.broker.url, config.store.url) = (Address::new(&addresses.0), Address::new(&addresses.1));
         }
-        Self { config, proxies, addresses, folder, _host: services.0, _database: services.1 }
-    }
-
-    /// Path of a file in the test's own folder, with this in it.
-    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path
+        (config.broker.url, config.store.url) = (Address::new(&addresses.0), Address::new(&addresses.1));
+        Self { config, addresses, folder, _host: services.0, _database: services.1 }
     }
 
     /// Runs the real command line on the same broker and store.
@@ -164,10 +139,6 @@ pub(crate) fn on_ground(pair: Pair, play: impl AsyncFnOnce(&Ground, Handle)) {
         play(&ground, handle).await;
     });
     io.shutdown_timeout(Duration::from_secs(2));
-}
-
-pub(crate) fn tenant(name: &str) -> TenantName {
-    TenantName::new(name).unwrap()
 }
 
 impl Walk<'_> {
