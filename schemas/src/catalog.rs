@@ -1,6 +1,6 @@
 //! The one table of message types. A new message is one row here, one struct beside its kin, and one sample.
 
-use crate::{Refusal, RefusalCode, command, fact, internal, lifecycle, shape};
+use crate::{Refusal, RefusalCode, command, control, fact, internal, lifecycle, shape};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 use std::{collections::HashMap, sync::LazyLock};
@@ -18,6 +18,8 @@ pub enum Family {
     Internal,
     /// The hub's own, on `atshub.lifecycle`.
     Lifecycle,
+    /// What operators ask of every hub process, on `atshub.control`.
+    Control,
 }
 
 impl Family {
@@ -29,6 +31,7 @@ impl Family {
             Self::Command => crate::topology::COMMANDS,
             Self::Internal => crate::topology::WORK,
             Self::Lifecycle => crate::topology::LIFECYCLE,
+            Self::Control => crate::topology::CONTROL,
         }
     }
 }
@@ -162,6 +165,8 @@ catalog! {
     ResultReady = "result.ready.v1", Internal, internal::ResultReady, "The platform has a result for a candidacy.";
     PhaseChanged = "tenant.phase_changed.v1", Lifecycle, lifecycle::PhaseChange, "A tenant's actor changed phase.";
     MessageParked = "message.parked.v1", Lifecycle, lifecycle::MessageParked, "A message was parked.";
+    ControlRequested = "control.requested.v1", Control, control::ControlRequest, "Somebody asks something of a tenant's actor.";
+    DrillRequested = "drill.requested.v1", Control, control::DrillRequest, "A fault is to be made on purpose.";
 }
 
 /// A value that fits its schema and is refused all the same. The property tests look for one and find none; were there

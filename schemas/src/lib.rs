@@ -6,10 +6,10 @@
 
 pub mod catalog;
 pub mod command;
+pub mod control;
 pub mod envelope;
 pub mod fact;
 pub mod generate;
-
 pub mod internal;
 mod json;
 pub mod lifecycle;

@@ -4,6 +4,7 @@
 use crate::{
     Envelope, Family, Message, catalog,
     command::{CommandDone, CommandFailed, FollowersSynced, NoteAdded, RolesSynced, StatusSet},
+    control::{ControlAction, ControlRequest, DrillFault, DrillRequest},
     fact::{
         Application, ApplicationChange, ApplicationTransfer, Assessment, AssessmentEnd, AssessmentOrder, Candidate, CandidateMerge,
         CandidateUpdate, Follower, FollowerKind, Interview, InterviewChange, Job, JobUpdate, MergedCandidate, Person, Phone, RedoRequest,
@@ -30,6 +31,7 @@ pub fn sample(kind: &str) -> Option<Envelope> {
         Family::Answer => ("/bridges/jobvite/acme", "command"),
         Family::Command | Family::Internal => ("/atshub", "application/8842"),
         Family::Lifecycle => ("/atshub", "tenant/acme"),
+        Family::Control => ("/operators/rae", "tenant/acme"),
     };
     Some(Envelope {
         id: text(&format!("01936b2e-5f00-7000-8000-{row:012}"))?,
@@ -149,6 +151,13 @@ fn message(kind: &str) -> Option<Message> {
             cause: text("the ATS connection was lost")?,
         }),
         "message.parked.v1" => Message::MessageParked(MessageParked { message_id: text(COMMAND)?, code: text("missing_field")? }),
+        "control.requested.v1" => Message::ControlRequested(ControlRequest {
+            action: ControlAction::Pause,
+            reason: text("the ATS is being moved")?,
+            by: text("rae@hub-1")?,
+            until: text("2026-11-23T18:00:00Z"),
+        }),
+        "drill.requested.v1" => Message::DrillRequested(DrillRequest { fault: DrillFault::AtsDown, seconds: 60, by: text("rae@hub-1")? }),
         _ => return None,
     })
 }

@@ -156,7 +156,7 @@ fn check(line: &[u8]) -> Result<Option<Envelope>, String> {
     let envelope = Envelope::decode(line).map_err(|refusal| refusal.to_string())?;
     match envelope.message.family() {
         Family::Fact | Family::Answer => Ok(Some(envelope)),
-        Family::Command | Family::Internal | Family::Lifecycle => Err(format!(
+        Family::Command | Family::Internal | Family::Lifecycle | Family::Control => Err(format!(
             "not_internal: `{}` is published by the hub alone; `atshub schema list` says who publishes what",
             envelope.message.kind()
         )),

@@ -32,6 +32,7 @@ pub(super) fn run(verb: &Verb, out: Out) -> Ended {
                     Family::Fact => "producers",
                     Family::Answer => "bridges",
                     Family::Command | Family::Internal | Family::Lifecycle => "the hub",
+                    Family::Control => "operators",
                 };
                 listing.row(vec![entry.kind.into(), by.into(), entry.family.exchange().into(), entry.summary.into()]);
             }

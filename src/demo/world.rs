@@ -151,6 +151,7 @@ async fn add(store: &dyn Store, name: &TenantName, ats: &str, connector: &[(&str
         policy: Policy { trigger_stages: vec![TRIGGER.into()], connector, ..Policy::default() },
         standing: "active".into(),
         cause: None,
+        until: None,
         version: 0,
         created_at: now,
         updated_at: now,

@@ -9,6 +9,7 @@ mod gather;
 mod migrations;
 mod outbox;
 mod partitions;
+mod processes;
 mod progress;
 mod reading;
 mod registry;
@@ -19,9 +20,10 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Lookup},
     ports::{
-        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, Store,
-        StoreError, TenantRecord,
+        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
+    supervision::ChildSnapshot,
 };
 use atshub_schemas::{ExternalId, TenantName};
 use connection::Database;
@@ -29,6 +31,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, oneshot};
+use uuid::Uuid;
 
 /// Limits towards the database.
 #[derive(Debug, Clone)]
@@ -208,8 +211,38 @@ impl Store for PostgresStore {
         Ok(registry::remove_tenant(&self.database, name.to_string()).await?)
     }
 
-    async fn set_standing(&self, name: &TenantName, standing: &str, cause: Option<&str>) -> Result<bool, StoreError> {
-        Ok(registry::set_standing(&self.database, name.to_string(), standing.to_owned(), cause.map(str::to_owned)).await?)
+    async fn set_standing(
+        &self,
+        name: &TenantName,
+        standing: &str,
+        cause: Option<&str>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        Ok(registry::set_standing(&self.database, name.to_string(), standing.to_owned(), cause.map(str::to_owned), until).await?)
+    }
+
+    async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
+        Ok(processes::beat(&self.database, beat, alive).await?)
+    }
+
+    async fn processes(&self, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
+        Ok(processes::all(&self.database, alive).await?)
+    }
+
+    async fn leave(&self, process: Uuid) -> Result<(), StoreError> {
+        Ok(processes::leave(&self.database, process).await?)
+    }
+
+    async fn show_children(&self, process: Uuid, children: Vec<ChildSnapshot>) -> Result<(), StoreError> {
+        Ok(processes::show(&self.database, process, &children).await?)
+    }
+
+    async fn hide_children(&self, process: Uuid, names: Vec<String>) -> Result<(), StoreError> {
+        Ok(processes::hide(&self.database, process, names).await?)
+    }
+
+    async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError> {
+        Ok(processes::children(&self.database, name.map(str::to_owned)).await?)
     }
 
     async fn tenants_version(&self) -> Result<u64, StoreError> {

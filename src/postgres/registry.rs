@@ -55,7 +55,7 @@ async fn rows(database: &Database, sql: &'static str, owner: Option<String>) -> 
 }
 
 pub(super) async fn tenants(database: &Database) -> Result<Vec<TenantRecord>, Fault> {
-    const SQL: &str = "select name, ats, platform, policy::text, standing, cause, version, created_at, updated_at from tenants \
+    const SQL: &str = "select name, ats, platform, policy::text, standing, cause, version, created_at, updated_at, until from tenants \
         order by name collate \"C\"";
     let tenant = |row: &Row| {
         Ok(TenantRecord {
@@ -68,24 +68,25 @@ pub(super) async fn tenants(database: &Database) -> Result<Vec<TenantRecord>, Fa
             version: unsigned(row.try_get(6)?),
             created_at: row.try_get(7)?,
             updated_at: row.try_get(8)?,
+            until: row.try_get(9)?,
         })
     };
     rows(database, SQL, None).await?.iter().map(tenant).collect()
 }
 
 pub(super) async fn put_tenant(database: &Database, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, Fault> {
-    const NEW: &str = "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at) \
-        values ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9) on conflict (name) do nothing";
+    const NEW: &str = "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until) \
+        values ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10) on conflict (name) do nothing";
     const KNOWN: &str = "update tenants set ats = $2, platform = $3, policy = $4::text::json, standing = $5, cause = $6, version = $7, \
-        created_at = $8, updated_at = $9 where name = $1 and version = $10";
+        created_at = $8, updated_at = $9, until = $10 where name = $1 and version = $11";
     let policy = to_json(&tenant.policy)?;
     let expected = expected.map(signed).transpose()?;
     changed(database, move |transaction, version| {
         async move {
             let (name, cause) = (tenant.name.as_str(), tenant.cause.as_deref().map(storable));
-            let (created, updated) = (stored(tenant.created_at), stored(tenant.updated_at));
+            let (created, updated, until) = (stored(tenant.created_at), stored(tenant.updated_at), tenant.until.map(stored));
             let mut parameters: Vec<&(dyn ToSql + Sync)> =
-                vec![&name, &tenant.ats, &tenant.platform, &policy, &tenant.standing, &cause, &version, &created, &updated];
+                vec![&name, &tenant.ats, &tenant.platform, &policy, &tenant.standing, &cause, &version, &created, &updated, &until];
             match &expected {
                 None => execute(transaction, NEW, &parameters).await,
                 Some(expected) => {
@@ -111,12 +112,18 @@ pub(super) async fn remove_tenant(database: &Database, name: String) -> Result<b
     wiped(database, removed.await?).await
 }
 
-pub(super) async fn set_standing(database: &Database, name: String, standing: String, cause: Option<String>) -> Result<bool, Fault> {
-    const SQL: &str = "update tenants set standing = $2, cause = $3, version = $4, updated_at = $5 where name = $1";
+pub(super) async fn set_standing(
+    database: &Database,
+    name: String,
+    standing: String,
+    cause: Option<String>,
+    until: Option<Timestamp>,
+) -> Result<bool, Fault> {
+    const SQL: &str = "update tenants set standing = $2, cause = $3, version = $4, updated_at = $5, until = $6 where name = $1";
     changed(database, move |transaction, version| {
         async move {
             let cause = cause.as_deref().map(storable);
-            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(Timestamp::now())]).await
+            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(Timestamp::now()), &until.map(stored)]).await
         }
         .boxed()
     })

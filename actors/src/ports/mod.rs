@@ -7,6 +7,7 @@ mod broker;
 mod clock;
 mod connector;
 mod platform;
+mod processes;
 mod records;
 mod store;
 
@@ -16,6 +17,7 @@ pub use broker::{
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, Written};
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
+pub use processes::{Beat, ProcessRecord, ShownChild};
 pub use records::{
     Attempt, Change, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, MessageView,
     OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, TenantRecord,

@@ -261,10 +261,14 @@ pub struct TenantRecord {
     pub platform: String,
     /// Its settings.
     pub policy: Policy,
-    /// `active`, `paused`, `quarantined` or `disabled`: what outlives a restart of the hub.
+    /// `active`, `paused`, `draining` (paused, once what is in hand is finished), `quarantined` or `disabled`: what outlives a
+    /// restart of the hub.
     pub standing: String,
     /// Why, unless active.
     pub cause: Option<String>,
+    /// When it becomes active by itself, unless somebody changes it before.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// Rises with every change, over all tenants: "what changed since" is a comparison.
     pub version: u64,
     /// When it was added.

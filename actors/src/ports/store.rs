@@ -11,15 +11,22 @@
 //! - What [`Store::begin`] counted survives a kill; a message that was handled is not counted as begun again.
 //! - Times are kept to the microsecond.
 
-use super::records::{
-    Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, TenantRecord,
+use super::{
+    processes::{Beat, ProcessRecord, ShownChild},
+    records::{
+        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, TenantRecord,
+    },
 };
-use crate::domain::{Dossier, Lookup};
+use crate::{
+    domain::{Dossier, Lookup},
+    supervision::ChildSnapshot,
+};
 use async_trait::async_trait;
 use atshub_schemas::{ExternalId, TenantName};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// Why the store could not do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +91,33 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a tenant and its credentials; its history stays for the retention. False: there was none.
     async fn remove_tenant(&self, name: &TenantName) -> Result<bool, StoreError>;
 
-    /// Changes a tenant's standing and its cause. False: there is no such tenant.
-    async fn set_standing(&self, name: &TenantName, standing: &str, cause: Option<&str>) -> Result<bool, StoreError>;
+    /// Changes a tenant's standing, its cause, and when it ends by itself. False: there is no such tenant.
+    async fn set_standing(
+        &self,
+        name: &TenantName,
+        standing: &str,
+        cause: Option<&str>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, StoreError>;
+
+    /// A hub process says that it lives. Answers with every process that was heard of lately, this one included; `live` are
+    /// those heard of within `alive`, by the store's own clock. Processes not heard of for a day are forgotten.
+    async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError>;
+
+    /// All processes heard of within a day, as [`Store::beat`] has them.
+    async fn processes(&self, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError>;
+
+    /// A hub process leaves in order: it, and what its children were doing, is forgotten at once.
+    async fn leave(&self, process: Uuid) -> Result<(), StoreError>;
+
+    /// What some children of a process are doing, in place of what was said of them before, by whichever process.
+    async fn show_children(&self, process: Uuid, children: Vec<ChildSnapshot>) -> Result<(), StoreError>;
+
+    /// These children are not this process's any more: forgotten, unless another process has spoken of them since.
+    async fn hide_children(&self, process: Uuid, names: Vec<String>) -> Result<(), StoreError>;
+
+    /// What children were doing when last heard of, by name; of one child, or of all.
+    async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError>;
 
     /// The highest version of any tenant, platform account or secret: unchanged means nothing to reload.
     async fn tenants_version(&self) -> Result<u64, StoreError>;

@@ -1,7 +1,10 @@
 //! The lifeline: a field of every child whose drop reports the child's death, whatever the cause: a panic in a handler or a
 //! future, a stop, an arbiter that is gone before the child was made.
 
-use super::spec::ChildName;
+use super::{
+    board::{Board, BreakerSnapshot},
+    spec::ChildName,
+};
 use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc;
 
@@ -24,6 +27,7 @@ pub struct Link {
     pub(super) child: ChildName,
     pub(super) generation: u64,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
+    pub(super) board: Board,
 }
 
 impl Link {
@@ -35,6 +39,19 @@ impl Link {
     /// The child's credential is not accepted: it is to be paused until somebody changes it.
     pub fn unauthorized(&self, cause: impl Into<String>) {
         let _ = self.notices.send(Notice::Unauthorized { child: self.child.clone(), generation: self.generation, cause: cause.into() });
+    }
+
+    /// Something was written into the tenant's ATS.
+    pub fn wrote(&self, at: jiff::Timestamp) {
+        self.board.update(&self.child.0, |row| row.last_written = Some(at));
+    }
+
+    /// How calls to a host of this child are going.
+    pub fn breaker(&self, breaker: BreakerSnapshot) {
+        self.board.update(&self.child.0, |row| match row.breakers.iter_mut().find(|known| known.host == breaker.host) {
+            Some(known) => *known = breaker,
+            None => row.breakers.push(breaker),
+        });
     }
 
     pub(super) fn crashed(&self, cause: String) {
@@ -66,7 +83,7 @@ impl Lifeline {
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
-        let Link { child, generation, notices } = &self.0;
+        let Link { child, generation, notices, .. } = &self.0;
         let _ = notices.send(Notice::Down { child: child.clone(), generation: *generation, panicking: std::thread::panicking() });
     }
 }

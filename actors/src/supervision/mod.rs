@@ -25,11 +25,11 @@ mod token;
 
 pub use arbiters::Arbiters;
 pub use backoff::{Intensity, RestartPolicy, Verdict as RestartVerdict, delay};
-pub use board::{Board, ChildSnapshot};
+pub use board::{Board, BreakerSnapshot, BreakerState, ChildSnapshot, Restart};
 pub use intake::{Intake, Work, Works};
 pub use lanes::{Deliver, Lanes, Workload};
 pub use lifeline::{Birth, Lifeline, Link};
 pub use phase::{PHASES, Phase, Step};
-pub use spec::{Action, ChildName, ChildSpec, Control, Factory, Roster, Shutdown};
+pub use spec::{Action, ChildName, ChildSpec, Control, Factory, Rehearsal, Roster, Shutdown};
 pub use supervisor::{Supervisor, SupervisorOptions};
 pub use token::Token;

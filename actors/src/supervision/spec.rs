@@ -64,6 +64,19 @@ pub enum Action {
     Quarantine,
     /// Let a quarantined one go on.
     Release,
+    /// Finish what is in hand, then pause.
+    Drain,
+    /// Go wrong on purpose, at the next message.
+    Rehearse(Rehearsal),
+}
+
+/// A fault made on purpose, to see how the hub copes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// Panic.
+    Panic,
+    /// Block the thread for so long.
+    Freeze(Duration),
 }
 
 /// Asks something of a child. The answer is its phase, or why not.

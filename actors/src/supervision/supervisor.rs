@@ -113,7 +113,8 @@ impl Supervisor {
         child.generation += 1;
         child.alive = true;
         child.crash = None;
-        let link = Link { child: name.clone(), generation: child.generation, notices: self.notices.clone() };
+        let link =
+            Link { child: name.clone(), generation: child.generation, notices: self.notices.clone(), board: self.options.board.clone() };
         let birth = Birth { arbiter: self.arbiters.of(&name.0), lifeline: Lifeline::new(link) };
         let to = (child.spec.factory)(birth);
         let _ = child.orders.send(Order::Open);
@@ -199,7 +200,7 @@ impl Supervisor {
         let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
         let (store, clock_away) = (Arc::clone(&self.options.store), Duration::from_secs(1));
         self.options.io.spawn(async move {
-            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref()).await {
+            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), None).await {
                 tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again");
                 tokio::time::sleep(clock_away).await;
             }
@@ -344,6 +345,8 @@ impl Handler<Control> for Supervisor {
             Action::Quarantine => self.set_aside(&name, Step::Quarantine, reason),
             Action::Resume => self.release(&name, Step::Resume),
             Action::Release => self.release(&name, Step::Release),
+            Action::Drain => self.set_aside(&name, Step::Drain, reason),
+            Action::Rehearse(_) => None,
         };
         after.ok_or_else(|| format!("`{name}` is {}; that does not allow {action:?}", phase.as_str()))
     }

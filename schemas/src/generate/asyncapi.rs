@@ -89,6 +89,7 @@ fn document(payload: impl Fn(&Entry) -> Value, schemas: Map<String, Value>) -> V
             },
             "work": exchange("work", topology::WORK, "direct", "{queue}", "The hub's own work. Nobody else may publish here.", &[Family::Internal]),
             "lifecycle": exchange("lifecycle", topology::LIFECYCLE, "topic", "{tenant}.{type}", "What happened to the hub itself, for dashboards and alerts.", &[Family::Lifecycle]),
+            "control": exchange("control", topology::CONTROL, "fanout", "{tenant}.{type}", "What operators ask of every hub process.", &[Family::Control]),
         },
         "operations": {
             "receiveFacts": operation("receive", "events", &[Family::Fact], "The hub takes facts. Publish `mandatory`, with confirms."),
@@ -97,6 +98,7 @@ fn document(payload: impl Fn(&Entry) -> Value, schemas: Map<String, Value>) -> V
             "sendWork": operation("send", "work", &[Family::Internal], "The hub's relay publishes the hub's own work."),
             "receiveWork": operation("receive", "work", &[Family::Internal], "The hub's actors take it."),
             "sendLifecycle": operation("send", "lifecycle", &[Family::Lifecycle], "The hub says what happened to it."),
+            "receiveControl": operation("receive", "control", &[Family::Control], "Every hub process hears it; the one that runs the tenant does it."),
         },
         "components": components,
     })

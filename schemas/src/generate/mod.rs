@@ -90,6 +90,7 @@ fn who(family: Family) -> &'static str {
         Family::Command => "A command, published by the hub on `atshub.commands` and performed by the tenant's bridge.",
         Family::Internal => "The hub's own, on `atshub.work`: from anybody else it is parked as `not_internal`.",
         Family::Lifecycle => "The hub's own event, on `atshub.lifecycle`.",
+        Family::Control => "Asked by an operator, published on `atshub.control` and heard by every hub process.",
     }
 }
 
@@ -103,6 +104,7 @@ pub fn readme_table() -> String {
             Family::Fact => "a bridge, a connector or the platform",
             Family::Answer => "a bridge",
             Family::Command | Family::Internal | Family::Lifecycle => "the hub",
+            Family::Control => "an operator's command line",
         };
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -98,6 +98,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
         policy: policy.clone(),
         standing: "active".into(),
         cause: None,
+        until: None,
         version: 0,
         created_at: now,
         updated_at: now,

@@ -80,7 +80,7 @@ async fn replace(
     };
     session.out.say(format!("`{}` of tenant `{name}` {change}; nothing that waits is lost", spec.name));
     if standing != "active" {
-        store.set_standing(name, "active", None).await?;
+        store.set_standing(name, "active", None, None).await?;
         session.out.say(format!("tenant `{name}` was {standing} and is active again"));
     }
     session.out.say(format!("`atshub tenant test-key {name}` asks the ATS whether it accepts it"));
@@ -90,7 +90,7 @@ async fn replace(
 async fn delete(store: &dyn Store, name: &TenantName, spec: &ats::SecretSpec, session: &Session) -> Ended {
     if spec.required {
         // First, so that nothing is tried without the credential.
-        store.set_standing(name, "disabled", Some(&format!("its credential `{}` was deleted", spec.name))).await?;
+        store.set_standing(name, "disabled", Some(&format!("its credential `{}` was deleted", spec.name)), None).await?;
     }
     if !store.delete_secret(&format!("tenant/{name}"), spec.name).await? {
         return Err(Stop::not_found(format!("tenant `{name}` has no `{}`; there was nothing to delete", spec.name)));

@@ -4,6 +4,7 @@
 mod commit;
 mod connection;
 mod outbox;
+mod processes;
 mod reading;
 mod registry;
 mod threads;
@@ -14,15 +15,17 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Lookup},
     ports::{
-        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, Store,
-        StoreError, TenantRecord,
+        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
+    supervision::ChildSnapshot,
 };
 use atshub_schemas::{ExternalId, TenantName};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use threads::Threads;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// The store on SQLite.
 pub struct SqliteStore {
@@ -140,9 +143,40 @@ impl Store for SqliteStore {
         self.threads.wipe(move |connection| registry::remove_tenant(connection, &name)).await
     }
 
-    async fn set_standing(&self, name: &TenantName, standing: &str, cause: Option<&str>) -> Result<bool, StoreError> {
+    async fn set_standing(
+        &self,
+        name: &TenantName,
+        standing: &str,
+        cause: Option<&str>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
         let (name, standing, cause) = (name.to_string(), standing.to_owned(), cause.map(str::to_owned));
-        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref())).await
+        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref(), until)).await
+    }
+
+    async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
+        self.threads.write(move |connection| processes::beat(connection, &beat, alive)).await
+    }
+
+    async fn processes(&self, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
+        self.threads.read(move |connection| processes::all(connection, alive)).await
+    }
+
+    async fn leave(&self, process: Uuid) -> Result<(), StoreError> {
+        self.threads.write(move |connection| processes::leave(connection, process)).await
+    }
+
+    async fn show_children(&self, process: Uuid, children: Vec<ChildSnapshot>) -> Result<(), StoreError> {
+        self.threads.write(move |connection| processes::show(connection, process, &children)).await
+    }
+
+    async fn hide_children(&self, process: Uuid, names: Vec<String>) -> Result<(), StoreError> {
+        self.threads.write(move |connection| processes::hide(connection, process, &names)).await
+    }
+
+    async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError> {
+        let name = name.map(str::to_owned);
+        self.threads.read(move |connection| processes::children(connection, name.as_deref())).await
     }
 
     async fn tenants_version(&self) -> Result<u64, StoreError> {

@@ -24,7 +24,7 @@ fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Resul
 
 pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Fault> {
     let mut statement = connection.prepare_cached(
-        "select name, ats, platform, policy, standing, cause, version, created_at, updated_at from tenants order by name",
+        "select name, ats, platform, policy, standing, cause, version, created_at, updated_at, until from tenants order by name",
     )?;
     let mut found = statement.query([])?;
     let mut tenants = Vec::new();
@@ -36,6 +36,7 @@ pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Faul
             policy: from_json("a tenant's policy", &row.get::<_, String>(3)?)?,
             standing: row.get(4)?,
             cause: row.get(5)?,
+            until: row.get::<_, Option<Micros>>(9)?.map(|until| until.0),
             version: unsigned(row.get(6)?),
             created_at: row.get::<_, Micros>(7)?.0,
             updated_at: row.get::<_, Micros>(8)?.0,
@@ -49,19 +50,20 @@ pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expecte
     let policy = to_json(&tenant.policy)?;
     let cause = tenant.cause.as_deref().map(storable);
     let (created, updated) = (Micros(stored(tenant.created_at)), Micros(stored(tenant.updated_at)));
+    let until = tenant.until.map(|until| Micros(stored(until)));
     let (name, ats, platform, standing) = (tenant.name.as_str(), &tenant.ats, &tenant.platform, &tenant.standing);
     let changed = match expected {
         None => execute(
             connection,
-            "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at) \
-             values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
-            params![name, ats, platform, policy, standing, cause, version, created, updated],
+            "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until) \
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            params![name, ats, platform, policy, standing, cause, version, created, updated, until],
         ),
         Some(expected) => execute(
             connection,
             "update tenants set ats = ?2, platform = ?3, policy = ?4, standing = ?5, cause = ?6, version = ?7, created_at = ?8, \
-             updated_at = ?9 where name = ?1 and version = ?10",
-            params![name, ats, platform, policy, standing, cause, version, created, updated, signed(expected)?],
+             updated_at = ?9, until = ?10 where name = ?1 and version = ?11",
+            params![name, ats, platform, policy, standing, cause, version, created, updated, until, signed(expected)?],
         ),
     }?;
     Ok(kept(changed))
@@ -73,11 +75,21 @@ pub(super) fn remove_tenant(connection: &Connection, name: &str) -> Result<Kept<
     Ok(kept(removed + execute(connection, "delete from secrets where owner = ?", [format!("tenant/{name}")])?))
 }
 
-pub(super) fn set_standing(connection: &Connection, name: &str, standing: &str, cause: Option<&str>) -> Result<Kept<bool>, Fault> {
+pub(super) fn set_standing(
+    connection: &Connection,
+    name: &str,
+    standing: &str,
+    cause: Option<&str>,
+    until: Option<Timestamp>,
+) -> Result<Kept<bool>, Fault> {
     let version = raise(connection)?;
     let now = Micros(stored(Timestamp::now()));
-    let sql = "update tenants set standing = ?, cause = ?, version = ?, updated_at = ? where name = ?";
-    Ok(kept(execute(connection, sql, params![standing, cause.map(storable), version, now, name])?))
+    let sql = "update tenants set standing = ?, cause = ?, version = ?, updated_at = ?, until = ? where name = ?";
+    Ok(kept(execute(
+        connection,
+        sql,
+        params![standing, cause.map(storable), version, now, until.map(|until| Micros(stored(until))), name],
+    )?))
 }
 
 pub(super) fn version(connection: &Connection) -> Result<u64, Fault> {

@@ -164,6 +164,7 @@ impl Directory for Tenants {
             policy: Policy::default(),
             standing: "active".into(),
             cause: None,
+            until: None,
             version: 1,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,

@@ -122,6 +122,7 @@ async fn two_handles_on_one_folder_see_each_others_work_and_exclude_each_other()
         policy: Policy::default(),
         standing: "active".into(),
         cause: None,
+        until: None,
         version: 0,
         created_at: now(),
         updated_at: now(),

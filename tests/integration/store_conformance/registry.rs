@@ -31,6 +31,7 @@ fn record(name: &str) -> TenantRecord {
         policy: Policy { trigger_stages: vec!["Assessment".into(), "Überprüfung ✓".into()], ..Policy::default() },
         standing: "active".into(),
         cause: None,
+        until: None,
         version: 0,
         created_at: at,
         updated_at: at,
@@ -78,12 +79,12 @@ async fn a_tenant_is_saved_only_over_the_version_that_was_read(store: Tested) {
 async fn a_tenants_standing_outlives_and_raises_its_version(store: Tested) {
     store.put_tenant(record("acme"), None).await.unwrap();
     let before = store.tenants().await.unwrap().remove(0);
-    assert!(store.set_standing(&tenant("acme"), "quarantined", Some("five crashes")).await.unwrap());
-    assert!(!store.set_standing(&tenant("globex"), "paused", None).await.unwrap());
+    assert!(store.set_standing(&tenant("acme"), "quarantined", Some("five crashes"), None).await.unwrap());
+    assert!(!store.set_standing(&tenant("globex"), "paused", None, None).await.unwrap());
     let after = store.tenants().await.unwrap().remove(0);
     assert_eq!((after.standing.as_str(), after.cause.as_deref()), ("quarantined", Some("five crashes")));
     assert!(after.version > before.version && after.updated_at >= before.updated_at);
-    assert!(store.set_standing(&tenant("acme"), "active", None).await.unwrap());
+    assert!(store.set_standing(&tenant("acme"), "active", None, None).await.unwrap());
     assert_eq!(store.tenants().await.unwrap()[0].cause, None);
 }
 
@@ -155,8 +156,8 @@ async fn every_change_raises_the_version_and_nothing_else_does(store: Tested) {
     leaves!(store.put_tenant(record("acme"), None));
     leaves!(store.put_tenant(record("acme"), Some(99)));
     raises!(store.put_tenant(record("acme"), Some(last)));
-    raises!(store.set_standing(&acme, "paused", None));
-    leaves!(store.set_standing(&tenant("globex"), "paused", None));
+    raises!(store.set_standing(&acme, "paused", None, None));
+    leaves!(store.set_standing(&tenant("globex"), "paused", None, None));
     raises!(store.put_secret(secret("tenant/acme", "api_key", b"x")));
     raises!(store.put_secret(secret("tenant/acme", "api_key", b"y")));
     raises!(store.delete_secret("tenant/acme", "api_key"));

@@ -1,0 +1,104 @@
+//! Hub processes and what their children are doing. There is one process that runs tenants on a folder; the others are command
+//! lines that look.
+
+use super::{connection::Fault, threads::Kept, words::Micros};
+use crate::records::{from_json, storable, stored, to_json};
+use atshub_actors::{
+    ports::{Beat, ProcessRecord, ShownChild, StoreError},
+    supervision::ChildSnapshot,
+};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a process that is not heard of any more is remembered.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+fn now() -> Timestamp {
+    stored(Timestamp::now())
+}
+
+fn ago(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.checked_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+fn process(text: &str) -> Result<Uuid, Fault> {
+    text.parse().map_err(|_| Fault(StoreError::Broken("a process has an id that is none".into())))
+}
+
+pub(super) fn beat(connection: &Connection, beat: &Beat, alive: Duration) -> Result<Kept<Vec<ProcessRecord>>, Fault> {
+    let at = now();
+    connection.prepare_cached("delete from processes where beat_at < ?")?.execute([Micros(ago(at, REMEMBERED))])?;
+    connection
+        .prepare_cached(
+            "insert into processes (process, name, started_at, beat_at, able) values (?, ?, ?, ?, ?) \
+             on conflict (process) do update set name = excluded.name, beat_at = excluded.beat_at, able = excluded.able",
+        )?
+        .execute(params![beat.process.to_string(), storable(&beat.name), Micros(stored(beat.started_at)), Micros(at), beat.able])?;
+    Ok(Kept::All(all(connection, alive)?))
+}
+
+pub(super) fn all(connection: &Connection, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
+    let at = now();
+    let (heard, lately) = (ago(at, REMEMBERED), ago(at, SignedDuration::try_from(alive).unwrap_or(SignedDuration::ZERO)));
+    let sql = "select process, name, started_at, beat_at, able from processes where beat_at >= ? order by process";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query([Micros(heard)])?;
+    let mut processes = Vec::new();
+    while let Some(row) = found.next()? {
+        let beat_at = row.get::<_, Micros>(3)?.0;
+        processes.push(ProcessRecord {
+            process: process(&row.get::<_, String>(0)?)?,
+            name: row.get(1)?,
+            started_at: row.get::<_, Micros>(2)?.0,
+            beat_at,
+            able: row.get(4)?,
+            live: beat_at >= lately,
+        });
+    }
+    Ok(processes)
+}
+
+pub(super) fn leave(connection: &Connection, process: Uuid) -> Result<Kept<()>, Fault> {
+    let process = process.to_string();
+    connection.prepare_cached("delete from processes where process = ?")?.execute([&process])?;
+    connection.prepare_cached("delete from children where process = ?")?.execute([&process])?;
+    Ok(Kept::All(()))
+}
+
+pub(super) fn show(connection: &Connection, process: Uuid, children: &[ChildSnapshot]) -> Result<Kept<()>, Fault> {
+    let (at, process) = (Micros(now()), process.to_string());
+    let mut statement = connection.prepare_cached(
+        "insert into children (name, process, at, snapshot) values (?, ?, ?, ?) \
+         on conflict (name) do update set process = excluded.process, at = excluded.at, snapshot = excluded.snapshot",
+    )?;
+    for child in children {
+        statement.execute(params![child.name, process, at, to_json(child)?])?;
+    }
+    Ok(Kept::All(()))
+}
+
+pub(super) fn hide(connection: &Connection, process: Uuid, names: &[String]) -> Result<Kept<()>, Fault> {
+    let process = process.to_string();
+    let mut statement = connection.prepare_cached("delete from children where name = ? and process = ?")?;
+    for name in names {
+        statement.execute(params![name, process])?;
+    }
+    Ok(Kept::All(()))
+}
+
+pub(super) fn children(connection: &Connection, name: Option<&str>) -> Result<Vec<ShownChild>, Fault> {
+    let sql = "select process, at, snapshot from children where ?1 is null or name = ?1 order by name";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query([name])?;
+    let mut children = Vec::new();
+    while let Some(row) = found.next()? {
+        children.push(ShownChild {
+            process: process(&row.get::<_, String>(0)?)?,
+            at: row.get::<_, Micros>(1)?.0,
+            child: from_json("what a child is doing", &row.get::<_, String>(2)?)?,
+        });
+    }
+    Ok(children)
+}
