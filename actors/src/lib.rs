@@ -6,6 +6,7 @@
 pub mod desk;
 pub mod domain;
 pub mod failure;
+pub mod gate;
 pub mod invite;
 pub mod lease;
 pub mod ports;
