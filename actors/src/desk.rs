@@ -159,7 +159,7 @@ impl Desk {
     ) -> Result<(), Lapsed> {
         match halt {
             Halt::Lapsed => return Err(Lapsed),
-            Halt::Wait(wait) => self.postpone(envelope, queue, &wait, about).await,
+            Halt::Wait(wait) | Halt::Refused(_, wait) => self.postpone(envelope, queue, &wait, about).await,
             Halt::Failed(failure) => {
                 let progress = match progress {
                     Some(progress) => progress,

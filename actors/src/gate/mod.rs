@@ -68,6 +68,8 @@ pub(crate) enum Halt {
     Failed(Failure),
     /// It was not made, or says more about the host than about the work: to be postponed, and no attempt is counted.
     Wait(Wait),
+    /// The credential was refused, like this. To be postponed too, unless somebody finds that the credential is good.
+    Refused(Failure, Wait),
     /// This process may not act any more: the work is neither done nor settled here.
     Lapsed,
 }
@@ -150,15 +152,14 @@ impl Gate {
             breaker.conclude(ticket, &outcome(&failure), now, draw);
             let hosts_own = match (&failure, breaker.state()) {
                 (Failure::Transient { .. }, BreakerState::Open | BreakerState::HalfOpen) => true,
-                (Failure::RateLimited { .. }, state) => state != BreakerState::Closed,
+                (Failure::RateLimited { .. } | Failure::Unauthorized { .. }, state) => state != BreakerState::Closed,
                 _ => false,
             };
             hosts_own.then(|| breaker.refuse(now, draw))
         });
-        match refusal {
-            Some(refusal) => Halt::Wait(Wait { told: !ticket.is_probe(), ..self.wait(&refusal, Some(&failure)) }),
-            None => Halt::Failed(failure),
-        }
+        let Some(refusal) = refusal else { return Halt::Failed(failure) };
+        let wait = Wait { told: !ticket.is_probe(), ..self.wait(&refusal, Some(&failure)) };
+        if matches!(failure, Failure::Unauthorized { .. }) { Halt::Refused(failure, wait) } else { Halt::Wait(wait) }
     }
 
     fn wait(&self, refusal: &Refusal, failure: Option<&Failure>) -> Wait {

@@ -62,7 +62,13 @@ async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Res
     if !work.office.connector.capabilities().read_application.available() {
         return Ok(None);
     }
-    let mut pass = work.office.gate.enter(draw(envelope))?;
+    let (gate, draw) = (&work.office.gate, draw(envelope));
+    let place = work.reads.stand(id, 0);
+    if place.turn(gate.patience()).await.is_err() {
+        return Err(Halt::Wait(gate.share_used_up(draw)));
+    }
+    let mut pass = gate.enter(draw)?;
+    let _calling = place.calling();
     match pass.call(work.office.connector.read(id)).await {
         Err(Halt::Failed(Failure::Rejected { .. })) => Ok(None), // the ATS does not know it: decide by what the fact says
         answer => answer,

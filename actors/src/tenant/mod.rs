@@ -37,8 +37,10 @@ pub struct TenantOffice {
 pub(crate) struct TenantWork {
     office: TenantOffice,
     link: Link,
-    /// Write-backs have their own share of what is in hand, so that an ATS that hangs does not stop the facts.
-    turns: Turns,
+    /// Write-backs have their own share of what is in hand, and so have facts that the ATS is asked about, so that an ATS that
+    /// hangs does not stop the others.
+    writes: Turns,
+    reads: Turns,
     /// The ATS is being asked about the credential, or has been and does not accept it.
     asking: AtomicBool,
 }
@@ -68,7 +70,10 @@ impl TenantWork {
         about: About<'_>,
     ) -> Result<(), Lapsed> {
         let halt = match halt {
-            Halt::Failed(failure) => Halt::Failed(self.heed(failure).await),
+            Halt::Refused(failure, wait) => match self.heed(&failure).await {
+                Some(failure) => Halt::Failed(failure),
+                None => Halt::Wait(wait),
+            },
             halt => halt,
         };
         self.office.desk.end(envelope, queue, halt, progress, about).await
@@ -92,11 +97,19 @@ impl TenantActor {
             office.gate.show_on(&link);
             // A paused tenant that was resumed: somebody has seen to the credential.
             office.gate.relent();
-            let work = TenantWork { office, link, turns: Turns::new(prefetch.div_ceil(2)), asking: AtomicBool::new(false) };
+            let (writes, reads) = shares(prefetch);
+            let work = TenantWork { office, link, writes: Turns::new(writes), reads: Turns::new(reads), asking: AtomicBool::new(false) };
             Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
         })
         .recipient()
     }
+}
+
+/// Calls that may be on their way at once, of those that write and those that read: half, and what is left but for an eighth,
+/// which is for work that needs no ATS.
+fn shares(prefetch: usize) -> (usize, usize) {
+    let writes = prefetch.div_ceil(2);
+    (writes, prefetch.saturating_sub(writes + prefetch.div_ceil(8)).max(1))
 }
 
 impl Actor for TenantActor {

@@ -6,38 +6,33 @@ use crate::failure::Failure;
 use std::sync::atomic::Ordering;
 
 impl TenantWork {
-    /// Answers with what the failure is to be settled as. While somebody asks, and once the credential is known to be bad,
-    /// nobody else does: the gate is shut, and what is in hand goes to the schedule.
-    pub(super) async fn heed(&self, failure: Failure) -> Failure {
-        let Failure::Unauthorized { detail } = &failure else { return failure };
+    /// Answers with a failure to settle, if the credential is good after all; else the work is to wait. While somebody asks, and
+    /// once the credential is known to be bad, nobody else does: the gate is shut, and what is in hand goes to the schedule.
+    pub(super) async fn heed(&self, failure: &Failure) -> Option<Failure> {
         if self.asking.swap(true, Ordering::SeqCst) {
-            return failure;
+            return None;
         }
         match self.office.connector.test().await {
             Err(Failure::Unauthorized { .. }) => {
-                self.link.unauthorized(format!(
-                    "the ATS does not accept the credential ({detail}); replace it with `tenant set-key`, then resume"
-                ));
-                failure
+                let cause = "the ATS does not accept the credential";
+                self.link.unauthorized(format!("{cause} ({failure}); replace it with `tenant set-key`, then resume"));
+                None
             }
             Ok(missing) if !missing.is_empty() => {
-                let missing = missing.join(", ");
-                self.link.unauthorized(format!(
-                    "the ATS does not let the credential do its work ({detail}); it lacks {missing}: give it these, or replace it with `tenant set-key`, then resume"
-                ));
-                failure
+                let cause = format!("the ATS does not let the credential do its work ({failure}); it lacks {}", missing.join(", "));
+                self.link.unauthorized(format!("{cause}: give it these, or replace it with `tenant set-key`, then resume"));
+                None
             }
-            // Good after all, and so is the tenant: the ATS keeps this one thing to itself. Counted, so that it does not go round
-            // for ever.
+            // Good, and so is the tenant: the ATS keeps this one thing to itself. Counted, so that it does not go round for ever.
             Ok(_) => {
                 self.asking.store(false, Ordering::SeqCst);
                 self.office.gate.relent();
-                Failure::transient(format!("{failure}, although the ATS accepts the credential"))
+                Some(Failure::transient(format!("{failure}, although the ATS accepts the credential")))
             }
             // Not known; the gate stays shut for a while, and then the next refusal asks again.
             Err(_) => {
                 self.asking.store(false, Ordering::SeqCst);
-                failure
+                None
             }
         }
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Performs a write-back, or ends the try.
 pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request: &WritebackRequested, queue: &str) -> Result<(), Lapsed> {
     let (desk, draw) = (&work.office.desk, draw(envelope));
-    let place = work.turns.stand(&request.application, order(request));
+    let place = work.writes.stand(&request.application, order(request));
     // Everybody who came together stands in line before anybody's turn comes.
     tokio::task::yield_now().await;
     let turn = place.turn(work.office.gate.patience()).await;

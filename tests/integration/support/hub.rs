@@ -104,15 +104,18 @@ pub(crate) struct Walk<'a> {
 
 /// Runs a hub with a cast of this test's own, and lets the test play. Afterwards everything is gone.
 pub(crate) fn on_hub(pair: Pair, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
-    on_tuned_hub(pair, Tuning::default(), ashby, bridges, play);
+    on_tuned_hub(pair, tuning(), ashby, bridges, play);
 }
 
-/// The same with a hub that is patient in another way; calls end within [`CALL_LIMIT`] all the same.
+/// What a hub is tuned to in tests.
+pub(crate) fn tuning() -> Tuning {
+    Tuning { calls: http::Options { total_time: CALL_LIMIT, ..http::Options::default() }, ..Tuning::default() }
+}
+
+/// The same with a hub that is tuned in another way.
 pub(crate) fn on_tuned_hub(pair: Pair, tuning: Tuning, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
     let cast = Cast { ashby: ashby.iter().map(ToString::to_string).collect(), bridges: bridges.iter().map(ToString::to_string).collect() };
     on_ground(pair, async |ground, handle| {
-        let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
-        let tuning = Tuning { calls, ..tuning };
         let mut world = World::start(&cast, RETRY_UNIT).await.unwrap();
         let running = app::start(&ground.config, handle, tuning).await.unwrap();
         world.register(&cast, &*running.hub.store(), &running.sealer).await.unwrap();
