@@ -10,7 +10,7 @@
 )]
 
 use crate::support::{
-    hub::{Pair, Walk, happens, on_tuned_hub, soon, tuning, until, values},
+    hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
 use atshub::{app::Tuning, demo::world::TRIGGER, http};
@@ -50,7 +50,7 @@ fn quick() -> GatePolicy {
 }
 
 fn on_quick_hub(ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
-    on_tuned_hub(Pair::Real, Tuning { gate: quick(), ..tuning() }, ashby, bridges, play);
+    on_tuned_hub(Pair::Real, Tuning { gate: quick(), ..Tuning::default() }, ashby, bridges, play);
 }
 
 /// A fact that says everything, so that no ATS has to be asked.
@@ -165,9 +165,12 @@ fn an_ats_that_is_away_costs_few_calls_and_no_attempts_and_then_gets_everything_
         happens(&platform, "invitations", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT).await;
         let id = one_that_waits(walk, "the ATS is taken to be away (10 of 10 calls failed within 2 min); next call at ").await;
         let shown = walk.ground.shown(&id).await;
-        for part in ["state      scheduled", "no attempt is used up", "postponed", "writeback.requested"] {
+        for part in ["the ATS is taken to be away", "no attempt is used up", "writeback.requested"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
+        let history = walk.store().journal(tenant, &ExternalId::new(applications[COUNT - 1].clone()).unwrap()).await.unwrap();
+        let told = history.iter().find(|line| line.code == "postponed").unwrap_or_else(|| panic!("the history says why: {history:?}"));
+        assert!(told.text.contains("next call at ") && told.text.contains("Waits until "), "{told:?}");
         // An outage of some probes: each is one call, whoever waits.
         let (before, began) = (served(ats.faults()), Timestamp::now());
         assert!(until(async || served(ats.faults()) >= before + 4).await, "the probes go on");

@@ -104,12 +104,8 @@ pub(crate) struct Walk<'a> {
 
 /// Runs a hub with a cast of this test's own, and lets the test play. Afterwards everything is gone.
 pub(crate) fn on_hub(pair: Pair, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
-    on_tuned_hub(pair, tuning(), ashby, bridges, play);
-}
-
-/// What a hub is tuned to in tests.
-pub(crate) fn tuning() -> Tuning {
-    Tuning { calls: http::Options { total_time: CALL_LIMIT, ..http::Options::default() }, ..Tuning::default() }
+    let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
+    on_tuned_hub(pair, Tuning { calls, ..Tuning::default() }, ashby, bridges, play);
 }
 
 /// The same with a hub that is tuned in another way.
