@@ -168,8 +168,16 @@ fn an_ats_that_is_away_costs_few_calls_and_no_attempts_and_then_gets_everything_
         for part in ["the ATS is taken to be away", "no attempt is used up", "writeback.requested"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let history = walk.store().journal(tenant, &ExternalId::new(applications[COUNT - 1].clone()).unwrap()).await.unwrap();
-        let told = history.iter().find(|line| line.code == "postponed").unwrap_or_else(|| panic!("the history says why: {history:?}"));
+        let mut told = None;
+        let so = until(async || {
+            for application in &applications {
+                let history = walk.store().journal(tenant, &ExternalId::new(application.clone()).unwrap()).await.unwrap();
+                told = told.take().or_else(|| history.into_iter().find(|line| line.code == "postponed"));
+            }
+            told.is_some()
+        });
+        assert!(so.await, "no candidate's history says why it waits");
+        let told = told.unwrap();
         assert!(told.text.contains("next call at ") && told.text.contains("Waits until "), "{told:?}");
         // An outage of some probes: each is one call, whoever waits.
         let (before, began) = (served(ats.faults()), Timestamp::now());
