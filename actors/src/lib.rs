@@ -6,9 +6,11 @@
 pub mod desk;
 pub mod domain;
 pub mod failure;
+pub mod flight;
 pub mod gate;
 pub mod invite;
 pub mod lease;
+pub mod lifecycle;
 pub mod ports;
 pub mod settlement;
 pub mod supervision;

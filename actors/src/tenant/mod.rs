@@ -87,6 +87,12 @@ pub struct TenantActor {
 }
 
 impl TenantActor {
+    /// Which of its messages are worked on one after the other.
+    #[must_use]
+    pub fn lane(envelope: &Envelope) -> String {
+        TenantWork::lane(envelope)
+    }
+
     /// Makes a generation on the arbiter it is born to.
     #[must_use]
     pub fn start(office: TenantOffice, birth: Birth) -> Recipient<Deliver> {
@@ -134,7 +140,7 @@ impl Workload for TenantWork {
     /// Facts of one application one after the other. Write-backs of one application too, so that its statuses reach the ATS in
     /// order, but that is for [`Turns`]: who waits in a lane cannot be turned away. A write-back and a fact of one application
     /// do not wait for each other: the write-back's order is guarded by its number, the fact's by the dossier's version.
-    fn lane(&self, envelope: &Envelope) -> String {
+    fn lane(envelope: &Envelope) -> String {
         match &envelope.message {
             Message::WritebackRequested(_) => format!("w/{}", envelope.id),
             _ => envelope.subject.as_ref().map_or_else(|| format!("m/{}", envelope.id), |s| format!("f/{s}")),
