@@ -17,7 +17,7 @@ use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::{
     gate::GatePolicy,
     ports::Publication,
-    supervision::{BreakerSnapshot, BreakerState, Phase},
+    supervision::{Action, BreakerSnapshot, BreakerState, Phase},
 };
 use atshub_schemas::{
     CONTENT_TYPE, Envelope, ExternalId, Line, Message, TenantName,
@@ -288,6 +288,33 @@ fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_
         }
         assert_eq!(attempts_used_up(walk).await, 0);
         assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn one_refusal_to_a_good_key_pauses_nobody_and_a_permission_that_is_missing_is_named() {
+    on_quick_hub(&["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let (applications, facts) = candidates(tenant, ats, 3, Some(SHORT_PHONE)).await;
+        ats.faults().next("customField.setValue", Fault::Fail(403), 1);
+        publish(walk, &facts).await;
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        assert_eq!(attempts_used_up(walk).await, 1, "counted, so that it does not go round for ever");
+        let (board, child) = (walk.running.hub.board(), "tenant/acme");
+        assert_eq!(board.child(child).map(|row| (row.phase, row.generation)), Some((Phase::Running, 1)));
+
+        ats.revoke_permission("candidatesWrite");
+        let (applications, facts) = candidates(tenant, ats, 12, Some(SHORT_PHONE)).await;
+        publish(walk, &facts).await;
+        soon("the pause", board.until(child, |row| row.phase == Phase::Paused && row.in_hand == 0)).await;
+        let cause = board.child(child).unwrap().cause.unwrap();
+        assert!(cause.contains("it lacks candidatesWrite"), "{cause}");
+        ats.grant_permission("candidatesWrite");
+        walk.running.hub.control(child, Action::Resume, "the permission was given").await.unwrap();
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        assert_eq!(attempts_used_up(walk).await, 1);
     });
 }
 

@@ -52,13 +52,20 @@ impl Host {
 pub(crate) struct Wait {
     /// When to come again.
     pub(crate) until: Timestamp,
-    /// Stable code: `host_away`, `rate_limited`, `unauthorized` or `share_used_up`.
+    /// Stable code: `host_away`, `rate_limited`, `unauthorized`, `share_used_up` or `after_earlier`.
     pub(crate) code: &'static str,
     /// Why, as a sentence.
     pub(crate) why: String,
     /// Whether it belongs in the candidate's history. What only looked whether the host is back does not, nor does a queue
     /// that is a little long: an outage of hours would be all that the history shows.
     pub(crate) told: bool,
+}
+
+impl Wait {
+    /// For a status that would overtake an earlier one.
+    pub(crate) fn behind(until: Timestamp) -> Self {
+        Self { until, code: "after_earlier", why: "an earlier status of this application waits".into(), told: false }
+    }
 }
 
 /// How a call ended that did not give what it was made for.

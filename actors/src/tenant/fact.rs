@@ -63,7 +63,7 @@ async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Res
         return Ok(None);
     }
     let (gate, draw) = (&work.office.gate, draw(envelope));
-    let place = work.reads.stand(id, 0);
+    let place = work.reads.stand(id, None);
     if place.turn(gate.patience()).await.is_err() {
         return Err(Halt::Wait(gate.share_used_up(draw)));
     }

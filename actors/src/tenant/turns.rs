@@ -1,9 +1,11 @@
 //! Whose turn it is to write into the ATS: a share of what the tenant has in hand at most, one of an application at a time and
-//! the lower status first. Who would have to wait behind a call that is slow is turned away, so that an ATS that hangs holds
-//! up its share and no more.
+//! the lower status first, those on the schedule included. Who would have to wait behind a call that is slow is turned away,
+//! so that an ATS that hangs holds up its share and no more.
 
 use atshub_schemas::ExternalId;
+use jiff::{SignedDuration, Timestamp};
 use std::{
+    collections::HashMap,
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,10 +15,16 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+/// From the time a status is due until it is back in hand, at most: the way over the relay and the broker.
+const WAY_BACK: SignedDuration = SignedDuration::from_secs(2);
+/// Statuses put off after which those that should have come back long ago are forgotten.
+const TIDY_ABOVE: usize = 256;
+
 struct Entry {
     ticket: u64,
     application: ExternalId,
-    order: u64,
+    /// The number of a status; a note has none, and comes after the statuses.
+    order: Option<u64>,
     running: bool,
     calling: Option<Instant>,
 }
@@ -25,12 +33,15 @@ struct Entry {
 struct Room {
     tickets: u64,
     entries: Vec<Entry>,
+    /// The lowest status of an application that was put on the schedule, and until when.
+    put_off: HashMap<ExternalId, (u64, Timestamp)>,
 }
 
 impl Room {
     fn may(&self, ticket: u64, share: usize) -> bool {
         let Some(mine) = self.entries.iter().find(|e| e.ticket == ticket) else { return false };
-        let before = |other: &Entry| other.ticket != ticket && (other.running || (other.order, other.ticket) < (mine.order, ticket));
+        let rank = |entry: &Entry| (entry.order.unwrap_or(u64::MAX), entry.ticket);
+        let before = |other: &Entry| other.ticket != ticket && (other.running || rank(other) < rank(mine));
         let running = self.entries.iter().filter(|e| e.running).count();
         running < share && !self.entries.iter().any(|e| e.application == mine.application && before(e))
     }
@@ -57,7 +68,7 @@ impl Turns {
     }
 
     /// Stands in line. Lower orders of an application go first, whoever asks first for its turn.
-    pub(super) fn stand(&self, application: &ExternalId, order: u64) -> Place<'_> {
+    pub(super) fn stand(&self, application: &ExternalId, order: Option<u64>) -> Place<'_> {
         let mut room = self.lock();
         room.tickets += 1;
         let ticket = room.tickets;
@@ -104,6 +115,31 @@ impl Place<'_> {
         }
     }
 
+    /// It goes back to the schedule until then; higher statuses of its application are not to overtake it.
+    pub(super) fn put_off(&self, until: Timestamp, now: Timestamp) {
+        let mut room = self.turns.lock();
+        let Some((application, Some(order))) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order)) else { return };
+        if room.put_off.len() > TIDY_ABOVE {
+            room.put_off.retain(|_, (_, due)| now < *due + WAY_BACK);
+        }
+        let lower = room.put_off.get(&application).is_some_and(|(lowest, due)| *lowest < order && now < *due + WAY_BACK);
+        if !lower {
+            room.put_off.insert(application, (order, until));
+        }
+    }
+
+    /// Until when a lower status of its application is on the schedule, or on its way back from there.
+    pub(super) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut room = self.turns.lock();
+        let (application, order) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order))?;
+        let (lowest, due) = *room.put_off.get(&application)?;
+        if lowest < order? && now < due + WAY_BACK {
+            return Some(due.max(now + WAY_BACK / 2));
+        }
+        room.put_off.remove(&application);
+        None
+    }
+
     /// A call is on its way until what this answers with is dropped.
     pub(super) fn calling(&self) -> Calling<'_> {
         self.turns.change(self.ticket, |mine| mine.calling = Some(Instant::now()));
@@ -142,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn the_lower_status_of_an_application_goes_first_whoever_asks_first() {
         let turns = Turns::new(8);
-        let (second, first) = (turns.stand(&app("a"), 2), turns.stand(&app("a"), 1));
+        let (second, first) = (turns.stand(&app("a"), Some(2)), turns.stand(&app("a"), Some(1)));
         let mut waiting = Box::pin(second.turn(PATIENT));
         assert!(waiting.as_mut().now_or_never().is_none());
         assert_eq!(first.turn(PATIENT).now_or_never(), Some(Ok(())));
@@ -153,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn while_calls_come_back_in_time_everybody_waits_for_a_turn() {
         let turns = Turns::new(1);
-        let (first, second) = (turns.stand(&app("a"), 1), turns.stand(&app("b"), 1));
+        let (first, second) = (turns.stand(&app("a"), Some(1)), turns.stand(&app("b"), Some(1)));
         first.turn(PATIENT).await.unwrap();
         let mut waiting = Box::pin(second.turn(PATIENT));
         for _ in 0..5 {
@@ -169,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn who_would_wait_behind_a_slow_call_is_turned_away_and_a_store_that_is_slow_turns_nobody_away() {
         let turns = Turns::new(1);
-        let (first, second) = (turns.stand(&app("a"), 1), turns.stand(&app("b"), 1));
+        let (first, second) = (turns.stand(&app("a"), Some(1)), turns.stand(&app("b"), Some(1)));
         first.turn(Duration::ZERO).await.unwrap();
         let mut waiting = Box::pin(second.turn(Duration::ZERO));
         assert!(waiting.as_mut().now_or_never().is_none(), "the first is in hand, but not calling");
@@ -180,8 +216,25 @@ mod tests {
     #[tokio::test]
     async fn no_more_run_than_the_share_and_one_of_an_application() {
         let turns = Turns::new(2);
-        let places: Vec<_> = ["a", "a", "b", "c"].iter().map(|id| turns.stand(&app(id), 1)).collect();
+        let places: Vec<_> = ["a", "a", "b", "c"].iter().map(|id| turns.stand(&app(id), Some(1))).collect();
         let asked: Vec<_> = places.iter().map(|place| place.turn(PATIENT).now_or_never()).collect();
         assert_eq!(asked, [Some(Ok(())), None, Some(Ok(())), None]);
+    }
+
+    #[tokio::test]
+    async fn a_status_does_not_overtake_one_that_waits_on_the_schedule_and_a_note_waits_for_none() {
+        let turns = Turns::new(8);
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        turns.stand(&app("a"), Some(1)).put_off(at(60), at(0));
+        let (second, other, note) = (turns.stand(&app("a"), Some(2)), turns.stand(&app("b"), Some(2)), turns.stand(&app("a"), None));
+        assert_eq!(second.behind(at(10)), Some(at(60)));
+        second.put_off(at(60), at(10));
+        assert_eq!(second.behind(at(61)), Some(at(62)), "the first is on its way back");
+        assert_eq!((other.behind(at(10)), note.behind(at(10))), (None, None));
+        assert_eq!(turns.stand(&app("a"), Some(1)).behind(at(61)), None, "the first is back");
+        assert_eq!(second.behind(at(61)), None);
+        // One that never comes back, because it was parked or another process has it, holds nobody up for long.
+        turns.stand(&app("a"), Some(1)).put_off(at(60), at(0));
+        assert_eq!(second.behind(at(62)), None);
     }
 }

@@ -1,11 +1,14 @@
 //! Write-backs: statuses and notes into the tenant's ATS, each once, in order. Also the bridge's answers to commands.
 
-use super::{TenantWork, turns::TurnedAway};
+use super::{
+    TenantWork,
+    turns::{Place, TurnedAway},
+};
 use crate::{
     desk::{About, Desk},
     domain::{Dossier, Lookup, Verdict},
     failure::Failure,
-    gate::{Halt, Lapsed, Pass, draw},
+    gate::{Halt, Lapsed, Pass, Wait, draw},
     ports::{Change, CommitOutcome, OutboxRow, Progress, Written},
 };
 use atshub_schemas::{
@@ -31,14 +34,16 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
         done(work, envelope, &verdict, about, None).await;
         return Ok(());
     }
-    if turn == Err(TurnedAway) {
-        desk.postpone(envelope, queue, &work.office.gate.share_used_up(draw), about).await;
-        return Ok(());
-    }
+    let gate = &work.office.gate;
     // Before it is noted that work begins: what is turned away has not begun.
-    let mut pass = match work.office.gate.enter(draw) {
+    let entered = match (place.behind(desk.clock.now()), turn) {
+        (Some(until), _) => Err(Halt::Wait(Wait::behind(until))),
+        (None, Err(TurnedAway)) => Err(Halt::Wait(gate.share_used_up(draw))),
+        (None, Ok(())) => gate.enter(draw),
+    };
+    let mut pass = match entered {
         Ok(pass) => pass,
-        Err(halt) => return work.end(envelope, queue, halt, None, about).await,
+        Err(halt) => return put_off(work, envelope, queue, &place, halt, None, about).await,
     };
     let progress = desk.begin(envelope).await;
     if progress.handled {
@@ -65,16 +70,30 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
             done(work, envelope, &verdict, about, Some(row)).await;
         }
         Ok(Written::NotSupported(why)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
-        Err(halt) => return work.end(envelope, queue, halt, Some(progress), about).await,
+        Err(halt) => return put_off(work, envelope, queue, &place, halt, Some(progress), about).await,
     }
     Ok(())
 }
 
-/// Statuses in their order; a note after the statuses that came with it.
-fn order(request: &WritebackRequested) -> u64 {
+async fn put_off(
+    work: &TenantWork,
+    envelope: &Arc<Envelope>,
+    queue: &str,
+    place: &Place<'_>,
+    halt: Halt,
+    progress: Option<Progress>,
+    about: About<'_>,
+) -> Result<(), Lapsed> {
+    if let Halt::Wait(wait) | Halt::Refused(_, wait) = &halt {
+        place.put_off(wait.until, work.office.desk.clock.now());
+    }
+    work.end(envelope, queue, halt, progress, about).await
+}
+
+fn order(request: &WritebackRequested) -> Option<u64> {
     match &request.write {
-        Write::Status { sequence, .. } => *sequence,
-        Write::Note { .. } => u64::MAX,
+        Write::Status { sequence, .. } => Some(*sequence),
+        Write::Note { .. } => None,
     }
 }
 
