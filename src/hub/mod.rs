@@ -5,12 +5,14 @@ mod directory;
 mod seats;
 
 pub use directory::Directory;
-pub use seats::{Seat, inbox};
+pub use seats::{Connected, Seat, inbox};
 
 use crate::{credentials::Sealer, http::Http, rail};
 use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
+    gate::GatePolicy,
+    lease::Lease,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Share, Shutdown, Supervisor, SupervisorOptions},
 };
@@ -54,6 +56,8 @@ pub struct HubOptions {
     pub invite_prefetch: u16,
     /// How patient the supervisor is.
     pub restarts: RestartPolicy,
+    /// How patient the gates before ATSs and platforms are.
+    pub gate: GatePolicy,
     /// What a tenant may take freely while others have work.
     pub share: Share,
     /// How long inbox, journal and sent messages are kept.
@@ -67,6 +71,7 @@ impl Default for HubOptions {
             invite_actors: 2,
             invite_prefetch: 16,
             restarts: RestartPolicy::default(),
+            gate: GatePolicy::default(),
             share: Share::default(),
             retention: Duration::from_secs(30 * 24 * 3600),
         }
@@ -127,7 +132,7 @@ impl Hub {
             fatal: fatal.clone(),
         })
         .start();
-        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock) };
+        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: Lease::unlimited() };
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone()));
         directory.reload().await?;
         let _ = supervisor.send(Roster(directory.roster())).await;
