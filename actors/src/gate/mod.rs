@@ -52,7 +52,7 @@ impl Host {
 pub(crate) struct Wait {
     /// When to come again.
     pub(crate) until: Timestamp,
-    /// Stable code: `host_away`, `rate_limited`, `unauthorized`, `share_used_up` or `after_earlier`.
+    /// Stable code: `host_away`, `rate_limited`, `unauthorized`, `share_used_up`, `after_earlier` or `after_other`.
     pub(crate) code: &'static str,
     /// Why, as a sentence.
     pub(crate) why: String,
@@ -65,6 +65,12 @@ impl Wait {
     /// For a status that would overtake an earlier one.
     pub(crate) fn behind(until: Timestamp) -> Self {
         Self { until, code: "after_earlier", why: "an earlier status of this application waits".into(), told: false }
+    }
+
+    /// For a request to invite while the platform is asked about the same person and role for another application.
+    pub(crate) fn for_other(until: Timestamp, told: bool) -> Self {
+        let why = "the platform is being asked to invite this person for this role already, for another application".into();
+        Self { until, code: "after_other", why, told }
     }
 }
 

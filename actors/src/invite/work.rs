@@ -8,13 +8,17 @@ use crate::{
         resolve_role,
     },
     failure::Failure,
-    gate::{Halt, Lapsed, Pass, draw},
+    gate::{Halt, Lapsed, Pass, Wait, draw},
     ports::{Change, CommitOutcome, Conflict, Invitation, Platform, Progress},
     supervision,
 };
 use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// Shortest and longest wait for another application's asking to end.
+const OTHER_WAIT: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
 
 /// Works on a request until what came of it is durable.
 pub(super) async fn perform(office: &InviteOffice, link: &supervision::Link, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
@@ -73,6 +77,16 @@ struct Asking<'a> {
     wanted: &'a InviteRequested,
 }
 
+/// Whoever holds the live key that is wanted.
+enum Holder {
+    /// Nobody any more.
+    Gone,
+    /// The platform is being asked: it will invite or refuse.
+    Asking,
+    /// Somebody with an invitation; its link, if the platform gave one.
+    Invited(Option<Link>),
+}
+
 /// What the platform's side came to.
 enum Answer {
     Invited(Invitation),
@@ -82,8 +96,9 @@ enum Answer {
 impl Asking<'_> {
     /// `Err`: the try came to nothing, and the schedule has to settle it.
     async fn run(&mut self, progress: Progress) -> Result<(), (Halt, Option<Dossier>)> {
-        let Some((dossier, before)) = self.take_key().await? else { return Ok(()) };
-        let again = progress.begun > 1 || before == State::Inviting;
+        let Some((dossier, before)) = self.take_key(progress).await? else { return Ok(()) };
+        // Nobody has asked for a candidacy that was never saved as `inviting`, however often this message was begun.
+        let again = before == State::Inviting;
         let answer = match self.ask(&dossier, again).await {
             Ok(answer) => answer,
             Err(halt) => return Err((halt, Some(dossier))),
@@ -98,7 +113,7 @@ impl Asking<'_> {
 
     /// The dossier with its candidacy in state `inviting`, saved, and the state before. `None`: nothing is to be asked, and
     /// the message is handled.
-    async fn take_key(&mut self) -> Result<Option<(Dossier, State)>, (Halt, Option<Dossier>)> {
+    async fn take_key(&mut self, progress: Progress) -> Result<Option<(Dossier, State)>, (Halt, Option<Dossier>)> {
         loop {
             let Some((dossier, candidacy)) = self.read().await else {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
@@ -123,7 +138,17 @@ impl Asking<'_> {
                 CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(Some((next, State::Received))),
                 CommitOutcome::Conflict(Conflict::Version) => {}
                 CommitOutcome::Conflict(Conflict::Live(key)) => {
-                    let Some(link) = self.holder_link(key).await else { continue };
+                    let link = match self.holder(key).await {
+                        Holder::Gone => continue,
+                        // Its answer decides this one too: a link to show, or a free key. It comes, because a candidacy that is
+                        // `inviting` waits for no other one's key: no two wait for each other. (Should its request be parked,
+                        // a person has to end it; until then this one waits where everybody can see why.)
+                        Holder::Asking => {
+                            let until = after_other(candidacy.changed_at, self.desk.clock.now());
+                            return Err((Halt::Wait(Wait::for_other(until, progress.begun == 1)), Some(dossier)));
+                        }
+                        Holder::Invited(link) => link,
+                    };
                     self.conclude(|dossier, context| {
                         refused(dossier, self.wanted.candidacy, InviteError::AlreadyActive { link: link.clone() }, context)
                     })
@@ -134,13 +159,17 @@ impl Asking<'_> {
         }
     }
 
-    /// The link of whoever holds a live key. Outer `None`: nobody holds it any more.
-    async fn holder_link(&self, key: String) -> Option<Option<Link>> {
+    /// Whoever holds a live key.
+    async fn holder(&self, key: String) -> Holder {
         let lookup = Lookup::Live(key.clone());
         let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
-        let holder = found.into_iter().next()?;
-        let live = holder.candidacies.iter().find(|c| c.live_key(&holder.candidate).as_deref() == Some(&key))?;
-        Some(live.invitation.as_ref().and_then(|i| i.link.clone()))
+        let holds = |dossier: &&Dossier, c: &&Candidacy| c.live_key(&dossier.candidate).as_deref() == Some(&key);
+        let live = found.iter().find_map(|dossier| dossier.candidacies.iter().find(|c| holds(&dossier, c)));
+        match live {
+            None => Holder::Gone,
+            Some(live) if matches!(live.state, State::Received | State::Inviting) => Holder::Asking,
+            Some(live) => Holder::Invited(live.invitation.as_ref().and_then(|i| i.link.clone())),
+        }
     }
 
     async fn ask(&mut self, dossier: &Dossier, again: bool) -> Result<Answer, Halt> {
@@ -185,6 +214,11 @@ impl Asking<'_> {
             }
         }
     }
+}
+
+/// As long again as was waited already: soon at first, and few looks at one that takes hours.
+fn after_other(since: Timestamp, now: Timestamp) -> Timestamp {
+    now + now.duration_since(since).clamp(OTHER_WAIT.0, OTHER_WAIT.1)
 }
 
 fn error_of(code: &str, detail: String) -> InviteError {

@@ -1,0 +1,108 @@
+//! Two applications of one person for one role, at the same time: the platform is asked for the first, and what it answers
+//! decides the second.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "only tests call this, and a test stops where it fails"
+)]
+
+use crate::support::hub::{Pair, Walk, happens, on_tuned_hub, until, values};
+use atshub::{app::Tuning, demo::world::TRIGGER, http};
+use atshub_actors::domain::{Lookup, State};
+use atshub_schemas::{
+    Envelope, Line, Message,
+    fact::{Application, ApplicationChange, Candidate, Job, Stage},
+};
+use atshub_simulators::Fault;
+use jiff::Timestamp;
+use std::time::Duration;
+
+const CALL: &str = "Invite failed: Role already has an active interview for this candidate.";
+const NAME: &str = "Ada Rival";
+const NAMELESS: &str = "Name can't be blank";
+/// Long enough for the second application to come while the platform does not answer for the first.
+const NO_ANSWER: Duration = Duration::from_secs(5);
+
+/// The first asking has no answer; the second application comes meanwhile, and waits.
+fn on_rivals(first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    let calls = http::Options { total_time: NO_ANSWER, ..http::Options::default() };
+    on_tuned_hub(Pair::Embedded, Tuning { calls, ..Tuning::default() }, &[], &["dune"], async |walk| {
+        walk.world.platform.faults().next("createInvitation", Fault::Hang, 1);
+        applies(walk, "first", first_name).await;
+        let tenant = walk.world.bridges[0].tenant().clone();
+        let asked = until(async || {
+            let found = walk.store().dossiers(&tenant, Lookup::Application("first".parse().unwrap())).await.unwrap();
+            found.first().and_then(|d| d.current()).is_some_and(|c| c.state == State::Inviting)
+        });
+        assert!(asked.await, "the platform is not asked for the first");
+        applies(walk, "second", NAME).await;
+        let waits = until(async || {
+            let history = walk.store().journal(&tenant, &"second".parse().unwrap()).await.unwrap();
+            history.iter().any(|line| line.code == "postponed" && line.text.contains("for another application"))
+        });
+        assert!(waits.await, "the second does not wait for what becomes of the first");
+        play(walk).await;
+        walk.nothing_is_left().await;
+        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+        let invited = walk.world.platform.ledger().effects();
+        assert_eq!(invited.iter().filter(|e| e.kind == "invitation").count(), 1, "{invited:?}");
+    });
+}
+
+/// The same person's application for a job with the same role.
+async fn applies(walk: &Walk<'_>, application: &str, name: &str) {
+    let bridge = &walk.world.bridges[0];
+    let fact = ApplicationChange {
+        application: Application { id: application.parse().unwrap(), url: None, status: None },
+        candidate: Some(Candidate {
+            id: None,
+            name: Some(Line::new(name).unwrap()),
+            email: Some("ada@dune.example".parse().unwrap()),
+            phone: None,
+            profile_url: None,
+        }),
+        job: Some(Job { id: Some("j-1".parse().unwrap()), role: Some(Line::new("1201").unwrap()), ..Job::default() }),
+        recruiter: None,
+        grader: None,
+        from_stage: None,
+        to_stage: Some(Stage { id: None, name: Some(Line::new(TRIGGER).unwrap()) }),
+        reason: None,
+    };
+    let source = Line::new("/tests/rivals").unwrap();
+    bridge.publish(&Envelope::new(source, bridge.tenant().clone(), Timestamp::now(), Message::ApplicationMoved(fact))).await;
+}
+
+/// Waits until an application's last status begins like this; answers with all of them.
+async fn shows(walk: &Walk<'_>, application: &str, status: &str) -> Vec<String> {
+    let ledger = walk.world.bridges[0].ledger();
+    let so = |effects: &[atshub_simulators::Effect]| {
+        let last = effects.iter().rev().find(|e| e.kind == "status" && e.subject == application);
+        last.and_then(|e| e.value.as_str()).is_some_and(|text| text.starts_with(status))
+    };
+    happens(&ledger, status, so).await;
+    values(&ledger, "status", application)
+}
+
+#[test]
+fn the_second_of_two_at_once_is_shown_the_link_of_the_first() {
+    on_rivals(NAME, async |walk| {
+        shows(walk, "first", "Invited").await;
+        let told = shows(walk, "second", CALL).await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        let link = walk.world.platform.base_url();
+        assert!(told[0] == "Received" && told[1].contains(&link), "{told:?} without {link}");
+    });
+}
+
+#[test]
+fn the_second_of_two_at_once_is_invited_when_the_first_is_refused() {
+    // A no-break space is a name to the hub, and none to the platform.
+    on_rivals("\u{a0}", async |walk| {
+        shows(walk, "first", NAMELESS).await;
+        let told = shows(walk, "second", "Invited").await;
+        assert!(told.len() == 2 && told[0] == "Received", "{told:?}");
+    });
+}
