@@ -5,7 +5,10 @@ use super::{
     exit::{Ended, Exit, Stop},
     session::Session,
 };
-use atshub_actors::ports::{JournalEntry, MessageView, Store};
+use atshub_actors::{
+    domain::InviteError,
+    ports::{Disposition, JournalEntry, MessageView, Store},
+};
 use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write;
@@ -53,9 +56,17 @@ async fn since(store: &dyn Store, view: &MessageView) -> Result<Vec<JournalEntry
     Ok(all.into_iter().filter(|entry| entry.at >= last.at && !own(entry)).take(SINCE).collect())
 }
 
-/// The view as data, with the envelope as JSON where it is JSON.
+/// The class of the error with which an invite was refused.
+fn class(done: &Disposition) -> Option<&'static str> {
+    InviteError::class_of(done.code.as_ref().filter(|_| done.verdict.as_str() == "refused")?.as_str())
+}
+
+/// The view as data, with the envelope as JSON where it is JSON, and the error's class beside its code.
 fn value(view: &MessageView, since: &[JournalEntry]) -> Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
+    if let Some(class) = view.disposition.as_ref().and_then(class) {
+        value["disposition"]["class"] = class.into();
+    }
     value["since"] = serde_json::to_value(since).unwrap_or_default();
     if let Some(envelope) = view.body.as_deref().and_then(|body| serde_json::from_str::<Value>(body).ok()) {
         value["body"] = envelope;
@@ -82,6 +93,9 @@ fn describe(view: &MessageView, since: &[JournalEntry]) -> String {
         let code = done.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
         line("verdict", &format!("{}{code}", done.verdict));
         line("", &done.text);
+        if let Some(class) = class(done) {
+            line("class", class);
+        }
         if let Some(remedy) = &done.remedy {
             line("next", remedy);
         }
@@ -116,10 +130,7 @@ fn describe(view: &MessageView, since: &[JournalEntry]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use atshub_actors::{
-        domain::InviteError,
-        ports::{Disposition, JournalEntry, ParkedView},
-    };
+    use atshub_actors::ports::ParkedView;
     use atshub_schemas::Line;
 
     fn view() -> MessageView {
@@ -144,9 +155,12 @@ mod tests {
     #[test]
     fn a_refused_invite_shows_the_recruiters_sentence_word_for_word_and_who_must_do_what() {
         let link = atshub_schemas::Link::new("https://karat.example/i/1").ok();
-        for error in
-            [InviteError::RoleMissing, InviteError::PhoneTooShort, InviteError::AlreadyActive { link }, InviteError::RecruiterIsCandidate]
-        {
+        for (error, class) in [
+            (InviteError::RoleMissing, "data"),
+            (InviteError::PhoneTooShort, "data"),
+            (InviteError::AlreadyActive { link }, "state"),
+            (InviteError::RecruiterIsCandidate, "data"),
+        ] {
             let remedy = error.remedy();
             let disposition = Disposition {
                 verdict: Line::new("refused").unwrap(),
@@ -158,6 +172,8 @@ mod tests {
             let text = describe(&view, &[]);
             assert!(text.lines().any(|line| line.trim() == error.text("Karat")), "{text}");
             assert!(text.contains(&format!("refused ({})", error.code())) && text.contains("recruiter: "), "{text}");
+            assert!(text.lines().any(|line| line == format!("class      {class}")), "{text}");
+            assert_eq!(value(&view, &[])["disposition"]["class"], class);
             assert_eq!(value(&view, &[])["disposition"]["text"], error.text("Karat"));
             assert_eq!(value(&view, &[])["body"]["id"], "m-1");
         }

@@ -54,11 +54,18 @@ impl InviteError {
     /// `data` for errors that correcting a datum in the ATS cures, `state` for a live interview, `platform` for the rest.
     #[must_use]
     pub fn class(&self) -> &'static str {
-        match self {
-            Self::RoleMissing | Self::PhoneTooShort | Self::RecruiterIsCandidate | Self::EmailMissing => "data",
-            Self::AlreadyActive { .. } => "state",
-            Self::Other { .. } => "platform",
-        }
+        Self::class_of(self.code()).unwrap_or("platform")
+    }
+
+    /// The class of the error that has this code; `None` if none has.
+    #[must_use]
+    pub fn class_of(code: &str) -> Option<&'static str> {
+        Some(match code {
+            "role_missing" | "phone_too_short" | "recruiter_is_candidate" | "email_missing" => "data",
+            "already_active" => "state",
+            "refused_by_platform" => "platform",
+            _ => return None,
+        })
     }
 
     /// The words in the ATS's status field. `platform` is the brand name, `Karat` by default.
