@@ -144,6 +144,8 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
             snapshot.stage.as_ref(),
         );
         next.application.url = snapshot.application.url.clone().or(next.application.url);
+        // The record is whole: a role that it does not name was taken off the job.
+        next.job.role.clone_from(&snapshot.job.role);
     }
     next.application.url = heard.application.url.clone().or(next.application.url);
     let kept = next.clone();
@@ -151,6 +153,9 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
     if time < kept.data_time {
         // Newer data is known: of this fact only the move, and what nobody has said yet, is news.
         next.learn(Some(&kept.candidate), Some(&kept.job), kept.recruiter.as_ref(), kept.grader.as_ref(), None);
+        if snapshot.is_some() {
+            next.job.role = kept.job.role;
+        }
     }
     next.fact_time = time;
     next.data_time = next.data_time.max(time);

@@ -62,3 +62,31 @@ fn a_time_that_cannot_have_come_yet_is_taken_as_now_and_later_facts_still_count(
     let ahead = on(None, moved("Interview"), at(0) + clocks_differ, at(0)).dossier.unwrap();
     assert_eq!(ahead.fact_time, at(0) + clocks_differ, "clocks differ a little");
 }
+
+#[test]
+fn a_role_that_was_taken_off_the_job_is_forgotten_when_the_ats_says_all_and_not_when_a_fact_says_little() {
+    let policy = policy();
+    let known = run(None, 10, moved("Phone screen")).dossier.unwrap();
+    assert_eq!(known.job.role.as_ref().map(Line::as_str), Some("1201"));
+    let snapshot =
+        Snapshot { application: change("x").application, candidate: ada(None), job: job(None), recruiter: None, grader: None, stage: None };
+    let bare = |time: i64, role: Option<&str>| {
+        envelope(time, Message::ApplicationMoved(ApplicationChange { job: Some(job(role)), ..change("Interview") }))
+    };
+    let later = Dossier { data_time: at(30), ..known.clone() };
+    // What was known, the fact, whether the ATS was asked, the role that is then known.
+    let table = [
+        (&known, bare(20, None), true, None),
+        (&known, bare(20, None), false, Some("1201")),
+        (&known, bare(20, Some("1300")), true, Some("1300")),
+        // Older than the data: it does not bring back what the ATS does not have any more.
+        (&later, bare(20, Some("1300")), true, None),
+    ];
+    for (before, fact, asked, role) in table {
+        let context = Context { policy: &policy, now: at(40), fresh: Uuid::from_u128(5) };
+        let decision = decide(Some(before), &fact, asked.then_some(&snapshot), context);
+        let after = decision.dossier.unwrap();
+        assert_eq!(after.job.role.as_ref().map(Line::as_str), role, "{fact:?}");
+        assert_eq!(decision.verdict.code, if role.is_some() { "invite" } else { "role_missing" });
+    }
+}
