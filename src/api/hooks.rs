@@ -35,9 +35,11 @@ async fn work(shared: &Shared, name: &str, request: &HttpRequest, payload: web::
     let heard = intake::guarded(shared, tenant, || taken.inbound.hook(&taken.door.account, raw, now))?;
     match heard? {
         Heard::Facts(facts) => {
-            let kept = intake::keep(shared, tenant, facts).await?;
-            Ok(("accepted", HttpResponse::Accepted().json(json!({ "accepted": kept }))))
+            // By these, `atshub message show` tells what became of each.
+            let messages: Vec<_> = facts.iter().map(|fact| fact.id.to_string()).collect();
+            intake::keep(shared, tenant, facts).await?;
+            Ok(("accepted", HttpResponse::Accepted().json(json!({ "accepted": messages.len(), "messages": messages }))))
         }
-        Heard::Nothing(why) => Ok(("nothing", HttpResponse::Ok().json(json!({ "accepted": 0, "because": why })))),
+        Heard::Nothing(why) => Ok(("nothing", HttpResponse::Ok().json(json!({ "accepted": 0, "messages": [], "because": why })))),
     }
 }

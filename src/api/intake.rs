@@ -95,10 +95,9 @@ pub(super) fn broker_is_up(shared: &Shared) -> Result<(), Problem> {
 }
 
 /// Makes facts durable: all of them or none, before anybody hears 2xx.
-pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelope>) -> Result<usize, Problem> {
-    let count = facts.len();
-    if count == 0 {
-        return Ok(0);
+pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelope>) -> Result<(), Problem> {
+    if facts.is_empty() {
+        return Ok(());
     }
     if let Some(stray) = facts.iter().find(|fact| fact.tenant != *tenant) {
         tracing::error!(%tenant, kind = stray.message.kind(), "the connector made a fact for another tenant");
@@ -113,7 +112,7 @@ pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelo
     let change = Change { outbox: facts.into_iter().map(row).collect(), ..Change::default() };
     let away = || Problem::ours("store_away", "the store is away");
     match timeout(shared.doors.limits.commit_time, shared.doors.store.commit(change)).await {
-        Ok(Ok(CommitOutcome::Committed)) => Ok(count),
+        Ok(Ok(CommitOutcome::Committed)) => Ok(()),
         // A change of outbox rows alone has nothing to be a duplicate of, or to conflict with.
         Ok(Ok(other)) => {
             tracing::error!(%tenant, ?other, "the store did not take facts");

@@ -13,6 +13,7 @@ async fn a_webhook_is_durable_before_it_is_answered() {
     let world = Making::well().open();
     let answer = post(world.address, "/hooks/acme", SIGNED, b"d-1").await;
     assert_eq!((answer.status, answer.json()["accepted"].as_u64()), (202, Some(1)), "{answer:?}");
+    assert_eq!(answer.json()["messages"], serde_json::json!(["d-1"]), "the ids by which it is found");
     let rows = world.outbox().await;
     let row: Vec<_> = rows.iter().map(|r| (r.exchange.as_str(), r.routing_key.as_str(), r.message_id.as_str())).collect();
     assert_eq!(row, [("atshub.events", "acme.application.moved.v1", "d-1")]);
