@@ -16,6 +16,7 @@ mod connector_conformance;
 mod deploy;
 mod doors;
 mod gate;
+mod no_field;
 mod platform_client;
 mod rivals;
 mod store_conformance;

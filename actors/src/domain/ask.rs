@@ -8,7 +8,7 @@ use super::{
 use atshub_schemas::{
     Line, Link, Prose,
     fact::{Candidate, Job, Person, Stage},
-    internal::Write,
+    internal::{Write, WritebackRequested},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -146,6 +146,17 @@ pub(super) fn note(candidacy: &Candidacy, what: &str, text: &str) -> Effect {
     let marker = line(&format!("[atshub {} {what} {}]", candidacy.id, candidacy.intent));
     let body = prose(&format!("{text}\n{marker}"));
     Effect::Write { candidacy: candidacy.id, write: Write::Note { marker, body } }
+}
+
+/// A status as a note, for an account that has no field for it. The status's number makes its marker, as no two statuses of an
+/// application have the same. `None` for what is a note already.
+#[must_use]
+pub fn status_as_note(request: &WritebackRequested, policy: &Policy) -> Option<WritebackRequested> {
+    let Write::Status { sequence, text, link, .. } = &request.write else { return None };
+    let marker = line(&format!("[atshub {} status {sequence}]", request.candidacy));
+    let link = link.as_ref().filter(|link| !text.as_str().contains(link.as_str())).map(|link| format!(" {link}")).unwrap_or_default();
+    let body = prose(&format!("{} status: {text}{link}\n{marker}", policy.platform_name));
+    Some(WritebackRequested { write: Write::Note { marker, body }, ..request.clone() })
 }
 
 /// Tells whoever acted in the ATS that something is done elsewhere; needs a candidacy to tell it about.

@@ -13,7 +13,7 @@ mod tests;
 mod verdict;
 
 pub use answer::{interview_changed, invited, inviting, refused, request, resolve_role};
-pub use ask::PHONE_MIN_CHARS;
+pub use ask::{PHONE_MIN_CHARS, status_as_note};
 pub use decide::{Context, Decision, Wanted, correct, decide, wants};
 pub use dossier::{Candidacy, Dossier, Lookup, Snapshot};
 pub use invite_error::{InviteError, Remedy};

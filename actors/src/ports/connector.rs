@@ -57,6 +57,10 @@ impl Feature {
     }
 }
 
+/// Codes of [`Failure::Rejected`] with which a connector says that the account has no field, or no value of it, for a status. The
+/// words say what an admin has to set up; as long as nobody does, the status is written as a note, where there are notes.
+pub const NO_PLACE_FOR_STATUS: [&str; 2] = ["status_field_missing", "status_value_missing"];
+
 /// How a write-back ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -87,6 +91,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Failure::Transient`] with `acted` when the ATS may have done it: the next attempt then looks first.
+    /// [`Failure::Rejected`] with one of [`NO_PLACE_FOR_STATUS`] where the account is not set up for this status.
     async fn write(&self, request: &WritebackRequested) -> Result<Written, Failure>;
 
     /// Looks whether an earlier, unclear attempt at this write-back had its effect.

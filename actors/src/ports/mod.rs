@@ -15,7 +15,7 @@ pub use broker::{
     Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Delivery, Publication, PublishError, QueueInfo, QueueSpec,
 };
 pub use clock::{Clock, SystemClock};
-pub use connector::{Capabilities, Connector, Feature, Written};
+pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
 pub use processes::{Beat, ProcessRecord, ShownChild};
 pub use records::{

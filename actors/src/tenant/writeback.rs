@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     desk::{About, Desk},
-    domain::{Dossier, Lookup, Verdict},
+    domain::{Dossier, Lookup, Verdict, status_as_note},
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
-    ports::{Change, CommitOutcome, OutboxRow, Progress, Written},
+    ports::{Change, CommitOutcome, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
 };
 use atshub_schemas::{
     Envelope, Message,
@@ -54,11 +54,11 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
         attempt(work, &mut pass, request, progress).await
     };
     match written {
-        Ok(Written::Done { .. }) => {
-            done(work, envelope, &written_down(request), about, None).await;
+        Ok((Written::Done { .. }, how)) => {
+            done(work, envelope, &written_down(request, &how), about, None).await;
             work.link.wrote(desk.clock.now());
         }
-        Ok(Written::Delegated(message)) => {
+        Ok((Written::Delegated(message), _)) => {
             let command = desk.message(&envelope.tenant, Some(&request.application), envelope, *message);
             let row = OutboxRow {
                 exchange: topology::COMMANDS.into(),
@@ -69,7 +69,7 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
             let verdict = Verdict::performed("sent_to_bridge", "sent to the tenant's bridge, which performs it");
             done(work, envelope, &verdict, about, Some(row)).await;
         }
-        Ok(Written::NotSupported(why)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
+        Ok((Written::NotSupported(why), _)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
         Err(halt) => return put_off(work, envelope, queue, &place, halt, Some(progress), about).await,
     }
     Ok(())
@@ -97,8 +97,28 @@ fn order(request: &WritebackRequested) -> Option<u64> {
     }
 }
 
+/// In which way a status or note was written.
+enum How {
+    AsWanted,
+    /// As a note, because the account has no field for the status; the words say what has to be set up for one.
+    AsNote(String),
+}
+
+async fn attempt(work: &TenantWork, pass: &mut Pass<'_>, request: &WritebackRequested, progress: Progress) -> Result<(Written, How), Halt> {
+    match once(work, pass, request, progress).await {
+        Err(Halt::Failed(Failure::Rejected { code, detail })) if NO_PLACE_FOR_STATUS.contains(&code.as_str()) => {
+            let notes = work.office.connector.capabilities().notes.available();
+            let Some(note) = status_as_note(request, work.policy()).filter(|_| notes) else {
+                return Err(Halt::Failed(Failure::Rejected { code, detail }));
+            };
+            Ok((once(work, pass, &note, progress).await?, How::AsNote(detail)))
+        }
+        outcome => outcome.map(|written| (written, How::AsWanted)),
+    }
+}
+
 /// Looks before it repeats: whoever began this before may have had the effect and died before saying so.
-async fn attempt(work: &TenantWork, pass: &mut Pass<'_>, request: &WritebackRequested, progress: Progress) -> Result<Written, Halt> {
+async fn once(work: &TenantWork, pass: &mut Pass<'_>, request: &WritebackRequested, progress: Progress) -> Result<Written, Halt> {
     let connector = &work.office.connector;
     if progress.begun > 1 && pass.call(connector.look(request)).await? {
         return Ok(Written::Done { external_id: None });
@@ -112,10 +132,13 @@ fn superseded(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option
     dossier.filter(|d| d.status_written > *sequence).map(|d| d.status_written)
 }
 
-fn written_down(request: &WritebackRequested) -> Verdict {
-    match &request.write {
-        Write::Status { text, .. } => Verdict::performed("status_written", format!("the ATS now shows: {text}")),
-        Write::Note { .. } => Verdict::performed("note_written", "the note stands in the ATS"),
+fn written_down(request: &WritebackRequested, how: &How) -> Verdict {
+    match (&request.write, how) {
+        (Write::Status { text, .. }, How::AsNote(missing)) => {
+            Verdict::performed("status_noted", format!("written as a note, for want of a field: {text} ({missing})"))
+        }
+        (Write::Status { text, .. }, How::AsWanted) => Verdict::performed("status_written", format!("the ATS now shows: {text}")),
+        (Write::Note { .. }, _) => Verdict::performed("note_written", "the note stands in the ATS"),
     }
 }
 
