@@ -86,13 +86,18 @@ impl<W: Workload> Lanes<W> {
     where
         A: Actor<Context = Context<A>>,
     {
-        let workload = Arc::clone(&self.workload);
+        let (workload, link) = (Arc::clone(&self.workload), self.lifeline.link());
         let work = async move {
             if !delivery.token.begin() {
                 return Ok(());
             }
             let Deliver { token, envelope, queue, redelivered } = delivery;
-            let performed = AssertUnwindSafe(workload.perform(envelope, &queue, redelivered)).catch_unwind().await;
+            let performing = AssertUnwindSafe(workload.perform(envelope, &queue, redelivered)).catch_unwind();
+            let performed = tokio::select! {
+                biased; // whoever is let go takes no further step
+                () = link.let_go() => return Ok(()),
+                performed = performing => performed,
+            };
             match performed {
                 Ok(()) => {
                     token.ack();

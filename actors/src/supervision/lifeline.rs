@@ -6,7 +6,7 @@ use super::{
     spec::ChildName,
 };
 use actix_rt::ArbiterHandle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// What children tell their supervisor.
 #[derive(Debug)]
@@ -28,9 +28,17 @@ pub struct Link {
     pub(super) generation: u64,
     pub(super) notices: mpsc::UnboundedSender<Notice>,
     pub(super) board: Board,
+    /// Closed when the child is let go.
+    pub(super) kept: watch::Receiver<()>,
 }
 
 impl Link {
+    /// Resolves when the child is let go: what it has begun is to be dropped.
+    pub(super) async fn let_go(&self) {
+        let mut kept = self.kept.clone();
+        while kept.changed().await.is_ok() {}
+    }
+
     /// The child takes deliveries from now on. To be called in `started`.
     pub fn up(&self) {
         let _ = self.notices.send(Notice::Up { child: self.child.clone(), generation: self.generation });

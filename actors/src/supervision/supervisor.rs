@@ -12,15 +12,15 @@ use super::{
     spec::{Action, ChildName, ChildSpec, Control, Roster, Shutdown},
 };
 use crate::ports::{Clock, Store};
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, StreamHandler};
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, StreamHandler};
 use futures_util::{FutureExt, future::join_all, stream};
 use jiff::SignedDuration;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long a standing of the supervisor's own making may take to be stored and read back.
 const STANDING_SETTLES: Duration = Duration::from_secs(5);
@@ -44,25 +44,31 @@ pub struct SupervisorOptions {
     pub arbiters: usize,
 }
 
-struct Child {
+pub(super) struct Child {
     spec: ChildSpec,
     phase: Phase,
-    generation: u64,
-    alive: bool,
+    pub(super) generation: u64,
+    pub(super) alive: bool,
     intensity: Intensity,
     crash: Option<String>,
     orders: mpsc::UnboundedSender<Order>,
     timer: Option<SpawnHandle>,
-    leaving: bool,
+    pub(super) leaving: bool,
+    /// What is to be made in its place once it has left.
+    pub(super) successor: Option<ChildSpec>,
+    /// Its drop tells all generations that they are let go.
+    keeps: watch::Sender<()>,
     /// When this supervisor last changed the standing itself: a roster read before that was stored must not undo it.
     stood: Option<Instant>,
 }
 
 /// The supervisor.
 pub struct Supervisor {
-    options: SupervisorOptions,
+    pub(super) options: SupervisorOptions,
     arbiters: Arbiters,
-    children: HashMap<ChildName, Child>,
+    pub(super) children: HashMap<ChildName, Child>,
+    /// Last generations of children that have left, until their end is reported: it must not be taken for that of a successor.
+    pub(super) left: HashMap<ChildName, u64>,
     notices: mpsc::UnboundedSender<Notice>,
     heard: Option<mpsc::UnboundedReceiver<Notice>>,
 }
@@ -72,10 +78,17 @@ impl Supervisor {
     #[must_use]
     pub fn new(options: SupervisorOptions) -> Self {
         let (notices, heard) = mpsc::unbounded_channel();
-        Self { arbiters: Arbiters::start(options.arbiters), options, children: HashMap::new(), notices, heard: Some(heard) }
+        Self {
+            arbiters: Arbiters::start(options.arbiters),
+            options,
+            children: HashMap::new(),
+            left: HashMap::new(),
+            notices,
+            heard: Some(heard),
+        }
     }
 
-    fn adopt(&mut self, spec: ChildSpec) {
+    pub(super) fn adopt(&mut self, spec: ChildSpec) {
         let (orders, heard) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher::new(Parts {
             name: spec.name.to_string(),
@@ -91,13 +104,15 @@ impl Supervisor {
         let child = Child {
             spec,
             phase,
-            generation: 0,
+            generation: self.left.remove(&name).unwrap_or(0),
             alive: false,
             intensity: Intensity::default(),
             crash: None,
             orders,
             timer: None,
             leaving: false,
+            successor: None,
+            keeps: watch::Sender::new(()),
             stood: None,
         };
         self.children.insert(name.clone(), child);
@@ -113,8 +128,13 @@ impl Supervisor {
         child.generation += 1;
         child.alive = true;
         child.crash = None;
-        let link =
-            Link { child: name.clone(), generation: child.generation, notices: self.notices.clone(), board: self.options.board.clone() };
+        let link = Link {
+            child: name.clone(),
+            generation: child.generation,
+            notices: self.notices.clone(),
+            board: self.options.board.clone(),
+            kept: child.keeps.subscribe(),
+        };
         let birth = Birth { arbiter: self.arbiters.of(&name.0), lifeline: Lifeline::new(link) };
         let to = (child.spec.factory)(birth);
         let _ = child.orders.send(Order::Open);
@@ -142,7 +162,7 @@ impl Supervisor {
     }
 
     /// Stops a child's intake; its actor goes when its address does.
-    fn stop(&mut self, name: &ChildName) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn stop(&mut self, name: &ChildName) -> Option<oneshot::Receiver<()>> {
         let child = self.children.get_mut(name)?;
         child.timer = None;
         let (done, closed) = oneshot::channel();
@@ -151,6 +171,9 @@ impl Supervisor {
     }
 
     fn died(&mut self, name: &ChildName, generation: u64, panicking: bool, ctx: &mut Context<Self>) {
+        if self.left.get(name) == Some(&generation) {
+            self.left.remove(name);
+        }
         let Some(child) = self.children.get_mut(name).filter(|c| c.generation == generation && c.alive) else { return };
         child.alive = false;
         let _ = child.orders.send(Order::Down { generation });
@@ -245,25 +268,6 @@ impl Supervisor {
         self.start(name);
         Some(phase)
     }
-
-    fn dismiss(&mut self, name: &ChildName, ctx: &mut Context<Self>) {
-        if let Some(child) = self.children.get_mut(name) {
-            child.leaving = true;
-        }
-        let closed = self.stop(name);
-        let (name, limit) = (name.clone(), Duration::from_secs(30));
-        let wait = async move {
-            if let Some(closed) = closed {
-                let _ = tokio::time::timeout(limit, closed).await;
-            }
-        };
-        ctx.spawn(actix::fut::wrap_future::<_, Self>(wait).map(move |(), this, _| {
-            if this.children.get(&name).is_some_and(|c| c.leaving) {
-                this.children.remove(&name);
-                this.options.board.remove(&name.0);
-            }
-        }));
-    }
 }
 
 impl Actor for Supervisor {
@@ -307,18 +311,20 @@ impl Handler<Roster> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Roster(specs): Roster, ctx: &mut Context<Self>) {
-        let wanted: HashMap<ChildName, ()> = specs.iter().map(|s| (s.name.clone(), ())).collect();
-        let gone: Vec<ChildName> =
-            self.children.iter().filter(|(n, c)| !wanted.contains_key(n) && !c.leaving).map(|(n, _)| n.clone()).collect();
+        let wanted: HashSet<ChildName> = specs.iter().map(|s| s.name.clone()).collect();
+        let gone: Vec<ChildName> = self.children.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         for name in gone {
-            self.dismiss(&name, ctx);
+            match self.children.get_mut(&name) {
+                Some(child) if child.leaving => child.successor = None,
+                _ => self.dismiss(&name, None, ctx),
+            }
         }
         for spec in specs {
             let name = spec.name.clone();
-            match self.children.get(&name) {
-                Some(child) if !child.leaving && child.spec.revision == spec.revision => self.follow(spec),
-                Some(child) if child.leaving => {} // taken up again once it has left: the roster comes round
-                Some(_) => self.dismiss(&name, ctx), // another configuration: made anew the next time round
+            match self.children.get_mut(&name) {
+                Some(child) if child.leaving => child.successor = Some(spec),
+                Some(child) if child.spec.revision == spec.revision => self.follow(spec),
+                Some(_) => self.dismiss(&name, Some(spec), ctx), // another configuration: made anew
                 None => self.adopt(spec),
             }
         }
