@@ -130,7 +130,7 @@ impl Hub {
         }
         let (stopping, told_to_stop) = watch::channel(false);
         let member = Membership::join(&parts, told_to_stop).await?;
-        let (process, views) = (member.process(), member.views());
+        let (process, views, lease) = (member.process(), member.views(), member.lease());
         let board = Board::default();
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
@@ -144,7 +144,7 @@ impl Hub {
             arbiters: parts.options.arbiters,
         })
         .start();
-        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: member.lease() };
+        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: lease.clone() };
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
         directory.reload().await?;
         directory.enrol(&supervisor).await;
@@ -154,7 +154,8 @@ impl Hub {
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
-        let showing = Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), process, place: member.name() };
+        let showing =
+            Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), lease, process, place: member.name() };
         tasks.push(parts.io.spawn(showing.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views)));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));

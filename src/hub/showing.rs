@@ -3,6 +3,7 @@
 
 use super::{ownership::View, processes::TENANTS};
 use atshub_actors::{
+    lease::Lease,
     ports::{Store, StoreError},
     supervision::{Board, ChildSnapshot},
 };
@@ -26,6 +27,8 @@ pub(super) struct Showing {
     pub(super) store: Arc<dyn Store>,
     pub(super) board: Board,
     pub(super) views: watch::Receiver<View>,
+    /// What children did before their process stood still is not told afterwards: others may run them.
+    pub(super) lease: Lease,
     pub(super) process: Uuid,
     /// Where this process runs. Children that every process has are told of under their name and this.
     pub(super) place: String,
@@ -37,6 +40,7 @@ impl Showing {
         let (mut version, mut known, mut again) = (0, BTreeSet::new(), None::<Instant>);
         loop {
             sleep(EVERY).await;
+            self.lease.held().await;
             if self.views.has_changed().unwrap_or(false) {
                 self.views.mark_unchanged();
                 again = Some(Instant::now() + ONCE_MORE);

@@ -38,7 +38,7 @@ impl Supervisor {
     /// generations end, at whatever they wait for. Returns what is to come in its place.
     fn forget(&mut self, name: &ChildName) -> Option<ChildSpec> {
         let child = self.children.remove(name)?;
-        if child.alive {
+        if child.alive || child.successor.is_some() {
             self.left.insert(name.clone(), child.generation);
         }
         self.options.board.remove(&name.0);

@@ -2,16 +2,22 @@
 //! leaves loses its tenants to the others, and nothing is lost or doubled. Real processes; counted at the simulators.
 
 mod stage;
+mod standing;
 
-use crate::support::{proxy::Proxy, rabbitmq};
+use crate::support::{postgres, proxy::Proxy, rabbitmq};
 use atshub::demo::script::{Size, play};
 use stage::on_stage;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Candidates per tenant: enough to be in the middle of when something happens.
 const SIZE: Size = Size { ordinary: 50 };
 /// Invitations after which it happens.
 const MIDDLE: usize = 60;
+
+fn report(what: &str, (since, moved_after): (Instant, Duration)) {
+    let (moved, done) = (moved_after.as_secs_f64(), since.elapsed().as_secs_f64());
+    eprintln!("{what}: its tenants were another's after {moved:.1} s, and all that there was to do was done after {done:.1} s");
+}
 
 #[test]
 fn two_processes_share_the_tenants_and_each_runs_on_exactly_one() {
@@ -41,14 +47,14 @@ fn the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_no
             stage.hubs[1].kill();
             let killed = Instant::now();
             stage.shared_out_to(&[0]).await;
-            killed.elapsed()
+            (killed, killed.elapsed())
         });
         let expected = expected.unwrap();
         stage.complete(&expected).await;
+        report("killed", moved_after);
         stage.at_rest().await;
         stage.holds(&expected);
         assert!(!stage.processes().await.iter().any(|process| process.process == victim && process.live));
-        eprintln!("killed: its tenants ran elsewhere after {:.1} s", moved_after.as_secs_f64());
     });
 }
 
@@ -61,17 +67,17 @@ fn the_tenants_of_a_process_that_hangs_move_and_when_it_goes_on_it_doubles_nothi
             stage.hubs[1].freeze();
             let frozen = Instant::now();
             stage.shared_out_to(&[0]).await;
-            frozen.elapsed()
+            (frozen, frozen.elapsed())
         });
         let expected = expected.unwrap();
         // All of it, the hanging one's tenants' as well, while it still hangs.
         stage.complete(&expected).await;
+        report("hanging", moved_after);
         stage.hubs[1].thaw();
         stage.shared_out_to(&[0, 1]).await;
         assert!(stage.hubs[1].logged("everything in hand is let go"), "{}", stage.hubs[1].log_tail());
         stage.at_rest().await;
         stage.holds(&expected);
-        eprintln!("hanging: its tenants ran elsewhere after {:.1} s", moved_after.as_secs_f64());
     });
 }
 
@@ -110,15 +116,15 @@ fn the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back()
     on_stage("cut", async |stage| {
         let proxy = Proxy::to(rabbitmq::address()).await;
         stage.start_hub().await;
-        let url = stage.vhost.url_at(proxy.address);
-        stage.start_hub_at(&url).await;
+        let (broker, store) = (stage.vhost.url_at(proxy.address), stage.database.url.clone());
+        stage.start_hub_at(&broker, &store).await;
         stage.shared_out_to(&[0, 1]).await;
         let (expected, moved_after) = tokio::join!(play(&stage.world, SIZE, |_| {}), async {
             stage.effects(MIDDLE).await;
             proxy.fall_silent();
             let cut = Instant::now();
             stage.shared_out_to(&[0]).await;
-            cut.elapsed()
+            (cut, cut.elapsed())
         });
         let expected = expected.unwrap();
         let able = async |stage: &stage::Stage| {
@@ -128,11 +134,37 @@ fn the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back()
         };
         assert_eq!(able(stage).await, Some((false, true)), "it lives, and says that it cannot run tenants");
         stage.complete(&expected).await;
+        report("cut off from the broker", moved_after);
         proxy.speak();
         stage.shared_out_to(&[0, 1]).await;
         assert_eq!(able(stage).await, Some((true, true)));
         stage.at_rest().await;
         stage.holds(&expected);
-        eprintln!("cut off: its tenants ran elsewhere after {:.1} s", moved_after.as_secs_f64());
+    });
+}
+
+#[test]
+fn the_tenants_of_a_process_that_is_cut_off_from_the_store_move_and_come_back() {
+    on_stage("storeless", async |stage| {
+        let proxy = Proxy::to(postgres::address()).await;
+        stage.start_hub().await;
+        let (broker, store) = (stage.vhost.url(), stage.database.url_at(proxy.address));
+        stage.start_hub_at(&broker, &store).await;
+        stage.shared_out_to(&[0, 1]).await;
+        let (expected, moved_after) = tokio::join!(play(&stage.world, SIZE, |_| {}), async {
+            stage.effects(MIDDLE).await;
+            proxy.fall_silent();
+            let cut = Instant::now();
+            stage.shared_out_to(&[0]).await;
+            (cut, cut.elapsed())
+        });
+        let expected = expected.unwrap();
+        stage.complete(&expected).await;
+        report("cut off from the store", moved_after);
+        assert!(stage.hubs[1].logged("everything in hand is let go"), "{}", stage.hubs[1].log_tail());
+        proxy.speak();
+        stage.shared_out_to(&[0, 1]).await;
+        stage.at_rest().await;
+        stage.holds(&expected);
     });
 }

@@ -46,7 +46,7 @@ pub(super) struct Stage {
     pub(super) store: PostgresStore,
     pub(super) vhost: VirtualHost,
     broker: Arc<dyn Broker>,
-    database: TestDatabase,
+    pub(super) database: TestDatabase,
     folder: tempfile::TempDir,
 }
 
@@ -72,11 +72,11 @@ pub(super) fn on_stage(ending: &str, play: impl AsyncFnOnce(&mut Stage)) {
 }
 
 impl Stage {
-    /// Starts a hub on the broker at this address; the first one gets the webhooks.
-    pub(super) async fn start_hub_at(&mut self, broker: &str) {
+    /// Starts a hub on the broker and the store at these addresses; the first one gets the webhooks.
+    pub(super) async fn start_hub_at(&mut self, broker: &str, store: &str) {
         let folder: PathBuf = self.folder.path().join(format!("hub-{}", self.hubs.len()));
         let key = self.folder.path().join("seal.key");
-        let hub = HubProcess::start(&folder, broker, &self.database.url, &key).await;
+        let hub = HubProcess::start(&folder, broker, store, &key).await;
         if self.hubs.is_empty() {
             self.world.point_at(&hub.url());
         }
@@ -84,8 +84,8 @@ impl Stage {
     }
 
     pub(super) async fn start_hub(&mut self) {
-        let url = self.vhost.url();
-        self.start_hub_at(&url).await;
+        let (broker, store) = (self.vhost.url(), self.database.url.clone());
+        self.start_hub_at(&broker, &store).await;
     }
 
     pub(super) async fn processes(&self) -> Vec<ProcessRecord> {
@@ -103,23 +103,36 @@ impl Stage {
         ashby.chain(self.world.bridges.iter().map(|bridge| bridge.tenant().clone())).collect()
     }
 
-    /// Waits until these processes run the tenants, each of them the ones that are its own, and nobody else stands at a tenant's
-    /// queue.
+    /// How many tenants a hub says that it runs itself.
+    async fn runs(&self, hub: usize) -> usize {
+        let client = atshub_simulators::loopback_client(Duration::from_secs(5)).unwrap();
+        let url = format!("{}/metrics", self.hubs[hub].url());
+        let Ok(answer) = client.get(url).send().await else { return usize::MAX };
+        let text = answer.text().await.unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("atshub_tenants{phase=\"running\"} "));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// Waits until these processes run the tenants, each of them those that are its own, and no more than those.
     pub(super) async fn shared_out_to(&self, hubs: &[usize]) -> Owners {
         let mut live = BTreeSet::new();
         for hub in hubs {
             live.insert(self.process(*hub).await);
         }
         let wanted: Owners = self.tenants().into_iter().map(|tenant| (tenant.clone(), owner(&live, &tenant).unwrap())).collect();
-        let queues: Vec<String> = wanted.keys().map(topology::tenant_queue).collect();
         let mut last = (Owners::new(), Vec::new());
         let shared = hub::until(async || {
             let children = self.store.children(None).await.unwrap().into_iter();
             let running = children.filter(|shown| shown.child.phase == Phase::Running);
-            let named = running.filter_map(|s| Some((TenantName::new(s.child.name.strip_prefix("tenant/")?).ok()?, s.process)));
-            let consumers = self.broker.queues(&queues).await.unwrap();
-            last = (named.collect(), consumers.iter().map(|queue| queue.consumers).collect());
-            last.0 == wanted && last.1 == vec![1; queues.len()]
+            last.0 = running.filter_map(|s| Some((TenantName::new(s.child.name.strip_prefix("tenant/")?).ok()?, s.process))).collect();
+            if last.0 != wanted {
+                return false;
+            }
+            last.1.clear();
+            for hub in hubs {
+                last.1.push(self.runs(*hub).await);
+            }
+            last.1.iter().sum::<usize>() == wanted.len()
         });
         let shared = shared.await;
         assert!(shared, "the tenants are to be with {wanted:#?}; they are with {last:#?}\n{}", self.last_words());
