@@ -205,11 +205,12 @@ impl Directory {
         }
     }
 
-    /// Tells the supervisor which children there should be. False: there is none any more.
-    pub(super) async fn enrol(self: &Arc<Self>, supervisor: &Addr<Supervisor>) -> bool {
+    /// Tells the supervisor which children there should be.
+    pub(super) async fn enrol(self: &Arc<Self>, supervisor: &Addr<Supervisor>) {
         // One at a time, so that an older roster does not overtake a newer one.
         let _turn = self.enrolling.lock().await;
-        supervisor.send(Roster(self.roster())).await.is_ok()
+        // Whether there still is a supervisor is looked at by `follow`.
+        let _ = supervisor.send(Roster(self.roster())).await;
     }
 
     /// The children that there should be in this process: the tenants that it runs, and its part of the shared queues.
@@ -236,6 +237,7 @@ impl Directory {
                     bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
                 },
                 prefetch: options.invite_prefetch,
+                lane: InviteActor::lane,
                 standing: Phase::Starting,
                 cause: None,
                 factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),

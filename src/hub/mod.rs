@@ -16,7 +16,7 @@ use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
-    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Shutdown, Supervisor, SupervisorOptions},
+    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
 use jiff::SignedDuration;
@@ -69,6 +69,8 @@ pub struct HubOptions {
     pub invite_prefetch: u16,
     /// How patient the supervisor is.
     pub restarts: RestartPolicy,
+    /// What a tenant may take freely while others have work.
+    pub share: Share,
     /// How long inbox, journal and sent messages are kept.
     pub retention: Duration,
     /// True where broker or store are for one process only.
@@ -82,6 +84,7 @@ impl Default for HubOptions {
             invite_actors: 2,
             invite_prefetch: 16,
             restarts: RestartPolicy::default(),
+            share: Share::default(),
             retention: Duration::from_secs(30 * 24 * 3600),
             sole: false,
         }
@@ -111,6 +114,7 @@ pub struct Hub {
     stopping: watch::Sender<bool>,
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
+    fatal: watch::Sender<Option<String>>,
 }
 
 impl Hub {
@@ -132,6 +136,7 @@ impl Hub {
         let member = Membership::join(&parts, told_to_stop).await?;
         let (process, views, lease) = (member.process(), member.views(), member.lease());
         let board = Board::default();
+        let fatal = watch::Sender::new(None);
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
         let supervisor = Supervisor::new(SupervisorOptions {
@@ -141,7 +146,9 @@ impl Hub {
             board: board.clone(),
             io: parts.io.clone(),
             restarts: parts.options.restarts,
+            share: parts.options.share,
             arbiters: parts.options.arbiters,
+            fatal: fatal.clone(),
         })
         .start();
         let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: lease.clone() };
@@ -157,11 +164,11 @@ impl Hub {
         let showing =
             Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), lease, process, place: member.name() };
         tasks.push(parts.io.spawn(showing.run()));
-        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views)));
+        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
-        Ok(Self { supervisor, directory, board, tasks, relay, beats, process, stopping, broker, store })
+        Ok(Self { supervisor, directory, board, tasks, relay, beats, process, stopping, broker, store, fatal })
     }
 
     /// The tenants, in memory.
@@ -180,6 +187,13 @@ impl Hub {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// Waits until this process can no longer do its work; says why. It is to end then, for its init system to start another.
+    pub async fn fatal(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        let sentence = fatal.wait_for(Option::is_some).await.ok().and_then(|sentence| sentence.clone());
+        sentence.unwrap_or_default()
     }
 
     /// Asks something of a child.
@@ -221,7 +235,12 @@ impl Hub {
 
 /// Follows changes to tenants, accounts and credentials, made by whatever process, and to who runs which. The roster is told
 /// only after changes: at rest, thousands of tenants cost one look at a number a second.
-async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>, mut views: watch::Receiver<View>) {
+async fn follow(
+    directory: Arc<Directory>,
+    supervisor: Addr<Supervisor>,
+    mut views: watch::Receiver<View>,
+    fatal: watch::Sender<Option<String>>,
+) {
     let (mut changed, mut again) = (false, None::<Instant>);
     loop {
         tokio::select! {
@@ -240,13 +259,14 @@ async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>, mut vie
         }
         let due = again.is_some_and(|at| Instant::now() >= at);
         if changed || due {
-            if !directory.enrol(&supervisor).await {
-                return;
-            }
-            if due {
-                again = None;
-            }
+            directory.enrol(&supervisor).await;
+            again = again.filter(|_| !due);
             changed = false;
+        }
+        if !supervisor.connected() {
+            // Nobody is left to hear of deaths: a process without its supervisor only looks alive.
+            fatal.send_replace(Some("the supervisor is gone; this process has to be started anew".into()));
+            return;
         }
         if let Err(error) = directory.end_standings().await {
             tracing::warn!(%error, "failed to let a tenant go on whose time has come; trying again");
