@@ -105,7 +105,7 @@ impl Hub {
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
+            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
         }
         let board = Board::default();
         let intake =

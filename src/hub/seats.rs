@@ -45,12 +45,7 @@ impl Seat {
 
     /// The tenant's queue.
     pub(super) fn queue(&self) -> QueueSpec {
-        let tenant = &self.record.name;
-        QueueSpec {
-            name: topology::tenant_queue(tenant),
-            single_consumer: true,
-            bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
-        }
+        inbox(&self.record.name)
     }
 
     /// What the supervisor needs to run it.
@@ -94,6 +89,7 @@ pub fn inbox(tenant: &TenantName) -> QueueSpec {
         name: topology::tenant_queue(tenant),
         single_consumer: true,
         bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+        expires: None,
     }
 }
 

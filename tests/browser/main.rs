@@ -43,7 +43,7 @@ async fn page(rows: Vec<TenantRow>) -> (String, actix_web::dev::ServerHandle) {
     let broker = EmbeddedBroker::open_in_memory().unwrap();
     for row in &rows {
         let name = topology::tenant_queue(&atshub_schemas::TenantName::new(row.name.clone()).unwrap());
-        broker.declare(QueueSpec { name, single_consumer: true, bindings: Vec::new() }).await.unwrap();
+        broker.declare(QueueSpec { name, single_consumer: true, bindings: Vec::new(), expires: None }).await.unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
