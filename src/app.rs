@@ -7,7 +7,7 @@ use crate::{
     credentials::{KeyFileError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
-    hub::{self, Hub, HubError, HubOptions, Parts},
+    hub::{self, Drills, Hub, HubError, HubOptions, Parts},
     postgres::{PostgresOptions, PostgresStore},
     rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
 };
@@ -214,7 +214,9 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         Some(sealer) => sealer,
         None => Arc::new(open_sealer(config)?),
     };
-    let store = open_store(config, io.clone()).await?;
+    let drills = config.hub.drills.then(Drills::new);
+    let opened = open_store(config, io.clone()).await?;
+    let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
     let broker = open_broker(config, io.clone()).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = TcpListener::bind(config.http.listen).map_err(|source| AppError::Listen { address: config.http.listen, source })?;
@@ -235,6 +237,7 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         http,
         io,
         options,
+        drills,
     };
     let hub = Hub::start(parts).await?;
     let limits = Limits {

@@ -140,6 +140,7 @@ fn configuration(options: &Options, folder: &std::path::Path) -> Config {
     let embedded = Address::new(format!("embedded:{}", folder.display()));
     config.broker.url = options.broker.as_deref().map_or_else(|| embedded.clone(), Address::new);
     config.store.url = options.store.as_deref().map_or(embedded, Address::new);
+    config.hub.drills = true;
     config.http.listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     config
 }

@@ -1,11 +1,16 @@
 //! A running hub: supervisor, relay, strays and reload, over adapters that somebody else has opened. No configuration, no
 //! command line, no choice of adapter here; that is [`crate::app`].
 
+mod control;
 mod directory;
+mod drills;
 mod seats;
 
 pub use directory::Directory;
+pub use drills::{Drills, PROBE};
 pub use seats::{Seat, inbox};
+
+use control::Ear;
 
 use crate::{credentials::Sealer, http::Http, rail};
 use actix::{Actor, Addr};
@@ -18,6 +23,7 @@ use atshub_schemas::topology;
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinHandle};
+use uuid::Uuid;
 
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
@@ -41,6 +47,8 @@ pub struct Parts {
     pub io: Handle,
     /// How much of what.
     pub options: HubOptions,
+    /// Where faults are made on purpose, if they may be: the store is one of its own then.
+    pub drills: Option<Arc<Drills>>,
 }
 
 /// How much of what.
@@ -107,6 +115,7 @@ impl Hub {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
             parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
         }
+        let process = Uuid::now_v7();
         let board = Board::default();
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
@@ -130,6 +139,17 @@ impl Hub {
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
+        let ear = Ear {
+            process,
+            broker: Arc::clone(broker),
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            directory: Arc::clone(&directory),
+            supervisor: supervisor.clone(),
+            board: board.clone(),
+            drills: parts.drills.clone(),
+        };
+        tasks.push(parts.io.spawn(ear.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
         let (broker, store) = (parts.broker, parts.store);

@@ -40,6 +40,11 @@ impl Seat {
             Some(entry) => (entry.connect)(account.clone()),
             None => Err(format!("this build knows no ATS called `{}`", record.ats)),
         };
+        let drilled = parts.drills.as_ref().filter(|_| record.policy.sandbox);
+        let connector = match (connector, drilled) {
+            (Ok(connector), Some(drills)) => Ok(drills.over_connector(record.name.clone(), connector)),
+            (connector, _) => connector,
+        };
         Self { record: Arc::new(record), entry, account, connector, platform, revision }
     }
 
