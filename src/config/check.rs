@@ -72,7 +72,11 @@ pub fn check(config: &Config) -> Vec<Problem> {
         );
     }
     if config.hub.drills {
-        add("hub.drills", false, "drills are allowed: whoever reaches broker and store can make faults here; not where anybody depends on it".into());
+        add(
+            "hub.drills",
+            false,
+            "drills are allowed: whoever reaches broker and store can make faults here; not where anybody depends on it".into(),
+        );
     }
     found.sort_by_key(|problem| !problem.fatal);
     found

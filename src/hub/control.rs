@@ -90,18 +90,16 @@ impl Ear {
                     self.answer(&envelope, disposition("performed", "control", text, None)).await;
                 }
             }
-            Message::DrillRequested(request) => {
-                if self.runs(&envelope.tenant).is_some() && !old {
-                    let refused = self.refuses(&envelope.tenant);
-                    let may = refused.is_none();
-                    let claimed = self.answer(&envelope, refused.unwrap_or_else(|| drilled(request))).await;
-                    // Before the fault, which may be the loss of this very connection.
-                    acknowledge(delivery).await;
-                    if may && claimed {
-                        self.drill(&envelope.tenant, request).await;
-                    }
-                    return;
+            Message::DrillRequested(request) if !old && self.runs(&envelope.tenant).is_some() => {
+                let refused = self.refuses(&envelope.tenant);
+                let may = refused.is_none();
+                let claimed = self.answer(&envelope, refused.unwrap_or_else(|| drilled(request))).await;
+                // Before the fault, which may be the loss of this very connection.
+                acknowledge(delivery).await;
+                if may && claimed {
+                    self.drill(&envelope.tenant, request).await;
                 }
+                return;
             }
             _ => {}
         }

@@ -10,8 +10,6 @@ pub use directory::Directory;
 pub use drills::{Drills, PROBE};
 pub use seats::{Seat, inbox};
 
-use control::Ear;
-
 use crate::{credentials::Sealer, http::Http, rail};
 use actix::{Actor, Addr};
 use atshub_actors::{
@@ -20,11 +18,14 @@ use atshub_actors::{
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
+use control::Ear;
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinHandle};
 use uuid::Uuid;
 
+/// A process that was heard of within this time is taken to be alive.
+pub const ALIVE: Duration = Duration::from_secs(10);
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
 /// How often history past its retention is dropped and the partitions of the days to come are made.

@@ -133,7 +133,8 @@ mod tests {
     fn a_fault_is_one_tenants_and_ends_by_itself() {
         let drills = Drills::new();
         let [acme, other] = ["acme", "other"].map(|name| TenantName::new(name).unwrap());
-        let cases = [(DrillFault::AtsDown, "transient"), (DrillFault::AtsLimited, "rate_limited"), (DrillFault::KeyRevoked, "unauthorized")];
+        let cases =
+            [(DrillFault::AtsDown, "transient"), (DrillFault::AtsLimited, "rate_limited"), (DrillFault::KeyRevoked, "unauthorized")];
         for (fault, code) in cases {
             drills.fail_ats(&acme, fault, Duration::from_secs(60));
             assert_eq!(drills.ats(&acme).unwrap_err().code(), code);

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Lookup},
     ports::{
-        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress, SealedSecret,
-        ShownChild, Store, StoreError, TenantRecord,
+        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
