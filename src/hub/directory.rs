@@ -196,6 +196,7 @@ impl Directory {
                     expires: None,
                 },
                 prefetch: options.invite_prefetch,
+                lane: InviteActor::lane,
                 standing: Phase::Starting,
                 cause: None,
                 factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),

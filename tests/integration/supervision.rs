@@ -7,8 +7,8 @@ use atshub::{app, rail::consumer::Consumer};
 use atshub_actors::{
     ports::{Broker, Publication, QueueSpec, Store, SystemClock},
     supervision::{
-        Action, Birth, Board, ChildName, ChildSpec, Control, Deliver, Factory, Lanes, Phase, RestartPolicy, Roster, Shutdown, Supervisor,
-        SupervisorOptions, Workload,
+        Action, Birth, Board, ChildName, ChildSpec, Control, Deliver, Factory, Lanes, Phase, RestartPolicy, Roster, Share, Shutdown,
+        Supervisor, SupervisorOptions, Workload,
     },
 };
 use atshub_schemas::{
@@ -38,7 +38,7 @@ struct Probe {
 
 #[async_trait(?Send)]
 impl Workload for Probe {
-    fn lane(&self, envelope: &Envelope) -> String {
+    fn lane(envelope: &Envelope) -> String {
         envelope.id.to_string()
     }
 
@@ -132,7 +132,9 @@ pub(crate) fn on_stage(pair: Pair, restarts: RestartPolicy, play: impl AsyncFnOn
             board: board.clone(),
             io: handle,
             restarts,
+            share: Share::default(),
             arbiters: 2,
+            fatal: tokio::sync::watch::Sender::new(None),
         };
         let (tell, done) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(options).start();
@@ -177,6 +179,7 @@ impl Stage {
             tenant: Some(tenant),
             revision: 1,
             prefetch: 8,
+            lane: Probe::lane,
             standing: Phase::Starting,
             cause: None,
             factory: self.factory(start),
