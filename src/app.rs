@@ -14,10 +14,11 @@ use crate::{
 use actix_web::dev::ServerHandle;
 use atshub_actors::{
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
-    supervision::{RestartPolicy, Share},
+    supervision::{Board, RestartPolicy, Share, ThreadSnapshot},
 };
 use atshub_schemas::TenantName;
 use std::{
+    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -176,8 +177,8 @@ pub struct Running {
     server: ServerHandle,
 }
 
-/// The hub's tenants, as the doors see them.
-struct Tenants(Arc<hub::Directory>);
+/// The hub's tenants and their actors, as the doors see them.
+struct Tenants(Arc<hub::Directory>, Board);
 
 impl api::Directory for Tenants {
     fn tenant(&self, name: &str) -> Option<TenantDoor> {
@@ -199,11 +200,22 @@ impl api::Directory for Tenants {
                 phase: child.as_ref().map_or("starting", |child| child.phase.as_str()).to_owned(),
                 generation: child.as_ref().map_or(0, |child| child.generation),
                 restarts: child.as_ref().map_or(0, |child| child.restarts),
+                next_start: child.as_ref().and_then(|child| child.next_start),
+                breakers: child.as_ref().map(|child| child.breakers.clone()).unwrap_or_default(),
                 in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
+                oldest: child.as_ref().and_then(|child| child.oldest),
                 cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
             }
         };
         self.0.all().into_iter().map(row).collect()
+    }
+
+    fn restarts(&self) -> BTreeMap<String, u64> {
+        self.1.restarts()
+    }
+
+    fn threads(&self) -> Vec<ThreadSnapshot> {
+        self.1.threads()
     }
 }
 
@@ -250,8 +262,9 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         max_in_hand: config.http.max_in_hand,
         ..Limits::default()
     };
-    let directory = Arc::new(Tenants(hub.directory()));
-    let server = api::server(Doors { store, broker: Arc::clone(&broker), directory, clock, limits }, listener, config.http.workers)?;
+    let directory = Arc::new(Tenants(hub.directory(), hub.board()));
+    let doors = Doors { store, broker: Arc::clone(&broker), directory, clock, limits, alive: hub::ALIVE };
+    let server = api::server(doors, listener, config.http.workers)?;
     let handle = server.handle();
     actix_rt::spawn(server);
     tracing::info!(%address, store = config.store.url.masked(), broker = config.broker.url.masked(), "the hub is up");

@@ -15,6 +15,7 @@ mod clients;
 mod connector_conformance;
 mod deploy;
 mod doors;
+mod operators;
 mod platform_client;
 mod store_conformance;
 mod supervision;

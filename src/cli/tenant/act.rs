@@ -179,7 +179,7 @@ async fn ask(act: Act, Args { name, reason }: Args, until: Option<Timestamp>, se
     match rung {
         Err(stop) if act.standing.is_none() => return Err(stop),
         Err(stop) if live.any() => {
-            session.out.warn(format!("the hub could not be told ({}); it looks by itself within a second", stop.text))
+            session.out.warn(format!("the hub could not be told ({}); it looks by itself within a second", stop.text));
         }
         _ => {}
     }
