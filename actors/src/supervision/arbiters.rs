@@ -123,18 +123,33 @@ impl Arbiters {
         }
     }
 
-    /// A thread stands still: a fresh one takes its place. False if it was replaced before.
+    /// A thread stands still, or has ended: a fresh one takes its place. False if it was replaced before.
     pub(super) fn replace(&mut self, number: ThreadNumber) -> bool {
         if let Some(index) = self.shared.iter().position(|thread| thread.home.thread() == number) {
             let fresh = self.thread(self.shared[index].home.pulse.name.clone());
-            self.lost.push(std::mem::replace(&mut self.shared[index], fresh));
+            let old = std::mem::replace(&mut self.shared[index], fresh);
+            self.lose(old);
             return true;
         }
         let child = self.own.iter().find(|(_, thread)| thread.home.thread() == number).map(|(child, _)| child.clone());
         let Some(child) = child else { return false };
         let fresh = self.thread(child.to_string());
-        self.lost.extend(self.own.insert(child, fresh));
+        if let Some(old) = self.own.insert(child, fresh) {
+            self.lose(old);
+        }
         true
+    }
+
+    /// One that has ended is not lost: there is nothing left of it.
+    fn lose(&mut self, thread: Thread) {
+        if thread.home.arbiter.alive() {
+            self.lost.push(thread);
+        }
+    }
+
+    /// Whether children are still given to this thread.
+    pub(super) fn has(&self, number: ThreadNumber) -> bool {
+        self.shared.iter().chain(self.own.values()).any(|thread| thread.home.thread() == number)
     }
 
     /// A thread that stood still goes on: it ends, because nobody lives there any more. False if it was not lost.

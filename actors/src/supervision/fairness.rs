@@ -3,12 +3,10 @@
 //! is alone is not held back at all.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// How much a tenant may take freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +24,14 @@ impl Default for Share {
 }
 
 /// Who has work in hand, over all tenants of a process. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Crowd(Arc<AtomicUsize>);
+#[derive(Debug, Clone)]
+pub(super) struct Crowd(Arc<watch::Sender<usize>>);
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
 
 /// One tenant's window.
 #[derive(Debug)]
@@ -50,8 +54,20 @@ impl Window {
         if elapsed >= self.share.window {
             (self.began, self.taken) = (now, 0);
         }
-        let others = self.crowd.0.load(Ordering::SeqCst) > usize::from(self.busy);
+        let others = *self.crowd.0.borrow() > usize::from(self.busy);
         (others && self.taken >= self.share.deliveries).then(|| self.share.window.saturating_sub(elapsed).max(Duration::from_millis(1)))
+    }
+
+    /// Waits until this tenant may take another delivery: its next window begins after `wait`, or all others are done.
+    pub(super) fn opens(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
+        let (mut crowd, own) = (self.crowd.0.subscribe(), usize::from(self.busy));
+        async move {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // The sender lives as long as any window does.
+                _ = crowd.wait_for(|busy| *busy <= own) => {}
+            }
+        }
     }
 
     /// It took one.
@@ -63,11 +79,7 @@ impl Window {
     pub(super) fn is_busy(&mut self, busy: bool) {
         if self.busy != busy {
             self.busy = busy;
-            if busy {
-                self.crowd.0.fetch_add(1, Ordering::SeqCst)
-            } else {
-                self.crowd.0.fetch_sub(1, Ordering::SeqCst)
-            };
+            self.crowd.0.send_modify(|count| *count = if busy { *count + 1 } else { count.saturating_sub(1) });
         }
     }
 }

@@ -45,8 +45,8 @@ impl Fault {
     /// minute, and what failed before that was noticed is tried again after up to a minute, each time.
     pub(super) fn allowance(self) -> Duration {
         Duration::from_secs(match self {
-            Self::TenantPanic | Self::TenantFreeze | Self::BrokerDrop | Self::StoreDrop | Self::KeyRevoked => 60,
-            Self::TenantFlood => 120,
+            Self::TenantPanic | Self::TenantFreeze | Self::BrokerDrop | Self::StoreDrop => 60,
+            Self::TenantFlood | Self::KeyRevoked => 120,
             Self::AtsDown | Self::AtsLimited => 180,
         })
     }

@@ -12,7 +12,7 @@ mod asking;
 mod drills;
 mod seeing;
 
-use crate::support::hub::{Ground, LIMIT, Pair, Walk, on_hub, on_hub_set, soon};
+use crate::support::hub::{Ground, LIMIT, Pair, Walk, on_hub, on_hub_set, soon, until};
 use atshub_actors::{
     ports::Publication,
     supervision::{ChildSnapshot, Phase},
@@ -22,8 +22,11 @@ use atshub_schemas::{
     fact::{Candidate, CandidateUpdate},
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
-use tokio::time::timeout;
+use std::{collections::BTreeMap, process::Stdio};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::timeout,
+};
 
 /// What a command said that did not end well: its exit code, and what it said on standard error.
 async fn refused(ground: &Ground, words: &[&str]) -> (Option<i32>, String) {
@@ -44,8 +47,15 @@ impl Walk<'_> {
         }
     }
 
+    /// Waits until a tenant's actor is running, and the store says so to whoever asks.
     async fn running(&self, tenant: &str) {
         self.until(tenant, "running", |row| row.phase == Phase::Running).await;
+        let name = format!("tenant/{tenant}");
+        let shown = until(async || {
+            let shown = self.store().children(Some(&name)).await.unwrap();
+            shown.iter().any(|shown| shown.child.phase == Phase::Running)
+        });
+        assert!(shown.await, "{tenant} is running and nobody says so");
     }
 
     /// Publishes a fact that is handled and has no consequence; its id.
@@ -74,6 +84,45 @@ impl Walk<'_> {
 
 fn envelope(tenant: &str, time: Timestamp, message: Message) -> Envelope {
     Envelope::new(Line::new("/test").unwrap(), TenantName::new(tenant).unwrap(), time, message)
+}
+
+/// The second half of the walkthrough: a newcomer types what the demonstration says.
+#[test]
+fn the_demo_says_how_to_drill_it() {
+    let demo = tokio::process::Command::new(env!("CARGO_BIN_EXE_atshub"));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (mut demo, folder) = (demo, tempfile::tempdir().unwrap());
+        let mut demo = demo.arg("demo").current_dir(folder.path()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
+        let typed = soon("the line to type", async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("the demonstration goes on");
+                if let Some((_, typed)) = line.split_once("in another terminal: ") {
+                    return typed.to_owned();
+                }
+            }
+        });
+        let typed = typed.await;
+        // Whatever else it says is read, so that it can go on saying it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let words: Vec<&str> = typed.split(' ').collect();
+        let [program, words @ ..] = words.as_slice() else { panic!("{typed}") };
+        let listed = [&["tenant", "list", "-o", "json"], &words[2..]].concat();
+        // The drill wants a tenant that is running; the store says when one is.
+        let running = until(async || {
+            let output = tokio::process::Command::new(program).args(&listed).current_dir(folder.path()).output().await.unwrap();
+            String::from_utf8_lossy(&output.stdout).contains("\"phase\": \"running\"")
+        });
+        assert!(running.await, "no tenant of the demonstration is running");
+        let drill = tokio::process::Command::new(program).args(words).current_dir(folder.path()).output();
+        let drill = soon("the drill", drill).await.unwrap();
+        let (said, seen) = (String::from_utf8_lossy(&drill.stdout), String::from_utf8_lossy(&drill.stderr));
+        assert_eq!(drill.status.code(), Some(0), "{said}{seen}");
+        assert!(said.contains("recovered") && seen.contains("ended (panic)"), "{said}{seen}");
+        let pid = demo.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(soon("the end of the demonstration", demo.wait()).await.unwrap().code(), Some(0));
+    });
 }
 
 /// One test per case and pair.

@@ -11,26 +11,33 @@ use crate::{
 };
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Deaths of a child with a begun message in hand that nobody was blamed for, after which that message is blamed.
 const ABANDONED_MAX: u32 = 3;
 /// Longest wait for a call that was under way when its work was interrupted. Longer than any call may take.
-const LANDING: Duration = Duration::from_secs(60);
+const LANDING: Duration = Duration::from_secs(30);
 
 impl Dispatcher {
     pub(super) fn report(&mut self, report: Report) {
-        self.patience.progress();
         match report {
-            Report::Done { ticket } => self.done(ticket),
+            Report::Done { ticket } => {
+                self.patience.progress();
+                self.done(ticket);
+            }
             Report::Panicked { ticket, generation, cause } => {
                 if self.held.get(&ticket).is_some_and(|held| held.is_given_to(generation)) {
                     self.count_crash(ticket, cause);
                 }
             }
             Report::Dropped { ticket, generation, begun } => {
-                if let Some(held) = self.held.get_mut(&ticket).filter(|held| held.is_given_to(generation)) {
-                    held.abandoned += u32::from(begun);
+                let Some(held) = self.held.get_mut(&ticket).filter(|held| held.is_given_to(generation)) else { return };
+                held.abandoned += u32::from(begun);
+                if !begun && self.child.as_ref().is_some_and(|(_, current)| *current == generation) {
+                    // The generation is dying, or throws away what it is given: not again at once, or it would go in circles.
+                    held.state = State::Resting;
+                    self.later.push(sleep(AGAIN).map(move |()| Later::Landed { ticket }).boxed());
+                } else {
                     self.again_or_blame(ticket);
                 }
             }
@@ -93,7 +100,7 @@ impl Dispatcher {
         let Some(held) = self.held.get(&ticket) else { return };
         let (store, key) = (Arc::clone(&self.parts.store), MessageKey::from(&*held.work.envelope));
         let counting = async move {
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
             let crashes = store.crashed(&key, &cause).await.ok();
             Later::Counted { ticket, crashes, cause }
         };
@@ -161,7 +168,7 @@ impl Dispatcher {
         };
         let outbox = lifecycle::parked(&parked).into_iter().collect();
         let parking = async move {
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
             let done = store.commit(Change { parked: Some(parked), outbox, ..Change::default() }).await.is_ok();
             Later::Parked { ticket, crashes, cause, done }
         };

@@ -38,10 +38,6 @@ impl Held {
         Self { work, at, lane, state: State::Pending, abandoned: 0, flights: Flights::default() }
     }
 
-    pub(super) fn is_given(&self) -> bool {
-        matches!(self.state, State::Given { .. })
-    }
-
     pub(super) fn is_given_to(&self, generation: u64) -> bool {
         matches!(self.state, State::Given { generation: given, .. } if given == generation)
     }

@@ -20,7 +20,11 @@ use super::{
 };
 use crate::ports::{AckError, BrokerError, Clock, QueueSpec, Store};
 use actix::{Recipient, dev::SendError};
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
 use held::{Held, State};
 use patience::Patience;
 use std::{
@@ -129,7 +133,8 @@ impl Dispatcher {
         loop {
             let room = self.held.len() < usize::from(self.parts.prefetch) && self.closing.is_empty();
             let wait = self.parts.window.as_mut().filter(|_| room).and_then(|window| window.wait(Instant::now()));
-            let given = self.held.values().any(Held::is_given);
+            let opens = wait.and_then(|wait| Some(self.parts.window.as_ref()?.opens(wait)));
+            let working = !self.held.is_empty() && self.child.is_some();
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
@@ -145,8 +150,8 @@ impl Dispatcher {
                         self.open();
                     }
                 },
-                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-                () = self.patience.ends(), if given => self.look_at_progress(),
+                Some(()) = OptionFuture::from(opens), if wait.is_some() => {}
+                () = self.patience.ends(), if working => self.look_at_progress(),
             }
             self.hand_out();
             self.maybe_closed();
@@ -198,6 +203,9 @@ impl Dispatcher {
         self.next_ticket += 1;
         let at = self.parts.clock.now();
         let lane = (self.parts.lane)(&work.envelope);
+        if self.held.is_empty() {
+            self.patience.progress();
+        }
         self.held.insert(ticket, Held::new(work, at, lane));
         if let Some(window) = &mut self.parts.window {
             window.took();
@@ -212,7 +220,6 @@ impl Dispatcher {
             return;
         }
         let Some((child, generation)) = self.child.clone() else { return };
-        let first = !self.held.values().any(Held::is_given);
         let mut barred: Vec<&str> = Vec::new();
         let (mut again, mut gone) = (false, false);
         for (ticket, held) in &mut self.held {
@@ -243,9 +250,6 @@ impl Dispatcher {
         }
         if again {
             self.try_again();
-        }
-        if first {
-            self.patience.progress();
         }
     }
 

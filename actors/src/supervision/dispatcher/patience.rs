@@ -1,7 +1,7 @@
 //! When a child that has work in hand is taken to be stuck: nothing done for so long, and the store answers. A store that is
 //! away is nobody's crash, so it is asked twice, with time between for work that only waited for it.
 
-use super::{Dispatcher, Held, Later};
+use super::{Dispatcher, Later};
 use crate::supervision::lifeline::Notice;
 use futures_util::FutureExt;
 use std::time::Duration;
@@ -50,15 +50,15 @@ impl Dispatcher {
         self.patience.looking = false;
         // Progress made meanwhile has moved the end of the patience.
         let overdue = self.patience.ends <= Instant::now() + self.patience.limit / SECOND_LOOK;
-        let given = self.held.values().filter(|held| held.is_given()).count();
-        if !well || !overdue || given == 0 {
+        let in_hand = self.held.len();
+        if !well || !overdue || in_hand == 0 {
             self.patience.suspected = false;
         } else if !std::mem::replace(&mut self.patience.suspected, true) {
-            tracing::warn!(child = %self.parts.name, in_hand = given, "nothing was done for a long time; looking once more");
+            tracing::warn!(child = %self.parts.name, in_hand, "nothing was done for a long time; looking once more");
         } else if let Some((_, generation)) = &self.child {
-            let oldest = self.held.values().find(|held: &&Held| held.is_given()).map(|held| held.work.envelope.id.to_string());
+            let oldest = self.held.values().next().map(|held| held.work.envelope.id.to_string());
             let cause = format!(
-                "nothing done for {} s with {given} in hand, the oldest message {}",
+                "nothing done for {} s with {in_hand} in hand, the oldest message {}",
                 self.patience.limit.as_secs(),
                 oldest.unwrap_or_default()
             );

@@ -2,6 +2,7 @@
 
 use super::{Child, Supervisor};
 use crate::supervision::{
+    arbiters::Home,
     backoff::Verdict,
     board::Restart,
     dispatcher::{Abandoned, Order},
@@ -34,7 +35,15 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(name).filter(|c| c.generation == generation && c.alive) else { return };
         child.alive = false;
         let _ = child.orders.send(Order::Down { generation });
+        let thread = child.home.as_ref().filter(|home| !home.arbiter.alive()).map(Home::thread);
         let (code, cause) = match child.crash.take() {
+            // Its thread has ended, and every child on it: none of them died of itself.
+            _ if thread.is_some_and(|thread| self.arbiters.replace(thread) || !self.arbiters.has(thread)) => {
+                if self.step(name, Step::Moved, None).is_some() {
+                    self.start(name);
+                }
+                return;
+            }
             Some(cause) => ("panic", cause),
             None if panicking => ("panic", "a panic outside any message".into()),
             None => ("stopped", "its actor stopped".into()),
