@@ -1,5 +1,5 @@
 //! What operators ask, heard on a queue of this process's own. The store is the truth of what is to outlive the moment: for that a
-//! message is only the bell, on which the directory looks. What is not stored (a restart, a drill) is done by the process that runs
+//! message is only the bell, on which this process looks there. What is not stored (a restart, a drill) is done by the process that runs
 //! the tenant, at most once, and not if it was asked too long ago: a queue that waited while its process was away must not
 //! restart things later.
 
@@ -8,7 +8,7 @@ use crate::rail::consumer::park;
 use actix::Addr;
 use atshub_actors::{
     ports::{Broker, BrokerError, Change, Clock, CommitOutcome, Delivery, Disposition, Handled, QueueSpec, Store},
-    supervision::{Action, Board, Control, Phase, Rehearsal, Roster, Step, Supervisor},
+    supervision::{Action, Board, Control, Phase, Rehearsal, Step, Supervisor},
 };
 use atshub_schemas::{
     Envelope, Family, Line, Message, Refusal, RefusalCode, TenantName,
@@ -17,6 +17,7 @@ use atshub_schemas::{
 };
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The queue goes if its process has not come back to it for so long.
@@ -37,6 +38,8 @@ pub(super) struct Ear {
     pub(super) directory: Arc<Directory>,
     pub(super) supervisor: Addr<Supervisor>,
     pub(super) board: Board,
+    /// Rung when something was stored: whoever follows the store looks at once.
+    pub(super) bell: Arc<Notify>,
     /// Where faults are made, if this process allows drills.
     pub(super) drills: Option<Arc<Drills>>,
 }
@@ -59,7 +62,7 @@ impl Ear {
         self.broker.declare(QueueSpec { name: name.clone(), single_consumer: false, bindings, expires: Some(EXPIRES) }).await?;
         let mut consumption = self.broker.consume(&name, PREFETCH).await?;
         // What was stored while nobody listened.
-        self.look().await;
+        self.bell.notify_one();
         while let Some(delivery) = consumption.deliveries.recv().await {
             match accept(&delivery) {
                 Ok(envelope) => self.obey(Arc::new(envelope), delivery).await,
@@ -84,7 +87,7 @@ impl Ear {
                 }
             }
             Message::ControlRequested(request) => {
-                self.look().await;
+                self.bell.notify_one();
                 if !old && self.runs(&envelope.tenant).is_some() {
                     let text = format!("`{}` by {}: {}", word(request.action), request.by, request.reason);
                     self.answer(&envelope, disposition("performed", "control", text, None)).await;
@@ -112,14 +115,6 @@ impl Ear {
     /// The phase of the tenant's actor, if it is this process's.
     fn runs(&self, tenant: &TenantName) -> Option<Phase> {
         self.board.child(&child_name(tenant).0).map(|child| child.phase)
-    }
-
-    /// Takes over what is stored, now.
-    async fn look(&self) {
-        match self.directory.reload().await {
-            Ok(_) => drop(self.supervisor.send(Roster(self.directory.roster())).await),
-            Err(error) => tracing::warn!(%error, "failed to look for changed tenants; they are looked for again within a second"),
-        }
     }
 
     /// Says durably what became of a request. False: that was said before, so it is not to be done again.

@@ -17,6 +17,7 @@ mod deploy;
 mod doors;
 mod operators;
 mod platform_client;
+mod processes;
 mod store_conformance;
 mod supervision;
 mod support;

@@ -55,6 +55,7 @@ passed_on! {
     put_tenant(tenant: TenantRecord, expected: Option<u64>) -> bool;
     remove_tenant(name: &TenantName) -> bool;
     set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
+    end_standing(name: &TenantName, until: Timestamp) -> bool;
     beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
     processes(alive: Duration) -> Vec<ProcessRecord>;
     leave(process: Uuid) -> ();
