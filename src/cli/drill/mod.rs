@@ -128,7 +128,7 @@ impl Drill<'_> {
             let ready = self.ready().await;
             watch.look(&Live::of(self.store.as_ref(), &self.tenant).await?, ready);
             for done in probes.look().await? {
-                watch.probe(&done);
+                watch.probe(&done, self.time);
             }
             if let Some(beside) = &mut beside {
                 beside.look().await?;

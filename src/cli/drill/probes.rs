@@ -28,6 +28,7 @@ struct Probe {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) number: usize,
+    pub(super) asked_at: Instant,
     pub(super) after: Duration,
     pub(super) is_write: bool,
 }
@@ -62,9 +63,14 @@ impl Probes {
         self.under_way.iter().filter(|probe| probe.is_write).count()
     }
 
+    /// How long the oldest fact has been under way.
+    pub(super) fn oldest(&self) -> Duration {
+        self.under_way.iter().filter(|probe| !probe.is_write).map(|probe| probe.since.elapsed()).max().unwrap_or_default()
+    }
+
     /// Longest time that one took; what is still under way counts.
     pub(super) fn slowest(&self) -> Duration {
-        self.under_way.iter().filter(|probe| !probe.is_write).map(|probe| probe.since.elapsed()).fold(self.slowest, Duration::max)
+        self.slowest.max(self.oldest())
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -148,7 +154,7 @@ impl Probes {
             if views.iter().any(|view| view.state == "handled") {
                 let after = probe.since.elapsed();
                 self.slowest = self.slowest.max(if probe.is_write { Duration::ZERO } else { after });
-                done.push(Done { number: probe.number, after, is_write: probe.is_write });
+                done.push(Done { number: probe.number, asked_at: probe.since, after, is_write: probe.is_write });
             } else {
                 left.push(probe);
             }

@@ -15,6 +15,13 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+/// Messages that wait in a queue and are worth a line; fewer are the drill's own probes, and traffic.
+const MANY: u64 = 10;
+/// A probe is proof of recovery only if it was asked for this long after the fault was made: what is asked for at the same moment
+/// may be done before the fault has come to be.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+/// While a fact has been under way for longer than this, not all is well.
+const STALE: Duration = Duration::from_secs(5);
 /// A probe that takes longer than this is worth a line of its own.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -63,8 +70,8 @@ pub(super) struct Watch {
     ready: u64,
     /// Whether the fault has shown.
     struck: bool,
-    /// Probes handled that were sent after the fault began.
-    handled: usize,
+    /// Whether a probe has been handled, and one that was asked for when the fault was over.
+    handled: (bool, bool),
 }
 
 impl Watch {
@@ -80,7 +87,7 @@ impl Watch {
             before,
             ready: 0,
             struck: false,
-            handled: 0,
+            handled: (false, false),
         }
     }
 
@@ -117,12 +124,15 @@ impl Watch {
         self.lines.push(json!({ "after_seconds": seconds, "what": text }));
     }
 
-    pub(super) fn probe(&mut self, done: &Done) {
+    /// A probe or a write-back is done; `time` is how long the fault lasts.
+    pub(super) fn probe(&mut self, done: &Done, time: Duration) {
+        let first = !done.is_write && !self.handled.0;
         if !done.is_write {
-            self.handled += 1;
+            self.handled.0 = true;
+            self.handled.1 |= done.asked_at >= self.began + time.max(AFTERWARDS);
         }
         let what = if done.is_write { "write-back" } else { "probe" };
-        if done.is_write || done.after > SLOW || self.handled == 1 {
+        if done.is_write || done.after > SLOW || first {
             self.say(format!("{what} {} is done, {:.1} s after it was asked for", done.number, done.after.as_secs_f64()));
         }
     }
@@ -136,10 +146,12 @@ impl Watch {
             (None, Some(is)) => vec![format!("{} speaks of it: {}", is.place, is.phase.as_str())],
             (None, None) => Vec::new(),
         };
-        if let Some(ready) = ready.filter(|ready| (*ready == 0) != (self.ready == 0) || *ready > 2 * self.ready || 2 * *ready < self.ready)
-        {
-            said.push(if ready == 0 { "nothing waits in its queue".to_owned() } else { format!("{ready} messages wait in its queue") });
-            self.ready = ready;
+        if let Some(ready) = ready {
+            let (was, is) = (self.ready >= MANY, ready >= MANY);
+            if was != is || (is && (ready > 2 * self.ready || 2 * ready < self.ready)) {
+                said.push(if is { format!("{ready} messages wait in its queue") } else { "its queue is worked off".to_owned() });
+                self.ready = ready;
+            }
         }
         let is_new = |state: &State| {
             self.before.as_ref().is_none_or(|before| (before.process, before.generation) != (state.process, state.generation))
@@ -159,7 +171,8 @@ impl Watch {
         // A try that failed and is tried again shows in the messages alone, before a breaker trips.
         self.struck |= self.fault.is_at_the_ats() && probes.failures() > 0;
         let queue = self.fault != Fault::TenantFlood || ready == Some(0);
-        self.struck && self.handled > 0 && self.state.as_ref().is_some_and(State::is_well) && probes.writes_under_way() == 0 && queue
+        let messages = self.handled.1 && probes.oldest() < STALE && probes.writes_under_way() == 0;
+        self.struck && messages && queue && self.state.as_ref().is_some_and(State::is_well)
     }
 
     /// What is not well.

@@ -139,7 +139,9 @@ fn what_cannot_be_is_refused_before_anything_is_stored(pair: Pair) {
         let store = atshub::app::open_store(&ground.config, handle).await.unwrap();
         add(&store, "acme").await;
         let version = store.tenants_version().await.unwrap();
-        let cases: [(&[&str], i32, &str); 6] = [
+        let cases: [(&[&str], i32, &str); 8] = [
+            (&["tenant", "set", "acme"], 64, "--platform"),
+            (&["tenant", "set", "acme", "--platform", "nowhere"], 5, "no platform account `nowhere`"),
             (&["tenant", "pause", "acme"], 64, "--reason"),
             (&["tenant", "pause", "acme", "--reason", ""], 64, "--reason"),
             (&["tenant", "pause", "acme", "--reason", "x", "--until", "yesterday"], 64, "use a time like"),
