@@ -342,6 +342,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_says_how_long_things_take() {
+        let readme = include_str!("../../actors/README.md").replace('\n', " ");
+        let heartbeat = crate::rabbitmq::RabbitOptions::default().heartbeat.as_secs();
+        let [beat, alive, lease, away, patience] = [BEAT, ALIVE, LEASE, BROKER_AWAY, PATIENCE].map(|time| time.as_secs());
+        for sentence in [
+            format!("beats in the store every {beat} s and sees who else was heard of within {alive} s"),
+            format!("under a lease of {lease} s"),
+            format!("move {alive} s after its last beat"),
+            format!("(AMQP heartbeat {heartbeat} s: {} to {} s)", heartbeat * 3 / 2, heartbeat * 3),
+            format!("its broker is away for {away} s"),
+            format!("after {patience} s more ({} min if it is alone)", PATIENCE_ALONE.as_secs() / 60),
+        ] {
+            assert!(readme.contains(&sentence), "actors/README.md does not say `{sentence}`");
+        }
+    }
+
+    #[test]
     fn a_lease_ends_before_anybody_else_takes_over() {
         let heartbeat = crate::rabbitmq::RabbitOptions::default().heartbeat;
         assert!(LEASE < ALIVE, "or the others take this process for dead while it acts");
