@@ -61,3 +61,80 @@ fn shown(breaker: &BreakerSnapshot, now: Timestamp) -> String {
     let error = breaker.last_error.as_ref().filter(|_| breaker.state != BreakerState::Closed).map(|error| format!(": {error}"));
     format!("{} since {}{failed}{next}{}", breaker.state.as_str().replace('_', " "), breaker.since, error.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atshub_actors::{
+        ports::{ProcessRecord, ShownChild},
+        supervision::{ChildSnapshot, Phase, Restart},
+    };
+    use uuid::Uuid;
+
+    fn said(live: &Live, now: Timestamp) -> String {
+        let mut text = String::new();
+        lines(live, &TenantName::new("acme").unwrap(), now, &mut |name, value| text.push_str(&format!("{name}: {value}\n")));
+        text
+    }
+
+    fn acting(live: bool, now: Timestamp) -> Live {
+        let process = Uuid::nil();
+        let at = now - jiff::SignedDuration::from_secs(90);
+        let breaker = BreakerSnapshot {
+            host: "ats".into(),
+            state: BreakerState::Open,
+            since: at,
+            next_call: Some(now + jiff::SignedDuration::from_secs(30)),
+            calls: 12,
+            failed: 7,
+            last_error: Some("no answer".into()),
+        };
+        let child = ChildSnapshot {
+            name: "tenant/acme".into(),
+            phase: Phase::BackingOff,
+            cause: Some("told to panic".into()),
+            generation: 3,
+            restarts: 2,
+            history: vec![Restart { at, generation: 2, code: "panic".into(), cause: "told to panic".into() }],
+            next_start: Some(now + jiff::SignedDuration::from_secs(4)),
+            in_hand: 2,
+            oldest: Some(at),
+            last_in: Some(at),
+            last_done: None,
+            last_written: None,
+            breakers: vec![breaker],
+            done: 0,
+            poisoned: 1,
+        };
+        let record = ProcessRecord { process, name: "here:1".into(), started_at: at, beat_at: at, able: true, live };
+        Live { processes: vec![record], children: vec![ShownChild { process, at, child }] }
+    }
+
+    #[test]
+    fn everything_that_matters_is_said() {
+        let now: Timestamp = "2026-11-25T10:00:00Z".parse().unwrap();
+        let text = said(&acting(true, now), now);
+        for line in [
+            "phase: backing_off: told to panic",
+            "process: here:1",
+            "as of: 90 s ago (2026-11-25T09:58:30Z)",
+            "next start: in 4 s (2026-11-25T10:00:04Z)",
+            "in hand: 2, the oldest for 90 s",
+            "last done: none yet",
+            "poisoned: 1",
+            "breaker ats: open since 2026-11-25T09:58:30Z, 7 of 12 calls failed, next call in 30 s: no answer",
+            "history: 2026-11-25T09:58:30Z  generation 2 panic: told to panic",
+        ] {
+            assert!(text.lines().any(|said| said == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_said_to_be() {
+        let now = Timestamp::now();
+        let text = said(&acting(false, now), now);
+        assert!(text.starts_with("phase: none: the process that ran it is gone; it was backing_off then: told to panic\n"), "{text}");
+        assert!(text.contains("process: here:1, gone\n"), "{text}");
+        assert!(said(&Live::default(), now).contains("no hub process is live"));
+    }
+}
