@@ -17,10 +17,7 @@ use atshub::{
     demo::world::{Cast, World},
     http,
 };
-use atshub_actors::{
-    ports::{MessageView, QueueInfo, Store},
-    supervision::RestartPolicy,
-};
+use atshub_actors::ports::{MessageView, QueueInfo, Store};
 use atshub_schemas::topology;
 use atshub_simulators::{Effect, Ledger};
 use std::{future::Future, process::Output, sync::Arc, time::Duration};
@@ -118,10 +115,24 @@ pub(crate) fn on_hub_set(
     bridges: &[&str],
     play: impl AsyncFnOnce(&mut Walk<'_>),
 ) {
+    let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
+    on_any_hub(pair, (Tuning { calls, ..Tuning::default() }, set), ashby, bridges, play);
+}
+
+/// The same with a hub that is tuned in another way.
+pub(crate) fn on_tuned_hub(pair: Pair, tuning: Tuning, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    on_any_hub(pair, (tuning, |_| {}), ashby, bridges, play);
+}
+
+fn on_any_hub(
+    pair: Pair,
+    (tuning, set): (Tuning, impl FnOnce(&mut Config)),
+    ashby: &[&str],
+    bridges: &[&str],
+    play: impl AsyncFnOnce(&mut Walk<'_>),
+) {
     let cast = Cast { ashby: ashby.iter().map(ToString::to_string).collect(), bridges: bridges.iter().map(ToString::to_string).collect() };
     on_ground(pair, async |ground, handle| {
-        let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
-        let tuning = Tuning { calls, restarts: RestartPolicy::default(), sealer: None };
         let mut world = World::start(&cast, RETRY_UNIT).await.unwrap();
         let mut config = ground.config.clone();
         set(&mut config);
