@@ -1,7 +1,12 @@
 //! A RabbitMQ node and a PostgreSQL server of a test's own, which the test may kill and start again. Each in a folder and on a
-//! port of its own, stopped with the value.
+//! port of its own, stopped with the value. The benchmarks use them too.
 
-#![cfg(test)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests and benchmarks call this, and they stop where it fails"
+)]
 
 use std::{
     fs,
@@ -100,6 +105,12 @@ impl RabbitNode {
         });
     }
 
+    /// Its first process; the broker is that one or a child of it.
+    #[allow(dead_code, reason = "benchmarks ask what it uses; tests do not")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
@@ -159,6 +170,12 @@ impl PostgresServer {
             let port = self.port.to_string();
             Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|s| s.success())
         });
+    }
+
+    /// Its first process; the others are its children.
+    #[allow(dead_code, reason = "benchmarks ask what it uses; tests do not")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self) -> String {
