@@ -269,6 +269,10 @@ impl Store for PostgresStore {
         Ok(registry::secrets(&self.database, owner.to_owned()).await?)
     }
 
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError> {
+        Ok(registry::all_secrets(&self.database).await?)
+    }
+
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {
         Ok(registry::delete_secret(&self.database, owner.to_owned(), name.to_owned()).await?)
     }

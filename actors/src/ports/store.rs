@@ -137,6 +137,9 @@ pub trait Store: Send + Sync + 'static {
     /// All credentials of an owner.
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError>;
 
+    /// All credentials of all owners, each owner's together and by name.
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError>;
+
     /// Deletes a credential for good. False: there was none.
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError>;
 

@@ -205,6 +205,10 @@ impl Store for SqliteStore {
         self.threads.read(move |connection| registry::secrets(connection, &owner)).await
     }
 
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError> {
+        self.threads.read(move |connection| registry::all_secrets(connection)).await
+    }
+
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {
         let (owner, name) = (owner.to_owned(), name.to_owned());
         self.threads.wipe(move |connection| registry::delete_secret(connection, &owner, &name)).await
