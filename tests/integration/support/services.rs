@@ -75,7 +75,7 @@ impl RabbitNode {
         fs::write(folder.join("plugins"), "[].\n").unwrap();
         fs::write(folder.join("node.conf"), "loopback_users = none\n").unwrap();
         Command::new("sh")
-            .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
+            .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
             .env("HOME", folder)
             .env("RABBITMQ_NODENAME", format!("atshub-{port}@localhost"))
             .env("RABBITMQ_NODE_PORT", port.to_string())
