@@ -23,7 +23,7 @@ const LEASE: Duration = Duration::from_secs(20);
 const NAP: Duration = Duration::from_millis(500);
 /// Invitations that wait in their shared queue at most, per relay: enough to keep those busy who take them until the next look,
 /// few enough that whoever comes next hardly waits.
-const AHEAD: usize = 16;
+pub const AHEAD: usize = 16;
 /// Between two looks at a full queue of invitations.
 const LOOK: Duration = Duration::from_millis(20);
 /// Wait for a row that no queue takes, or that the broker refused.

@@ -16,6 +16,7 @@ mod connector_conformance;
 mod deploy;
 mod doors;
 mod platform_client;
+mod relay;
 mod store_conformance;
 mod supervision;
 mod support;
