@@ -14,7 +14,7 @@ use crate::{
 use actix_web::dev::ServerHandle;
 use atshub_actors::{
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
-    supervision::RestartPolicy,
+    supervision::{RestartPolicy, Share},
 };
 use atshub_schemas::TenantName;
 use std::{
@@ -70,6 +70,9 @@ pub enum AppError {
     /// Store or broker went away during the start.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// It ran, and could not go on.
+    #[error("{0}")]
+    Fatal(String),
     /// A thread or runtime could not be made.
     #[error("failed to start: {0}")]
     Runtime(#[from] io::Error),
@@ -224,6 +227,7 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         invite_actors: config.hub.invite_actors,
         invite_prefetch: config.hub.invite_prefetch,
         restarts: tuning.restarts,
+        share: Share::default(),
         retention: config.retention.time(),
     };
     let http = Http::new(io.clone(), tuning.calls).map_err(AppError::Http)?;
@@ -278,13 +282,16 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
         let running = start(config, handle, Tuning::default()).await?;
         notify(&[sd_notify::NotifyState::Ready]);
         let watchdog = actix_rt::spawn(watchdog());
-        told_to_stop().await?;
+        let fatal = tokio::select! {
+            told = told_to_stop() => told.map(|()| None)?,
+            fatal = running.hub.fatal() => Some(fatal),
+        };
         notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("told to stop; draining");
         running.stop(config.hub.drain_time()).await;
         watchdog.abort();
         tracing::info!("stopped");
-        Ok(())
+        fatal.map_or(Ok(()), |sentence| Err(AppError::Fatal(sentence)))
     });
     io.shutdown_timeout(Duration::from_secs(2));
     result

@@ -19,12 +19,17 @@ pub enum TelemetryError {
 /// Which lines are written.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let plain = !level.contains(['=', ',']);
-    let directives = if plain && !level.trim().is_empty() {
+    let mut directives = if plain && !level.trim().is_empty() {
         let own: Vec<String> = OWN.iter().map(|name| format!("{name}={level}")).collect();
         format!("warn,{}", own.join(","))
     } else {
         level.to_owned()
     };
+    // At `warn` the broker's client logs every message that comes back with its body, which is a candidate's data; at `error`
+    // what the adapter only asked to know, such as a queue that is not there. What goes wrong the adapter says.
+    if !level.contains("lapin") {
+        directives.push_str(",lapin=off");
+    }
     Ok(EnvFilter::try_new(directives)?)
 }
 
@@ -51,6 +56,9 @@ mod tests {
     fn a_plain_level_is_for_the_hub_and_quiets_the_rest() {
         let shown = filter("debug").unwrap().to_string();
         assert!(shown.contains("atshub=debug") && shown.contains("atshub_actors=debug") && shown.contains("warn"), "{shown}");
+        for level in ["info", "info,atshub::rail=debug", ""] {
+            assert!(filter(level).unwrap().to_string().contains("lapin=off"), "bodies of messages are in its warnings: {level}");
+        }
         assert_eq!(filter("lapin=trace").unwrap().to_string(), "lapin=trace");
         assert!(filter("atshub=loud").is_err());
     }

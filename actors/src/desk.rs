@@ -4,6 +4,7 @@
 use crate::{
     domain::{Dossier, Effect, Verdict},
     failure::Failure,
+    lifecycle,
     ports::{
         Attempt, Change, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, Progress,
         Store, StoreError,
@@ -18,8 +19,6 @@ use atshub_schemas::{
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// `source` of the hub's own messages.
-const SOURCE: &str = "/atshub";
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -42,7 +41,7 @@ pub(crate) struct About<'a> {
 impl Desk {
     /// A message of the hub's own about an application.
     pub(crate) fn message(&self, tenant: &TenantName, application: Option<&ExternalId>, cause: &Envelope, message: Message) -> Envelope {
-        let source = Line::new(SOURCE).unwrap_or_else(|_| cause.source.clone());
+        let source = Line::new(lifecycle::SOURCE).unwrap_or_else(|_| cause.source.clone());
         let mut envelope = Envelope::new(source, tenant.clone(), self.clock.now(), message);
         envelope.subject = application.and_then(|id| ExternalId::new(format!("application/{id}")).ok());
         envelope.traceparent.clone_from(&cause.traceparent);
@@ -167,7 +166,7 @@ impl Desk {
             Settlement::Park { code } => {
                 change.attempt = Some(self.attempt(envelope, failure, true, None));
                 change.journal = vec![self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}"))];
-                change.parked = Some(Parked {
+                let parked = Parked {
                     at: now,
                     tenant: Some(envelope.tenant.to_string()),
                     queue: queue.to_owned(),
@@ -179,7 +178,9 @@ impl Desk {
                     field: None,
                     detail: failure.to_string(),
                     body: envelope.encode().unwrap_or_default().into(),
-                });
+                };
+                change.outbox = lifecycle::parked(&parked).into_iter().collect();
+                change.parked = Some(parked);
             }
         }
         self.commit(change).await;

@@ -6,8 +6,10 @@
 pub mod desk;
 pub mod domain;
 pub mod failure;
+pub mod flight;
 pub mod invite;
 pub mod lease;
+pub mod lifecycle;
 pub mod ports;
 pub mod settlement;
 pub mod supervision;

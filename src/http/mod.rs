@@ -3,7 +3,7 @@
 
 mod translate;
 
-use atshub_actors::failure::Failure;
+use atshub_actors::{failure::Failure, flight};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, Url,
@@ -136,16 +136,22 @@ impl Http {
     }
 
     /// Sends, and reads the whole answer, whatever its status. The work is done on the client's own runtime: a caller's
-    /// thread that stands still holds up no connection. Dropping the future gives the request up.
+    /// thread that stands still holds up no connection. Dropping the future gives a request up that only reads; one that acts runs
+    /// to its end, as a [flight](atshub_actors::flight) of the work that it belongs to.
     ///
     /// # Errors
     /// [`Failure::Transient`]: no connection, no time left, an answer cut short; `acted` if it was sent and it
     /// [acts](Effect::Acts).
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let (name, effect) = (call.name, call.effect);
+        let flight = flight::depart().filter(|_| effect == Effect::Acts);
         let work = exchange(self.client.clone(), call, self.max_answer);
-        let task = self.io.spawn(work);
-        let _give_up = AbortOnDrop(task.abort_handle());
+        let task = self.io.spawn(async move {
+            let answer = work.await;
+            drop(flight);
+            answer
+        });
+        let _give_up = (effect == Effect::Reads).then(|| AbortOnDrop(task.abort_handle()));
         task.await.unwrap_or_else(|error| {
             Err(if error.is_panic() {
                 Failure::Bug { detail: format!("the HTTP client panicked in `{name}`") }

@@ -202,6 +202,7 @@ impl Directory {
                     bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
                 },
                 prefetch: options.invite_prefetch,
+                lane: InviteActor::lane,
                 standing: Phase::Starting,
                 cause: None,
                 factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),

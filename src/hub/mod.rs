@@ -12,12 +12,12 @@ use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
-    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Shutdown, Supervisor, SupervisorOptions},
+    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Share, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
@@ -54,6 +54,8 @@ pub struct HubOptions {
     pub invite_prefetch: u16,
     /// How patient the supervisor is.
     pub restarts: RestartPolicy,
+    /// What a tenant may take freely while others have work.
+    pub share: Share,
     /// How long inbox, journal and sent messages are kept.
     pub retention: Duration,
 }
@@ -65,6 +67,7 @@ impl Default for HubOptions {
             invite_actors: 2,
             invite_prefetch: 16,
             restarts: RestartPolicy::default(),
+            share: Share::default(),
             retention: Duration::from_secs(30 * 24 * 3600),
         }
     }
@@ -90,6 +93,7 @@ pub struct Hub {
     relay: JoinHandle<()>,
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
+    fatal: watch::Sender<Option<String>>,
 }
 
 impl Hub {
@@ -108,6 +112,7 @@ impl Hub {
             parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
         }
         let board = Board::default();
+        let fatal = watch::Sender::new(None);
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
         let supervisor = Supervisor::new(SupervisorOptions {
@@ -117,7 +122,9 @@ impl Hub {
             board: board.clone(),
             io: parts.io.clone(),
             restarts: parts.options.restarts,
+            share: parts.options.share,
             arbiters: parts.options.arbiters,
+            fatal: fatal.clone(),
         })
         .start();
         let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock) };
@@ -130,10 +137,10 @@ impl Hub {
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
-        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone())));
+        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
         let (broker, store) = (parts.broker, parts.store);
-        Ok(Self { supervisor, directory, board, tasks, relay, broker, store })
+        Ok(Self { supervisor, directory, board, tasks, relay, broker, store, fatal })
     }
 
     /// The tenants, in memory.
@@ -152,6 +159,13 @@ impl Hub {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// Waits until this process can no longer do its work; says why. It is to end then, for its init system to start another.
+    pub async fn fatal(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        let sentence = fatal.wait_for(Option::is_some).await.ok().and_then(|sentence| sentence.clone());
+        sentence.unwrap_or_default()
     }
 
     /// Asks something of a child.
@@ -185,12 +199,14 @@ impl Hub {
 }
 
 /// Follows changes to tenants, accounts and credentials, made by whatever process.
-async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>) {
+async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>, fatal: watch::Sender<Option<String>>) {
     loop {
         tokio::time::sleep(RELOAD).await;
         match directory.reload().await {
             Ok(_) => {
                 if supervisor.send(Roster(directory.roster())).await.is_err() {
+                    // Nobody is left to hear of deaths: a process without its supervisor only looks alive.
+                    fatal.send_replace(Some("the supervisor is gone; this process has to be started anew".into()));
                     return;
                 }
             }

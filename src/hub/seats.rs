@@ -58,6 +58,7 @@ impl Seat {
         let tenant = self.record.name.clone();
         let stored = match self.record.standing.as_str() {
             "paused" => Phase::Paused,
+            "draining" => Phase::Draining,
             "quarantined" => Phase::Quarantined,
             "disabled" => Phase::Disabled,
             _ => Phase::Starting,
@@ -77,6 +78,7 @@ impl Seat {
             tenant: Some(tenant),
             revision: self.revision,
             prefetch: self.record.policy.prefetch,
+            lane: TenantActor::lane,
             standing,
             cause,
             factory: Arc::new(move |birth| match &office {

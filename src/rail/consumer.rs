@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use atshub_actors::{
+    lifecycle,
     ports::{Broker, BrokerError, Change, Clock, Consumption, Delivery, Parked, QueueSpec, Store},
     supervision::{Intake, Work, Works},
 };
@@ -143,7 +144,8 @@ async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Store, clock: &
 
 /// Parks, waiting for a store that is away; then acknowledges.
 pub(super) async fn record(delivery: Delivery, parked: Parked, store: &dyn Store) {
-    while let Err(error) = store.commit(Change { parked: Some(parked.clone()), ..Change::default() }).await {
+    let outbox: Vec<_> = lifecycle::parked(&parked).into_iter().collect();
+    while let Err(error) = store.commit(Change { parked: Some(parked.clone()), outbox: outbox.clone(), ..Change::default() }).await {
         tracing::warn!(%error, "failed to park a message; trying again");
         tokio::time::sleep(STORE_WAIT).await;
     }

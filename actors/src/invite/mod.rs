@@ -43,6 +43,12 @@ pub(crate) struct InviteWork {
 }
 
 impl InviteActor {
+    /// Which of its messages are worked on one after the other.
+    #[must_use]
+    pub fn lane(envelope: &Envelope) -> String {
+        InviteWork::lane(envelope)
+    }
+
     /// Makes a generation on the arbiter it is born to.
     #[must_use]
     pub fn start(office: InviteOffice, birth: Birth) -> Recipient<Deliver> {
@@ -75,7 +81,7 @@ impl Handler<Deliver> for InviteActor {
 #[async_trait(?Send)]
 impl Workload for InviteWork {
     /// One asking of a candidacy at a time.
-    fn lane(&self, envelope: &Envelope) -> String {
+    fn lane(envelope: &Envelope) -> String {
         match &envelope.message {
             Message::InviteRequested(request) => request.candidacy.to_string(),
             _ => envelope.id.to_string(),

@@ -15,6 +15,8 @@ pub struct RestartPolicy {
     pub healthy_after: Duration,
     /// Restarts that did not bring health; the next death means quarantine.
     pub restarts: u32,
+    /// With work in hand and nothing done for so long, a child is stuck and made anew.
+    pub patience: Duration,
 }
 
 impl Default for RestartPolicy {
@@ -25,6 +27,7 @@ impl Default for RestartPolicy {
             jitter: 0.2,
             healthy_after: Duration::from_secs(600),
             restarts: 5,
+            patience: Duration::from_secs(30),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The board: what every child is doing, for the API, the console, the command line and tests. All of them read this.
 
-use super::phase::Phase;
+use super::{
+    arbiters::{Pulses, ThreadSnapshot},
+    phase::Phase,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -129,12 +132,14 @@ impl ChildSnapshot {
 #[derive(Debug, Clone)]
 pub struct Board {
     rows: Arc<Mutex<BTreeMap<String, ChildSnapshot>>>,
+    deaths: Arc<Mutex<BTreeMap<String, u64>>>,
+    pulses: Pulses,
     changed: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { rows: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+        Self { rows: Arc::default(), deaths: Arc::default(), pulses: Pulses::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -147,6 +152,32 @@ impl Board {
     pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
         change(self.rows().entry(name.to_owned()).or_insert_with(|| ChildSnapshot::new(name)));
         self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Notes a death or a restart of a child; only the newest are kept of each, and all are counted.
+    pub(super) fn note(&self, name: &str, restart: Restart, keep: usize) {
+        *self.deaths.lock().unwrap_or_else(PoisonError::into_inner).entry(restart.code.clone()).or_default() += 1;
+        self.update(name, |row| {
+            row.history.push(restart);
+            let over = row.history.len().saturating_sub(keep);
+            row.history.drain(..over);
+        });
+    }
+
+    /// Deaths and restarts since the process started, by code, over all children.
+    #[must_use]
+    pub fn restarts(&self) -> BTreeMap<String, u64> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The threads that children live on.
+    #[must_use]
+    pub fn threads(&self) -> Vec<ThreadSnapshot> {
+        self.pulses.snapshot()
+    }
+
+    pub(super) fn pulses(&self) -> Pulses {
+        self.pulses.clone()
     }
 
     pub(super) fn remove(&self, name: &str) {

@@ -1,7 +1,9 @@
-//! Lanes: a child's work, one message per lane at a time, lanes side by side, each message inside a guard. The guard ties a
-//! panic to the message that caused it; the child then dies and is made anew, because nobody knows what the panic left.
+//! Lanes: a child's work, one message per lane at a time, lanes side by side, each message inside a [guard](super::guard). The
+//! guard ties a panic to the message that caused it; the child then dies and is made anew, because nobody knows what the panic
+//! left.
 
 use super::{
+    guard::{Ended, Guard},
     intake::Work,
     lifeline::{Lifeline, Link},
     token::Token,
@@ -9,11 +11,8 @@ use super::{
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Message};
 use async_trait::async_trait;
 use atshub_schemas::Envelope;
-use futures_util::FutureExt;
 use std::{
-    any::Any,
     collections::{HashMap, VecDeque},
-    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
@@ -41,7 +40,9 @@ impl Deliver {
 #[async_trait(?Send)]
 pub trait Workload: 'static {
     /// Messages with the same lane are worked on one after the other.
-    fn lane(&self, envelope: &Envelope) -> String;
+    fn lane(envelope: &Envelope) -> String
+    where
+        Self: Sized;
 
     /// Works on a message until what follows from it is durable. A store that is away is waited for. Returning means
     /// "acknowledge".
@@ -73,7 +74,7 @@ impl<W: Workload> Lanes<W> {
     where
         A: Actor<Context = Context<A>>,
     {
-        let lane = self.workload.lane(&delivery.envelope);
+        let lane = W::lane(&delivery.envelope);
         if let Some(waiting) = self.busy.get_mut(&lane) {
             waiting.push_back(delivery);
             return;
@@ -86,31 +87,28 @@ impl<W: Workload> Lanes<W> {
     where
         A: Actor<Context = Context<A>>,
     {
-        let workload = Arc::clone(&self.workload);
+        let (workload, bench) = (Arc::clone(&self.workload), self.lifeline.bench());
         let work = async move {
+            // Taken back while it waited: somebody else has it, and this child goes on.
             if !delivery.token.begin() {
-                return Ok(());
+                return None;
             }
             let Deliver { token, envelope, queue, redelivered } = delivery;
-            let performed = AssertUnwindSafe(workload.perform(envelope, &queue, redelivered)).catch_unwind().await;
-            match performed {
-                Ok(()) => {
-                    token.ack();
-                    Ok(())
-                }
-                Err(payload) => {
-                    let cause = panic_text(payload.as_ref());
-                    token.panicked(cause.clone());
-                    Err(cause)
-                }
-            }
+            let work = async move { workload.perform(envelope, &queue, redelivered).await };
+            Some(Guard::new(token, bench, work).await)
         };
-        let finish = move |outcome: Result<(), String>, actor: &mut A, ctx: &mut Context<A>| {
+        let finish = move |ended: Option<Ended>, actor: &mut A, ctx: &mut Context<A>| {
             let this = lanes(actor);
-            if let Err(cause) = outcome {
-                this.lifeline.link().crashed(cause);
-                ctx.terminate();
-                return;
+            match ended {
+                None => {}
+                Some(Ended::Done(token)) => token.ack(),
+                Some(Ended::Panicked(token, cause)) => {
+                    token.panicked(cause.clone());
+                    this.lifeline.link().crashed(cause);
+                    return ctx.terminate();
+                }
+                // The whole generation was given up.
+                Some(Ended::TakenBack) => return ctx.terminate(),
             }
             match this.busy.get_mut(&lane).and_then(VecDeque::pop_front) {
                 Some(next) => this.run(lane, next, lanes, ctx),
@@ -121,10 +119,4 @@ impl<W: Workload> Lanes<W> {
         };
         ctx.spawn(actix::fut::wrap_future::<_, A>(work).map(finish));
     }
-}
-
-/// The words of a panic.
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without words".into())
 }

@@ -2,13 +2,19 @@
 //! future, a stop, an arbiter that is gone before the child was made.
 
 use super::{
+    arbiters::Home,
     board::{Board, BreakerSnapshot},
+    pulse::Pulse,
+    rehearsal::Stage,
     spec::ChildName,
+    watchdog::ThreadNumber,
 };
 use actix_rt::ArbiterHandle;
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// What children tell their supervisor.
+/// What the supervisor hears: from children, from their dispatchers, from the watchdog.
 #[derive(Debug)]
 pub(super) enum Notice {
     /// The generation is up and takes deliveries.
@@ -19,6 +25,14 @@ pub(super) enum Notice {
     Crashed { child: ChildName, generation: u64, cause: String },
     /// The credential was refused twice: pause the child, with this cause.
     Unauthorized { child: ChildName, generation: u64, cause: String },
+    /// The generation has had work in hand for too long without getting anything done.
+    NoProgress { child: ChildName, generation: u64, cause: String },
+    /// A closed child has nothing in hand any more.
+    Closed { child: ChildName },
+    /// A thread stands still, in the middle of work for the child of this number.
+    Stuck { thread: ThreadNumber, child: u64, age: Duration },
+    /// A thread that stood still goes on.
+    Returned { thread: ThreadNumber },
 }
 
 /// A child's way to speak to its supervisor.
@@ -42,7 +56,7 @@ impl Link {
     }
 
     /// Something was written into the tenant's ATS.
-    pub fn wrote(&self, at: jiff::Timestamp) {
+    pub fn wrote(&self, at: Timestamp) {
         self.board.update(&self.child.0, |row| row.last_written = Some(at));
     }
 
@@ -59,31 +73,46 @@ impl Link {
     }
 }
 
+/// Where a child's work is noted while it runs: on its thread's pulse, under its number.
+#[derive(Debug, Clone)]
+pub(super) struct Bench {
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) number: u64,
+    pub(super) stage: Stage,
+}
+
 /// Reports the end of a generation when it is dropped.
 #[derive(Debug)]
-pub struct Lifeline(Link);
+pub struct Lifeline {
+    link: Link,
+    bench: Bench,
+}
 
 impl Lifeline {
-    pub(super) fn new(link: Link) -> Self {
-        Self(link)
+    pub(super) fn new(link: Link, home: &Home, number: u64, stage: Stage) -> Self {
+        Self { link, bench: Bench { pulse: Arc::clone(&home.pulse), number, stage } }
     }
 
     /// The child's way to speak to its supervisor.
     #[must_use]
     pub fn link(&self) -> Link {
-        self.0.clone()
+        self.link.clone()
     }
 
     /// Which start of the child this is.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.link.generation
+    }
+
+    pub(super) fn bench(&self) -> Bench {
+        self.bench.clone()
     }
 }
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
-        let Link { child, generation, notices, .. } = &self.0;
+        let Link { child, generation, notices, .. } = &self.link;
         let _ = notices.send(Notice::Down { child: child.clone(), generation: *generation, panicking: std::thread::panicking() });
     }
 }

@@ -50,6 +50,10 @@ pub enum Step {
     Disable,
     /// Its tenant was switched on.
     Enable,
+    /// Nothing is in hand any more.
+    Drained,
+    /// Its thread stands still, through another child.
+    Moved,
 }
 
 impl Phase {
@@ -73,10 +77,33 @@ impl Phase {
         PHASES.iter().find(|(from, by, _)| *from == self && *by == step).map(|(_, _, to)| *to)
     }
 
-    /// Whether a generation exists, or is about to.
+    /// Whether a generation is to be there: one that is gone is made anew.
     #[must_use]
     pub fn wants_actor(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Draining)
+        matches!(self, Self::Starting | Self::Running)
+    }
+}
+
+impl Step {
+    /// What happened, for whoever gets no better cause.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Started => "it is up",
+            Self::Died => "it died",
+            Self::GaveUp => "it died once too often",
+            Self::WaitOver => "its wait is over",
+            Self::Pause => "paused",
+            Self::Resume => "somebody let it go on",
+            Self::Quarantine => "somebody set it aside",
+            Self::Release => "somebody released it",
+            Self::Restart => "somebody wants a fresh start",
+            Self::Drain => "somebody wants it drained",
+            Self::Disable => "its tenant was switched off",
+            Self::Enable => "its tenant was switched on",
+            Self::Drained => "nothing is in hand any more",
+            Self::Moved => "its thread stood still through another tenant",
+        }
     }
 }
 
@@ -90,6 +117,7 @@ pub const PHASES: &[(Phase, Step, Phase)] = {
         (Starting, Step::Pause, Paused),
         (Starting, Step::Quarantine, Quarantined),
         (Starting, Step::Restart, Starting),
+        (Starting, Step::Moved, Starting),
         (Starting, Step::Drain, Draining),
         (Starting, Step::Disable, Disabled),
         (Running, Step::Died, BackingOff),
@@ -97,6 +125,7 @@ pub const PHASES: &[(Phase, Step, Phase)] = {
         (Running, Step::Pause, Paused),
         (Running, Step::Quarantine, Quarantined),
         (Running, Step::Restart, Starting),
+        (Running, Step::Moved, Starting),
         (Running, Step::Drain, Draining),
         (Running, Step::Disable, Disabled),
         (BackingOff, Step::WaitOver, Starting),
@@ -110,7 +139,7 @@ pub const PHASES: &[(Phase, Step, Phase)] = {
         (Paused, Step::Disable, Disabled),
         (Quarantined, Step::Release, Starting),
         (Quarantined, Step::Disable, Disabled),
-        (Draining, Step::Died, Paused),
+        (Draining, Step::Drained, Paused),
         (Draining, Step::Resume, Starting),
         (Draining, Step::Pause, Paused),
         (Draining, Step::Disable, Disabled),

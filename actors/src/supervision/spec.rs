@@ -1,9 +1,9 @@
 //! What the supervisor is told: which children there should be, and what is asked of one.
 
-use super::{lanes::Deliver, lifeline::Birth, phase::Phase};
+use super::{lanes::Deliver, lifeline::Birth, phase::Phase, rehearsal::Rehearsal};
 use crate::ports::QueueSpec;
 use actix::{Message, Recipient};
-use atshub_schemas::TenantName;
+use atshub_schemas::{Envelope, TenantName};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The name of a child, for example `tenant/acme` or `invites/1`.
@@ -19,6 +19,9 @@ impl fmt::Display for ChildName {
 /// Makes a generation of a child. Called for every start; state comes from the store, never from the generation before.
 pub type Factory = Arc<dyn Fn(Birth) -> Recipient<Deliver> + Send + Sync>;
 
+/// Tells which messages are to be worked on one after the other: those with the same lane.
+pub type LaneOf = fn(&Envelope) -> String;
+
 /// What the supervisor needs to run a child.
 #[derive(Clone)]
 pub struct ChildSpec {
@@ -32,6 +35,8 @@ pub struct ChildSpec {
     pub queue: QueueSpec,
     /// Most deliveries in hand.
     pub prefetch: u16,
+    /// Which of its messages are worked on one after the other.
+    pub lane: LaneOf,
     /// The phase it is stored in: [`Phase::Starting`] unless somebody set it aside.
     pub standing: Phase,
     /// Why, unless it is to run.
@@ -68,15 +73,6 @@ pub enum Action {
     Drain,
     /// Go wrong on purpose, at the next message.
     Rehearse(Rehearsal),
-}
-
-/// A fault made on purpose, to see how the hub copes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rehearsal {
-    /// Panic.
-    Panic,
-    /// Block the thread for so long.
-    Freeze(Duration),
 }
 
 /// Asks something of a child. The answer is its phase, or why not.

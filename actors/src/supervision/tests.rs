@@ -38,7 +38,7 @@ fn only_a_person_or_a_credential_gets_a_child_out_of_quarantine() {
 }
 
 #[test]
-fn a_death_is_heard_only_where_there_was_an_actor() {
+fn a_child_is_made_anew_only_where_it_is_to_be_there() {
     for phase in ALL {
         assert_eq!(phase.after(Step::Died).is_some(), phase.wants_actor(), "{phase:?}");
     }

@@ -1,15 +1,30 @@
 //! The linear token of a delivery. Using it up means "done"; losing it in any way means "not done", and says whether the
-//! work had begun. Nothing here can fail or panic.
+//! work had begun. The dispatcher keeps the other half, and can take the delivery back whatever state it is in: before it was
+//! begun, between two steps of its work, and, if its thread stands still, in the middle of one. Nothing here can fail or panic.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use crate::flight::Flights;
+use futures_util::task::AtomicWaker;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::Waker,
 };
 use tokio::sync::mpsc;
 
+/// Handed over, not begun.
 const WAITING: u8 = 0;
+/// Begun; between two steps of its work.
 const BEGUN: u8 = 1;
-const REVOKED: u8 = 2;
+/// A step of its work is running.
+const RUNNING: u8 = 2;
+/// Taken back before it was begun.
+const REVOKED: u8 = 3;
+/// Taken back after it was begun: no further step is to run, and nothing is to be reported.
+const FENCED: u8 = 4;
+/// The same, while a step is running: that step cannot be stopped, the next one will not run.
+const FENCED_RUNNING: u8 = 5;
 
 /// What the dispatcher hears of a delivery.
 #[derive(Debug)]
@@ -22,33 +37,70 @@ pub(super) enum Report {
     Dropped { ticket: u64, generation: u64, begun: bool },
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    state: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Shared {
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
 /// One delivery in the hands of a child.
 #[derive(Debug)]
 pub struct Token {
     ticket: u64,
     generation: u64,
-    state: Arc<AtomicU8>,
+    shared: Arc<Shared>,
+    flights: Flights,
     report: mpsc::UnboundedSender<Report>,
     armed: bool,
 }
 
 impl Token {
-    pub(super) fn new(ticket: u64, generation: u64, report: mpsc::UnboundedSender<Report>) -> (Self, Revoke) {
-        let state = Arc::new(AtomicU8::new(WAITING));
-        (Self { ticket, generation, state: Arc::clone(&state), report, armed: true }, Revoke(state))
+    pub(super) fn new(ticket: u64, generation: u64, flights: Flights, report: mpsc::UnboundedSender<Report>) -> (Self, Revoke) {
+        let shared = Arc::<Shared>::default();
+        (Self { ticket, generation, shared: Arc::clone(&shared), flights, report, armed: true }, Revoke(shared))
     }
 
     /// Work begins. False if the delivery was given to somebody else meanwhile: then leave it alone.
     pub fn begin(&mut self) -> bool {
-        let mine = self.state.compare_exchange(WAITING, BEGUN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let mine = self.shared.step(WAITING, BEGUN);
         self.armed = mine;
         mine
     }
 
+    /// A step of the work begins. False if the delivery was taken back: then the work is to be dropped.
+    pub(super) fn enter(&self) -> bool {
+        self.shared.step(BEGUN, RUNNING)
+    }
+
+    /// The step has ended. False if the delivery was taken back meanwhile: then the work is to be dropped.
+    pub(super) fn leave(&self) -> bool {
+        self.shared.step(RUNNING, BEGUN) || {
+            self.shared.step(FENCED_RUNNING, FENCED);
+            false
+        }
+    }
+
+    /// Wakes this when the delivery is taken back.
+    pub(super) fn listen(&self, waker: &Waker) {
+        self.shared.waker.register(waker);
+    }
+
+    pub(super) fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
     /// Work is done and durable.
     pub fn ack(mut self) {
+        if self.armed && !self.fenced() {
+            let _ = self.report.send(Report::Done { ticket: self.ticket });
+        }
         self.armed = false;
-        let _ = self.report.send(Report::Done { ticket: self.ticket });
     }
 
     /// Its future panicked: the dispatcher ties the crash to this message. The token stays, and is then lost.
@@ -60,61 +112,154 @@ impl Token {
     pub(super) fn disarm(mut self) {
         self.armed = false;
     }
+
+    fn fenced(&self) -> bool {
+        matches!(self.shared.state.load(Ordering::SeqCst), REVOKED | FENCED | FENCED_RUNNING)
+    }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        if self.armed {
-            let begun = self.state.load(Ordering::SeqCst) == BEGUN;
+        if self.armed && !self.fenced() {
+            let begun = self.shared.state.load(Ordering::SeqCst) != WAITING;
             let _ = self.report.send(Report::Dropped { ticket: self.ticket, generation: self.generation, begun });
         }
     }
 }
 
-/// The dispatcher's half of a token: takes a delivery back from a child that has not begun it.
+/// How a delivery stood when it was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fenced {
+    /// Not begun.
+    NotBegun,
+    /// Begun; between two steps.
+    Between,
+    /// In the middle of a step.
+    Running,
+}
+
+/// The dispatcher's half of a token.
 #[derive(Debug)]
-pub(super) struct Revoke(Arc<AtomicU8>);
+pub(super) struct Revoke(Arc<Shared>);
 
 impl Revoke {
-    /// True if the work had not begun, and now never will by that token.
+    /// Takes the delivery back if its work has not begun. True if it now never will by that token.
     pub(super) fn revoke(&self) -> bool {
-        self.0.compare_exchange(WAITING, REVOKED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.0.step(WAITING, REVOKED)
+    }
+
+    /// Takes the delivery back however far it is. No step of its work runs any more, but for one that is running now.
+    pub(super) fn fence(&self) -> Fenced {
+        loop {
+            let found = if self.revoke() {
+                Fenced::NotBegun
+            } else if self.0.step(BEGUN, FENCED) {
+                Fenced::Between
+            } else if self.0.step(RUNNING, FENCED_RUNNING) {
+                Fenced::Running
+            } else {
+                // Taken back before; or it moved on between two of these looks.
+                match self.0.state.load(Ordering::SeqCst) {
+                    REVOKED => return Fenced::NotBegun,
+                    FENCED => return Fenced::Between,
+                    FENCED_RUNNING => return Fenced::Running,
+                    _ => continue,
+                }
+            };
+            self.0.waker.wake();
+            return found;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn token(ticket: u64, generation: u64) -> (Token, Revoke, mpsc::UnboundedReceiver<Report>) {
+        let (tx, rx) = mpsc::unbounded_channel();
+        let (token, revoke) = Token::new(ticket, generation, Flights::default(), tx);
+        (token, revoke, rx)
+    }
 
     #[test]
     fn a_token_that_is_lost_says_whether_work_had_begun() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let (token, _revoke) = Token::new(1, 7, tx.clone());
-        drop(token);
+        let (lost, _revoke, mut rx) = token(1, 7);
+        drop(lost);
         assert!(matches!(rx.try_recv(), Ok(Report::Dropped { ticket: 1, generation: 7, begun: false })));
-        let (mut token, _revoke) = Token::new(2, 7, tx);
-        assert!(token.begin());
-        drop(token);
+        let (mut lost, _revoke, mut rx) = token(2, 7);
+        assert!(lost.begin());
+        drop(lost);
         assert!(matches!(rx.try_recv(), Ok(Report::Dropped { ticket: 2, generation: 7, begun: true })));
     }
 
     #[test]
     fn a_revoked_token_cannot_begin_and_reports_nothing() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let (mut token, revoke) = Token::new(1, 1, tx);
+        let (mut taken, revoke, mut rx) = token(1, 1);
         assert!(revoke.revoke());
-        assert!(!token.begin());
-        drop(token);
+        assert!(!taken.begin());
+        drop(taken);
         assert!(rx.try_recv().is_err());
     }
 
     #[test]
     fn a_begun_token_cannot_be_revoked() {
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let (mut token, revoke) = Token::new(1, 1, tx);
-        assert!(token.begin());
+        let (mut begun, revoke, mut rx) = token(1, 1);
+        assert!(begun.begin());
         assert!(!revoke.revoke());
-        token.ack();
+        begun.ack();
         assert!(matches!(rx.try_recv(), Ok(Report::Done { ticket: 1 })));
+    }
+
+    /// What can happen to a token between its making and its end, in any order.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        Begin,
+        Enter,
+        Leave,
+        Revoke,
+        Fence,
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order, a delivery is reported by its token or taken back by the dispatcher, never both
+        /// and never neither: it is neither lost nor in two hands.
+        #[test]
+        fn a_delivery_is_reported_or_taken_back_and_never_both(
+            events in proptest::collection::vec(
+                prop_oneof![Just(Event::Begin), Just(Event::Enter), Just(Event::Leave), Just(Event::Revoke), Just(Event::Fence)], 0..12),
+            done in any::<bool>(),
+        ) {
+            let (mut token, revoke, mut rx) = token(1, 1);
+            let (mut begun, mut inside, mut taken) = (false, false, false);
+            for event in events {
+                match event {
+                    Event::Begin if !begun => begun = token.begin(),
+                    Event::Enter if begun && !inside => {
+                        inside = token.enter();
+                        prop_assert_eq!(inside, !taken, "a step runs only while the delivery is not taken back");
+                    }
+                    Event::Leave if inside => {
+                        prop_assert_eq!(token.leave(), !taken);
+                        inside = false;
+                    }
+                    Event::Revoke => {
+                        let revoked = revoke.revoke();
+                        prop_assert_eq!(revoked, !begun && !taken);
+                        taken |= revoked;
+                    }
+                    Event::Fence => {
+                        let fenced = revoke.fence();
+                        prop_assert!(fenced != Fenced::Running || inside);
+                        taken = true;
+                    }
+                    _ => {}
+                }
+            }
+            if done && begun { token.ack() } else { drop(token) }
+            prop_assert_eq!(rx.try_recv().is_ok(), !taken);
+            prop_assert!(rx.try_recv().is_err(), "reported twice");
+        }
     }
 }

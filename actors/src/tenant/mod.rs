@@ -49,6 +49,12 @@ pub struct TenantActor {
 }
 
 impl TenantActor {
+    /// Which of its messages are worked on one after the other.
+    #[must_use]
+    pub fn lane(envelope: &Envelope) -> String {
+        TenantWork::lane(envelope)
+    }
+
     /// Makes a generation on the arbiter it is born to.
     #[must_use]
     pub fn start(office: TenantOffice, birth: Birth) -> Recipient<Deliver> {
@@ -83,7 +89,7 @@ impl Handler<Deliver> for TenantActor {
 impl Workload for TenantWork {
     /// One application at a time, so that its statuses reach the ATS in order. A write-back and a fact of one application do
     /// not wait for each other: the write-back's order is guarded by its number, the fact's by the dossier's version.
-    fn lane(&self, envelope: &Envelope) -> String {
+    fn lane(envelope: &Envelope) -> String {
         match &envelope.message {
             Message::WritebackRequested(w) => format!("w/{}", w.application),
             _ => envelope.subject.as_ref().map_or_else(|| format!("m/{}", envelope.id), |s| format!("f/{s}")),

@@ -1,0 +1,264 @@
+//! The supervisor: an actor that makes children from factories and never from the dead. One child's trouble is that child's:
+//! nothing here waits for one of them, and nothing escalates to another. What follows from a death is in [`deaths`], what follows
+//! from somebody's wish in [`requests`].
+
+mod deaths;
+mod requests;
+
+use super::{
+    arbiters::{Arbiters, Home},
+    backoff::{Intensity, RestartPolicy},
+    board::Board,
+    dispatcher::{Dispatcher, Order, Parts},
+    fairness::{Crowd, Share, Window},
+    intake::Intake,
+    lifeline::{Birth, Lifeline, Link, Notice},
+    phase::{Phase, Step},
+    pulse::NOBODY,
+    rehearsal::Stage,
+    spec::{ChildName, ChildSpec},
+    watchdog::Watchdog,
+};
+use crate::{
+    lifecycle,
+    ports::{Change, Clock, Store},
+};
+use actix::{Actor, AsyncContext, Context, StreamHandler};
+use futures_util::stream;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Wait before something that the store did not take is told to it again.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the supervisor works with.
+#[derive(Clone)]
+pub struct SupervisorOptions {
+    /// Where deliveries come from.
+    pub intake: Arc<dyn Intake>,
+    /// Where crashes and standings are kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where children are shown.
+    pub board: Board,
+    /// The threads that dispatchers run on; not the children's, which a child may block.
+    pub io: tokio::runtime::Handle,
+    /// How patient to be.
+    pub restarts: RestartPolicy,
+    /// What a tenant may take freely while others have work.
+    pub share: Share,
+    /// Threads for children.
+    pub arbiters: usize,
+    /// Changes to a sentence when this process can no longer do its work, and should end for its init system to start another.
+    pub fatal: watch::Sender<Option<String>>,
+}
+
+struct Child {
+    spec: ChildSpec,
+    /// By which the pulse of a thread names it.
+    number: u64,
+    phase: Phase,
+    generation: u64,
+    alive: bool,
+    home: Option<Home>,
+    intensity: Intensity,
+    /// Times it made its thread stand still since somebody last looked at it.
+    frozen: u32,
+    crash: Option<String>,
+    orders: mpsc::UnboundedSender<Order>,
+    stage: Stage,
+    leaving: bool,
+    /// When this supervisor last changed the standing itself: a roster read before that was stored must not undo it.
+    stood: Option<Instant>,
+}
+
+/// The supervisor.
+pub struct Supervisor {
+    options: SupervisorOptions,
+    arbiters: Arbiters,
+    children: HashMap<ChildName, Child>,
+    crowd: Crowd,
+    next_number: u64,
+    notices: mpsc::UnboundedSender<Notice>,
+    heard: Option<mpsc::UnboundedReceiver<Notice>>,
+}
+
+impl Supervisor {
+    /// Without children; send it a [`Roster`](super::Roster).
+    #[must_use]
+    pub fn new(options: SupervisorOptions) -> Self {
+        let (notices, heard) = mpsc::unbounded_channel();
+        let arbiters = Arbiters::start(options.arbiters, Watchdog::start(notices.clone()), options.board.pulses());
+        let (children, crowd) = (HashMap::new(), Crowd::default());
+        Self { options, arbiters, children, crowd, next_number: NOBODY + 1, notices, heard: Some(heard) }
+    }
+
+    fn adopt(&mut self, spec: ChildSpec) {
+        let (orders, heard) = mpsc::unbounded_channel();
+        let window = spec.tenant.is_some().then(|| Window::new(self.options.share, self.crowd.clone(), Instant::now()));
+        let dispatcher = Dispatcher::new(Parts {
+            name: spec.name.clone(),
+            queue: spec.queue.clone(),
+            prefetch: spec.prefetch.max(1),
+            lane: spec.lane,
+            intake: Arc::clone(&self.options.intake),
+            store: Arc::clone(&self.options.store),
+            clock: Arc::clone(&self.options.clock),
+            board: self.options.board.clone(),
+            window,
+            patience: self.options.restarts.patience,
+            notices: self.notices.clone(),
+        });
+        self.options.io.spawn(dispatcher.run(heard));
+        // What was to be drained when the last process ended has nothing in hand any more.
+        let drained = spec.standing == Phase::Draining;
+        let (name, cause) = (spec.name.clone(), spec.cause.clone());
+        let phase = if drained { Phase::Paused } else { spec.standing };
+        let child = Child {
+            spec,
+            number: self.next_number,
+            phase,
+            generation: 0,
+            alive: false,
+            home: None,
+            intensity: Intensity::default(),
+            frozen: 0,
+            crash: None,
+            orders,
+            stage: Stage::default(),
+            leaving: false,
+            stood: None,
+        };
+        self.next_number += 1;
+        self.children.insert(name.clone(), child);
+        self.show(&name, cause.clone());
+        if drained {
+            self.remember(&name, Phase::Paused, cause);
+        }
+        if phase == Phase::Starting {
+            self.start(&name);
+        }
+    }
+
+    /// Makes the next generation.
+    fn start(&mut self, name: &ChildName) {
+        let Some(child) = self.children.get_mut(name) else { return };
+        child.generation += 1;
+        child.alive = true;
+        child.crash = None;
+        let home = self.arbiters.of(name);
+        let link =
+            Link { child: name.clone(), generation: child.generation, notices: self.notices.clone(), board: self.options.board.clone() };
+        let lifeline = Lifeline::new(link, &home, child.number, child.stage.clone());
+        let to = (child.spec.factory)(Birth { arbiter: home.arbiter.clone(), lifeline });
+        child.home = Some(home);
+        let _ = child.orders.send(Order::Open);
+        let _ = child.orders.send(Order::Up { to, generation: child.generation });
+    }
+
+    fn step(&mut self, name: &ChildName, step: Step, cause: Option<String>) -> Option<Phase> {
+        let child = self.children.get_mut(name)?;
+        let from = child.phase;
+        let next = from.after(step)?;
+        tracing::info!(child = %name, from = from.as_str(), to = next.as_str(), cause = cause.as_deref().unwrap_or(""), "phase");
+        child.phase = next;
+        // A first start, and the end of the process, are no news of a tenant.
+        let news = !(child.leaving || step == Step::Started && child.generation == 1);
+        let (tenant, generation) = (child.spec.tenant.clone().filter(|_| news), child.generation);
+        if let Some(tenant) = tenant {
+            let told = cause.as_deref().unwrap_or(step.words());
+            let row = lifecycle::phase(&tenant, from, next, generation, told, self.options.clock.now());
+            let (store, change) = (Arc::clone(&self.options.store), Change { outbox: row.into_iter().collect(), ..Change::default() });
+            self.options.io.spawn(async move {
+                if let Err(error) = store.commit(change).await {
+                    tracing::warn!(%tenant, %error, "a change of phase was not announced");
+                }
+            });
+        }
+        self.show(name, cause);
+        Some(next)
+    }
+
+    fn show(&self, name: &ChildName, cause: Option<String>) {
+        let Some(child) = self.children.get(name) else { return };
+        self.options.board.update(&name.0, |row| {
+            row.phase = child.phase;
+            row.generation = child.generation;
+            row.restarts = child.intensity.restarts();
+            row.cause = cause;
+            row.next_start = None;
+        });
+    }
+
+    /// Stops a child's intake; its actor goes when its address does.
+    fn stop(&mut self, name: &ChildName) -> Option<oneshot::Receiver<()>> {
+        let child = self.children.get_mut(name)?;
+        let (done, closed) = oneshot::channel();
+        child.orders.send(Order::Close { done }).ok()?;
+        Some(closed)
+    }
+
+    /// Stops a child for longer than a back-off: its messages go back to the broker, and a tenant's standing is stored.
+    fn set_aside(&mut self, name: &ChildName, step: Step, cause: String) -> Option<Phase> {
+        let phase = self.step(name, step, Some(cause.clone()))?;
+        let _ = self.stop(name);
+        self.remember(name, phase, Some(cause));
+        Some(phase)
+    }
+
+    fn remember(&mut self, name: &ChildName, phase: Phase, cause: Option<String>) {
+        let Some(child) = self.children.get_mut(name) else { return };
+        let Some(tenant) = child.spec.tenant.clone() else { return };
+        child.spec.standing = phase;
+        child.stood = Some(Instant::now());
+        let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
+        let store = Arc::clone(&self.options.store);
+        self.options.io.spawn(async move {
+            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), None).await {
+                tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again");
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+        });
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if let Some(heard) = self.heard.take() {
+            ctx.add_stream(stream::unfold(heard, |mut heard| async move { heard.recv().await.map(|notice| (notice, heard)) }));
+        }
+    }
+}
+
+impl StreamHandler<Notice> for Supervisor {
+    fn handle(&mut self, notice: Notice, ctx: &mut Context<Self>) {
+        match notice {
+            Notice::Up { child, generation } => self.up(&child, generation),
+            Notice::Crashed { child: name, generation, cause } => {
+                if let Some(child) = self.children.get_mut(&name).filter(|c| c.generation == generation) {
+                    child.crash = Some(cause);
+                }
+            }
+            Notice::Down { child, generation, panicking } => self.down(&child, generation, panicking, ctx),
+            Notice::Unauthorized { child: name, generation, cause } => {
+                if self.children.get(&name).is_some_and(|c| c.generation == generation) {
+                    tracing::error!(child = %name, cause, "the credential is not accepted; the child is paused");
+                    self.set_aside(&name, Step::Pause, cause);
+                }
+            }
+            Notice::NoProgress { child, generation, cause } => self.no_progress(&child, generation, cause, ctx),
+            Notice::Closed { child } => self.closed(&child),
+            Notice::Stuck { thread, child, age } => self.stuck(thread, child, age, ctx),
+            Notice::Returned { thread } => self.returned(thread),
+        }
+    }
+
+    fn finished(&mut self, _: &mut Context<Self>) {}
+}

@@ -1,0 +1,93 @@
+//! What operators can ask of a tenant's actor, and the end of the process.
+
+use super::{
+    on_both_pairs,
+    probe::Start,
+    stage::{on_stage, quick},
+};
+use crate::support::hub::{LIMIT, Pair, until};
+use atshub_actors::supervision::{Action, Phase, Rehearsal, Shutdown};
+
+on_both_pairs! {
+    a_paused_child_takes_nothing_and_a_resumed_one_takes_everything
+    the_drain_finishes_what_was_begun_and_gives_back_the_rest
+    a_drained_child_finishes_what_it_began_and_is_then_paused
+    a_restart_begins_again_what_was_begun_and_counts_against_nobody
+}
+
+fn a_drained_child_finishes_what_it_began_and_is_then_paused(pair: Pair) {
+    on_stage(pair, quick(), async |stage, _| {
+        stage.raise(vec![stage.spec("acme", Start::Well)]).await;
+        stage.publish("acme", &["gated-1"]).await;
+        stage.entered(1).await;
+        assert_eq!(stage.control("tenant/acme", Action::Drain).await, Ok(Phase::Draining));
+        stage.publish("acme", &["ok-1"]).await;
+        stage.strings.gate.add_permits(1);
+        assert_eq!(stage.collect(1).await, ["gated-1"]);
+        stage.until("tenant/acme", Phase::Paused).await;
+        assert!(until(async || stage.ready("acme").await == 1).await, "what came later waits at the broker");
+        assert_eq!(stage.control("tenant/acme", Action::Resume).await, Ok(Phase::Starting));
+        assert_eq!(stage.collect(1).await, ["ok-1"]);
+    });
+}
+
+fn a_restart_begins_again_what_was_begun_and_counts_against_nobody(pair: Pair) {
+    on_stage(pair, quick(), async |stage, _| {
+        stage.raise(vec![stage.spec("acme", Start::Well)]).await;
+        stage.publish("acme", &["gated-1"]).await;
+        stage.entered(1).await;
+        assert_eq!(stage.control("tenant/acme", Action::Restart).await, Ok(Phase::Starting));
+        stage.entered(1).await;
+        stage.strings.gate.add_permits(2);
+        assert_eq!(stage.collect(1).await, ["gated-1"]);
+        stage.nothing_left("acme").await;
+        assert!(stage.done.try_recv().is_err(), "done once");
+        let acme = stage.board.child("tenant/acme").unwrap();
+        assert_eq!((acme.generation, acme.restarts, acme.history[0].code.as_str()), (2, 0, "operator"));
+    });
+}
+
+#[test]
+fn a_fault_made_on_purpose_happens_once() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        stage.raise(vec![stage.spec("acme", Start::Well)]).await;
+        stage.until("tenant/acme", Phase::Running).await;
+        assert_eq!(stage.control("tenant/acme", Action::Rehearse(Rehearsal::Panic)).await, Ok(Phase::Running));
+        stage.publish("acme", &["ok-1", "ok-2"]).await;
+        assert_eq!(stage.collect(2).await, ["ok-1", "ok-2"]);
+        let acme = stage.board.child("tenant/acme").unwrap();
+        assert_eq!((acme.generation, acme.history[0].cause.as_str()), (2, "a drill: told to panic"));
+    });
+}
+
+fn a_paused_child_takes_nothing_and_a_resumed_one_takes_everything(pair: Pair) {
+    on_stage(pair, quick(), async |stage, _| {
+        stage.raise(vec![stage.spec("acme", Start::Well)]).await;
+        stage.until("tenant/acme", Phase::Running).await;
+        assert_eq!(stage.control("tenant/acme", Action::Pause).await, Ok(Phase::Paused));
+        stage.publish("acme", &["ok-1", "ok-2"]).await;
+        assert_eq!(stage.control("tenant/acme", Action::Resume).await, Ok(Phase::Starting));
+        assert_eq!(stage.collect(2).await, ["ok-1", "ok-2"]);
+        assert_eq!(
+            stage.control("tenant/acme", Action::Release).await.unwrap_err(),
+            "`tenant/acme` is running; that does not allow Release"
+        );
+        assert!(stage.control("tenant/nobody", Action::Pause).await.is_err());
+    });
+}
+
+fn the_drain_finishes_what_was_begun_and_gives_back_the_rest(pair: Pair) {
+    on_stage(pair, quick(), async |stage, _| {
+        stage.raise(vec![stage.spec("acme", Start::Well)]).await;
+        stage.publish("acme", &["gated-1"]).await;
+        stage.entered(1).await;
+        let drain = stage.supervisor.send(Shutdown { deadline: LIMIT });
+        stage.strings.gate.add_permits(1);
+        drain.await.unwrap();
+        assert_eq!(stage.collect(1).await, ["gated-1"]);
+        stage.publish("acme", &["ok-late"]).await;
+        // The consumption's end reaches the broker a moment later; what it was given meanwhile comes back.
+        assert!(until(async || stage.ready("acme").await == 1).await, "it waits for the next hub");
+        assert!(stage.done.try_recv().is_err(), "nothing is done after the drain");
+    });
+}
