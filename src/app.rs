@@ -196,7 +196,12 @@ impl api::Directory for Tenants {
             TenantRow {
                 name: seat.record.name.to_string(),
                 ats: seat.entry.map_or_else(|| seat.record.ats.clone(), |entry| entry.name.to_owned()),
-                phase: child.as_ref().map_or("starting", |child| child.phase.as_str()).to_owned(),
+                phase: match &child {
+                    Some(child) => child.phase.as_str(),
+                    None if self.0.owns(&seat.record.name) => "starting",
+                    None => "elsewhere",
+                }
+                .to_owned(),
                 generation: child.as_ref().map_or(0, |child| child.generation),
                 restarts: child.as_ref().map_or(0, |child| child.restarts),
                 in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
@@ -229,6 +234,8 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         restarts: tuning.restarts,
         share: Share::default(),
         retention: config.retention.time(),
+        sole: !(matches!(config.broker.url.broker()?, BrokerAddress::Amqp(_))
+            && matches!(config.store.url.store()?, StoreAddress::Postgres(_))),
     };
     let http = Http::new(io.clone(), tuning.calls).map_err(AppError::Http)?;
     let parts = Parts {

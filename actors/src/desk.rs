@@ -4,6 +4,7 @@
 use crate::{
     domain::{Dossier, Effect, Verdict},
     failure::Failure,
+    lease::Lease,
     lifecycle,
     ports::{
         Attempt, Change, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, Progress,
@@ -29,6 +30,8 @@ pub struct Desk {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whether this process may act in its tenants' names.
+    pub lease: Lease,
 }
 
 /// What is known of a dossier when lines of history are written about it.
@@ -113,7 +116,10 @@ impl Desk {
     /// Notes that work with an outside effect begins.
     pub(crate) async fn begin(&self, envelope: &Envelope) -> Progress {
         let key = MessageKey::from(envelope);
-        self.patiently("begin", || self.store.begin(&key)).await
+        let progress = self.patiently("begin", || self.store.begin(&key)).await;
+        // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
+        self.lease.held().await;
+        progress
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.

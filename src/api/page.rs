@@ -134,12 +134,12 @@ fn part(page: &mut String, name: &str, state: &Result<(), String>, meaning: &str
     }
 }
 
-/// How a phase looks: words of `supervision::Phase`.
+/// How a phase looks: words of `supervision::Phase`, and `elsewhere` for a tenant that another process runs.
 fn tone(phase: &str) -> &'static str {
     match phase {
         "running" => "good",
         "quarantined" | "backing_off" => "bad",
-        "starting" | "draining" => "",
+        "starting" | "draining" | "elsewhere" => "",
         _ => "warn",
     }
 }

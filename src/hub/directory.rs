@@ -3,16 +3,17 @@
 
 use super::{
     Parts,
+    ownership::View,
     seats::{Seat, child_name, revision},
 };
 use crate::platform;
-use actix::{Actor, Context, Handler, Recipient};
+use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
     domain::Policy,
     invite::{Accounts, InviteActor, InviteOffice},
     ports::{Platform, PlatformAccount, QueueSpec, SealedSecret, StoreError},
-    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase},
+    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
@@ -20,6 +21,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
+use tokio::sync::watch;
 
 /// Queues declared at the same time.
 const DECLARING: usize = 8;
@@ -33,8 +35,10 @@ pub struct Directory {
     parts: Parts,
     desk: Desk,
     board: Board,
+    views: watch::Receiver<View>,
     seats: RwLock<Arc<Seats>>,
     seen: tokio::sync::Mutex<Seen>,
+    enrolling: tokio::sync::Mutex<()>,
 }
 
 /// What the last reload saw.
@@ -45,8 +49,9 @@ struct Seen {
 }
 
 impl Directory {
-    pub(super) fn new(parts: Parts, desk: Desk, board: Board) -> Self {
-        Self { parts, desk, board, seats: RwLock::default(), seen: tokio::sync::Mutex::default() }
+    pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
+        let (seats, seen, enrolling) = Default::default();
+        Self { parts, desk, board, views, seats, seen, enrolling }
     }
 
     fn seats(&self) -> Arc<Seats> {
@@ -69,6 +74,30 @@ impl Directory {
     #[must_use]
     pub fn child(&self, tenant: &TenantName) -> Option<ChildSnapshot> {
         self.board.child(&child_name(tenant).0)
+    }
+
+    /// Whether this process is the one that runs a tenant, as far as it knows.
+    #[must_use]
+    pub fn owns(&self, tenant: &TenantName) -> bool {
+        self.views.borrow().owns(tenant)
+    }
+
+    /// Ends the standings of this process's tenants whose time has come.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn end_standings(&self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        for seat in self.seats().values() {
+            let record = &seat.record;
+            if let Some(until) = record.until.filter(|until| *until <= now)
+                && self.owns(&record.name)
+                && self.parts.store.end_standing(&record.name, until).await?
+            {
+                tracing::info!(tenant = %record.name, standing = record.standing, "the time has come; the tenant goes on");
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the store, and makes anew the seats that have changed. True if anything had.
@@ -183,10 +212,23 @@ impl Directory {
         }
     }
 
-    /// The children that there should be.
-    #[must_use]
-    pub fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
-        let mut children: Vec<ChildSpec> = self.seats().values().map(|seat| seat.spec(&self.desk)).collect();
+    /// Tells the supervisor which children there should be.
+    pub(super) async fn enrol(self: &Arc<Self>, supervisor: &Addr<Supervisor>) {
+        // One at a time, so that an older roster does not overtake a newer one.
+        let _turn = self.enrolling.lock().await;
+        // Whether there still is a supervisor is looked at by `follow`.
+        let _ = supervisor.send(Roster(self.roster())).await;
+    }
+
+    /// The children that there should be in this process: the tenants that it runs, and its part of the shared queues.
+    fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
+        let view = self.views.borrow().clone();
+        let seats = self.seats();
+        let mut children: Vec<ChildSpec> =
+            seats.values().filter(|seat| view.owns(&seat.record.name)).map(|seat| seat.spec(&self.desk)).collect();
+        if !view.works() {
+            return children;
+        }
         let options = self.parts.options;
         let office =
             InviteOffice { accounts: Arc::clone(self) as Arc<dyn Accounts>, desk: self.desk.clone(), prefetch: options.invite_prefetch };

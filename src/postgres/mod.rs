@@ -222,6 +222,10 @@ impl Store for PostgresStore {
         Ok(registry::set_standing(&self.database, name.to_string(), standing.to_owned(), cause.map(str::to_owned), until).await?)
     }
 
+    async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {
+        Ok(registry::end_standing(&self.database, name.to_string(), until).await?)
+    }
+
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
         Ok(processes::beat(&self.database, beat, alive).await?)
     }

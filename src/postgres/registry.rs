@@ -130,6 +130,15 @@ pub(super) async fn set_standing(
     .await
 }
 
+pub(super) async fn end_standing(database: &Database, name: String, until: Timestamp) -> Result<bool, Fault> {
+    const SQL: &str = "update tenants set standing = 'active', cause = null, version = $3, updated_at = $4, until = null \
+        where name = $1 and until = $2";
+    changed(database, move |transaction, version| {
+        async move { execute(transaction, SQL, &[&name, &stored(until), &version, &stored(Timestamp::now())]).await }.boxed()
+    })
+    .await
+}
+
 pub(super) async fn version(database: &Database) -> Result<u64, Fault> {
     let found = rows(database, "select value from versions where name = 'tenants'", None).await?;
     found.first().map_or(Ok(0), |row| Ok(unsigned(row.try_get(0)?)))

@@ -101,8 +101,13 @@ pub trait Store: Send + Sync + 'static {
         until: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
+    /// The standing of a tenant ends by itself: it becomes active, if it is still to do so at exactly this time. False: somebody
+    /// has changed it since, or there is no such tenant.
+    async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError>;
+
     /// A hub process says that it lives. Answers with every process that was heard of lately, this one included; `live` are
-    /// those heard of within `alive`, by the store's own clock. Processes not heard of for a day are forgotten.
+    /// those heard of within `alive`, by the store's own clock. Processes not heard of for a day are forgotten, with what their children
+    /// were doing.
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError>;
 
     /// All processes heard of within a day, as [`Store::beat`] has them.

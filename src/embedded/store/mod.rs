@@ -155,6 +155,11 @@ impl Store for SqliteStore {
         self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref(), until)).await
     }
 
+    async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {
+        let name = name.to_string();
+        self.threads.write(move |connection| registry::end_standing(connection, &name, until)).await
+    }
+
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
         self.threads.write(move |connection| processes::beat(connection, &beat, alive)).await
     }

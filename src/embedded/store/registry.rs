@@ -92,6 +92,14 @@ pub(super) fn set_standing(
     )?))
 }
 
+pub(super) fn end_standing(connection: &Connection, name: &str, until: Timestamp) -> Result<Kept<bool>, Fault> {
+    let version = raise(connection)?;
+    let (now, until) = (Micros(stored(Timestamp::now())), Micros(stored(until)));
+    let sql =
+        "update tenants set standing = 'active', cause = null, version = ?, updated_at = ?, until = null where name = ? and until = ?";
+    Ok(kept(execute(connection, sql, params![version, now, name, until])?))
+}
+
 pub(super) fn version(connection: &Connection) -> Result<u64, Fault> {
     let mut statement = connection.prepare_cached("select value from versions where name = 'tenants'")?;
     Ok(unsigned(statement.query_row([], |row| row.get(0))?))
