@@ -13,6 +13,7 @@ use crate::{
 };
 use actix_web::dev::ServerHandle;
 use atshub_actors::{
+    gate::GatePolicy,
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
     supervision::{RestartPolicy, Share},
 };
@@ -161,6 +162,8 @@ pub struct Tuning {
     pub calls: http::Options,
     /// How patient the supervisor is.
     pub restarts: RestartPolicy,
+    /// How patient the gates before ATSs and platforms are.
+    pub gate: GatePolicy,
 }
 
 /// A hub with its doors.
@@ -186,7 +189,7 @@ impl api::Directory for Tenants {
             record: Arc::clone(&seat.record),
             account: seat.account.clone(),
             entry: seat.entry?,
-            platform: seat.platform.clone(),
+            platform: seat.platform.as_ref().map(|platform| Arc::clone(&platform.adapter)),
         })
     }
 
@@ -232,6 +235,7 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         invite_actors: config.hub.invite_actors,
         invite_prefetch: config.hub.invite_prefetch,
         restarts: tuning.restarts,
+        gate: tuning.gate,
         share: Share::default(),
         retention: config.retention.time(),
         sole: !(matches!(config.broker.url.broker()?, BrokerAddress::Amqp(_))

@@ -120,7 +120,8 @@ pub fn run(options: &Options, say: impl Fn(&str)) -> Result<Option<Summary>, Dem
             refuse_if_in_use(&*store).await?;
         }
         let mut world = World::start(&cast, RETRY_UNIT).await?;
-        let running = app::start(&config, handle, Tuning { sealer: Some(Arc::clone(&sealer)), calls, restarts }).await?;
+        let running =
+            app::start(&config, handle, Tuning { sealer: Some(Arc::clone(&sealer)), calls, restarts, ..Tuning::default() }).await?;
         let store = running.hub.store();
         world.register(&cast, &*store, &sealer).await?;
         running.hub.reload().await?;

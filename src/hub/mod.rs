@@ -9,12 +9,13 @@ mod showing;
 
 pub use directory::Directory;
 pub use ownership::{Standpoint, View, candidates, owner};
-pub use seats::{Seat, inbox};
+pub use seats::{Connected, Seat, inbox};
 
 use crate::{credentials::Sealer, http::Http, rail};
 use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
+    gate::GatePolicy,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
@@ -69,6 +70,8 @@ pub struct HubOptions {
     pub invite_prefetch: u16,
     /// How patient the supervisor is.
     pub restarts: RestartPolicy,
+    /// How patient the gates before ATSs and platforms are.
+    pub gate: GatePolicy,
     /// What a tenant may take freely while others have work.
     pub share: Share,
     /// How long inbox, journal and sent messages are kept.
@@ -84,6 +87,7 @@ impl Default for HubOptions {
             invite_actors: 2,
             invite_prefetch: 16,
             restarts: RestartPolicy::default(),
+            gate: GatePolicy::default(),
             share: Share::default(),
             retention: Duration::from_secs(30 * 24 * 3600),
             sole: false,

@@ -15,6 +15,7 @@ mod clients;
 mod connector_conformance;
 mod deploy;
 mod doors;
+mod gate;
 mod platform_client;
 mod processes;
 mod relay;
