@@ -27,6 +27,8 @@ use tokio::sync::watch;
 const DECLARING: usize = 8;
 
 type Seats = BTreeMap<TenantName, Arc<Seat>>;
+/// Credentials as stored, by their owner.
+type Sealed = HashMap<String, Vec<SealedSecret>>;
 
 /// The tenants in memory.
 pub struct Directory {
@@ -109,10 +111,15 @@ impl Directory {
         if seen.version == Some(version) {
             return Ok(false);
         }
-        let platforms = self.platforms(&mut seen).await?;
+        // All at once: one tenant's change must not cost a question for each of thousands.
+        let mut secrets = Sealed::new();
+        for secret in store.all_secrets().await? {
+            secrets.entry(secret.owner.clone()).or_default().push(secret);
+        }
+        let platforms = self.platforms(&mut seen, &mut secrets).await?;
         let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
         for record in store.tenants().await? {
-            let sealed = store.secrets(&format!("tenant/{}", record.name)).await?;
+            let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
             let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(p.clone())));
             let revision = revision(&record, &sealed, stamp);
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
@@ -145,10 +152,10 @@ impl Directory {
         })
     }
 
-    async fn platforms(&self, seen: &mut Seen) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
+    async fn platforms(&self, seen: &mut Seen, secrets: &mut Sealed) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
         let mut now = HashMap::new();
         for account in self.parts.store.platforms().await? {
-            let sealed = self.parts.store.secrets(&format!("platform/{}", account.name)).await?;
+            let sealed = secrets.remove(&format!("platform/{}", account.name)).unwrap_or_default();
             let set = sealed.iter().map(|s| s.set_at.as_nanosecond()).max().unwrap_or(0);
             let stamp = account.updated_at.as_nanosecond().max(set);
             let made = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {

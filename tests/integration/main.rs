@@ -19,6 +19,7 @@ mod gate;
 mod operators;
 mod platform_client;
 mod processes;
+mod relay;
 mod store_conformance;
 mod supervision;
 mod support;

@@ -251,7 +251,7 @@ impl Making {
 impl World {
     /// What waits to be published.
     pub(super) async fn outbox(&self) -> Vec<ClaimedRow> {
-        self.store.claim(Timestamp::now(), 100, Duration::from_secs(60)).await.unwrap()
+        self.store.claim(Timestamp::now(), 100, 100, Duration::from_secs(60)).await.unwrap()
     }
 }
 
