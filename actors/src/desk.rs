@@ -23,8 +23,6 @@ use uuid::Uuid;
 
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often a lease that has run out is looked at.
-const LEASE_LOOK: Duration = Duration::from_millis(250);
 
 /// What every working actor has at hand.
 #[derive(Clone)]
@@ -119,7 +117,10 @@ impl Desk {
     /// Notes that work with an outside effect begins.
     pub(crate) async fn begin(&self, envelope: &Envelope) -> Progress {
         let key = MessageKey::from(envelope);
-        self.patiently("begin", || self.store.begin(&key)).await
+        let progress = self.patiently("begin", || self.store.begin(&key)).await;
+        // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
+        self.lease.held().await;
+        progress
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
@@ -141,9 +142,7 @@ impl Desk {
     /// to whoever holds the tenant by then.
     pub(crate) async fn lease_again(&self) {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
-        while !self.lease.holds() {
-            tokio::time::sleep(LEASE_LOOK).await;
-        }
+        self.lease.held().await;
     }
 
     /// Ends a try that came to nothing: postponed, on the retry schedule, or parked. Returns once that is durable. Without

@@ -3,16 +3,17 @@
 
 use super::{
     Parts,
+    ownership::View,
     seats::{Connected, Seat, child_name, revision},
 };
 use crate::platform;
-use actix::{Actor, Context, Handler, Recipient};
+use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host},
     invite::{Account, Accounts, InviteActor, InviteOffice},
     ports::{PlatformAccount, QueueSpec, SealedSecret, StoreError},
-    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase},
+    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
@@ -20,19 +21,24 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
+use tokio::sync::watch;
 
 /// Queues declared at the same time.
 const DECLARING: usize = 8;
 
 type Seats = BTreeMap<TenantName, Arc<Seat>>;
+/// Credentials as stored, by their owner.
+type Sealed = HashMap<String, Vec<SealedSecret>>;
 
 /// The tenants in memory.
 pub struct Directory {
     parts: Parts,
     desk: Desk,
     board: Board,
+    views: watch::Receiver<View>,
     seats: RwLock<Arc<Seats>>,
     seen: tokio::sync::Mutex<Seen>,
+    enrolling: tokio::sync::Mutex<()>,
 }
 
 /// What the last reload saw.
@@ -43,8 +49,9 @@ struct Seen {
 }
 
 impl Directory {
-    pub(super) fn new(parts: Parts, desk: Desk, board: Board) -> Self {
-        Self { parts, desk, board, seats: RwLock::default(), seen: tokio::sync::Mutex::default() }
+    pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
+        let (seats, seen, enrolling) = Default::default();
+        Self { parts, desk, board, views, seats, seen, enrolling }
     }
 
     fn seats(&self) -> Arc<Seats> {
@@ -69,6 +76,30 @@ impl Directory {
         self.board.child(&child_name(tenant).0)
     }
 
+    /// Whether this process is the one that runs a tenant, as far as it knows.
+    #[must_use]
+    pub fn owns(&self, tenant: &TenantName) -> bool {
+        self.views.borrow().owns(tenant)
+    }
+
+    /// Ends the standings of this process's tenants whose time has come.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn end_standings(&self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        for seat in self.seats().values() {
+            let record = &seat.record;
+            if let Some(until) = record.until.filter(|until| *until <= now)
+                && self.owns(&record.name)
+                && self.parts.store.end_standing(&record.name, until).await?
+            {
+                tracing::info!(tenant = %record.name, standing = record.standing, "the time has come; the tenant goes on");
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at the store, and makes anew the seats that have changed. True if anything had.
     ///
     /// # Errors
@@ -80,10 +111,15 @@ impl Directory {
         if seen.version == Some(version) {
             return Ok(false);
         }
-        let platforms = self.platforms(&mut seen).await?;
+        // All at once: one tenant's change must not cost a question for each of thousands.
+        let mut secrets = Sealed::new();
+        for secret in store.all_secrets().await? {
+            secrets.entry(secret.owner.clone()).or_default().push(secret);
+        }
+        let platforms = self.platforms(&mut seen, &mut secrets).await?;
         let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
         for record in store.tenants().await? {
-            let sealed = store.secrets(&format!("tenant/{}", record.name)).await?;
+            let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
             let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(p.clone())));
             let revision = revision(&record, &sealed, stamp);
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
@@ -116,10 +152,10 @@ impl Directory {
         })
     }
 
-    async fn platforms(&self, seen: &mut Seen) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
+    async fn platforms(&self, seen: &mut Seen, secrets: &mut Sealed) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
         let mut now = HashMap::new();
         for account in self.parts.store.platforms().await? {
-            let sealed = self.parts.store.secrets(&format!("platform/{}", account.name)).await?;
+            let sealed = secrets.remove(&format!("platform/{}", account.name)).unwrap_or_default();
             let set = sealed.iter().map(|s| s.set_at.as_nanosecond()).max().unwrap_or(0);
             let stamp = account.updated_at.as_nanosecond().max(set);
             let made = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {
@@ -152,7 +188,7 @@ impl Directory {
         let mut queues = vec![seat.queue()];
         if seat.entry.is_some_and(|entry| entry.delegates) {
             let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
-            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings });
+            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings, expires: None });
         }
         for queue in queues {
             if let Err(error) = self.parts.broker.declare(queue).await {
@@ -178,10 +214,23 @@ impl Directory {
         }
     }
 
-    /// The children that there should be.
-    #[must_use]
-    pub fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
-        let mut children: Vec<ChildSpec> = self.seats().values().map(|seat| seat.spec(&self.desk)).collect();
+    /// Tells the supervisor which children there should be.
+    pub(super) async fn enrol(self: &Arc<Self>, supervisor: &Addr<Supervisor>) {
+        // One at a time, so that an older roster does not overtake a newer one.
+        let _turn = self.enrolling.lock().await;
+        // Whether there still is a supervisor is looked at by `follow`.
+        let _ = supervisor.send(Roster(self.roster())).await;
+    }
+
+    /// The children that there should be in this process: the tenants that it runs, and its part of the shared queues.
+    fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
+        let view = self.views.borrow().clone();
+        let seats = self.seats();
+        let mut children: Vec<ChildSpec> =
+            seats.values().filter(|seat| view.owns(&seat.record.name)).map(|seat| seat.spec(&self.desk)).collect();
+        if !view.works() {
+            return children;
+        }
         let options = self.parts.options;
         let office =
             InviteOffice { accounts: Arc::clone(self) as Arc<dyn Accounts>, desk: self.desk.clone(), prefetch: options.invite_prefetch };
@@ -195,6 +244,7 @@ impl Directory {
                     name: topology::INVITES.into(),
                     single_consumer: false,
                     bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
+                    expires: None,
                 },
                 prefetch: options.invite_prefetch,
                 lane: InviteActor::lane,

@@ -1,10 +1,18 @@
 //! A running hub: supervisor, relay, strays and reload, over adapters that somebody else has opened. No configuration, no
 //! command line, no choice of adapter here; that is [`crate::app`].
 
+mod control;
 mod directory;
+mod drills;
+mod ownership;
+mod processes;
 mod seats;
+mod showing;
 
 pub use directory::Directory;
+pub use drills::{Drills, PROBE};
+pub use ownership::{Standpoint, View, candidates, owner};
+pub use processes::ALIVE;
 pub use seats::{Connected, Seat, inbox};
 
 use crate::{credentials::Sealer, http::Http, rail};
@@ -12,17 +20,28 @@ use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
     gate::GatePolicy,
-    lease::Lease,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
-    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Roster, Share, Shutdown, Supervisor, SupervisorOptions},
+    supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
+use control::Ear;
 use jiff::SignedDuration;
+use processes::Membership;
+use showing::Showing;
 use std::{sync::Arc, time::Duration};
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use uuid::Uuid;
 
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
+/// The roster is told once more this long after a change. A supervisor that has just changed a standing itself does not listen for
+/// a while, lest what was read before that was stored undo it.
+const ROSTER_AGAIN: Duration = Duration::from_secs(6);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
 const SWEEP: Duration = Duration::from_secs(3600);
 
@@ -43,6 +62,8 @@ pub struct Parts {
     pub io: Handle,
     /// How much of what.
     pub options: HubOptions,
+    /// Where faults are made on purpose, if they may be: the store is one of its own then.
+    pub drills: Option<Arc<Drills>>,
 }
 
 /// How much of what.
@@ -62,6 +83,8 @@ pub struct HubOptions {
     pub share: Share,
     /// How long inbox, journal and sent messages are kept.
     pub retention: Duration,
+    /// True where broker or store are for one process only.
+    pub sole: bool,
 }
 
 impl Default for HubOptions {
@@ -74,6 +97,7 @@ impl Default for HubOptions {
             gate: GatePolicy::default(),
             share: Share::default(),
             retention: Duration::from_secs(30 * 24 * 3600),
+            sole: false,
         }
     }
 }
@@ -96,6 +120,9 @@ pub struct Hub {
     board: Board,
     tasks: Vec<JoinHandle<()>>,
     relay: JoinHandle<()>,
+    beats: JoinHandle<()>,
+    process: Uuid,
+    stopping: watch::Sender<bool>,
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
     fatal: watch::Sender<Option<String>>,
@@ -114,8 +141,11 @@ impl Hub {
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
+            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
         }
+        let (stopping, told_to_stop) = watch::channel(false);
+        let member = Membership::join(&parts, told_to_stop).await?;
+        let (process, views, lease) = (member.process(), member.views(), member.lease());
         let board = Board::default();
         let fatal = watch::Sender::new(None);
         let intake =
@@ -132,20 +162,37 @@ impl Hub {
             fatal: fatal.clone(),
         })
         .start();
-        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: Lease::unlimited() };
-        let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone()));
+        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: lease.clone() };
+        let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
         directory.reload().await?;
-        let _ = supervisor.send(Roster(directory.roster())).await;
+        directory.enrol(&supervisor).await;
         let (store, broker, clock) = (&parts.store, &parts.broker, &parts.clock);
         let relay = parts.io.spawn(rail::relay::run(Arc::clone(store), Arc::clone(broker), Arc::clone(clock)));
         let mut tasks = Vec::new();
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
-        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), fatal.clone())));
+        let bell = Arc::new(Notify::new());
+        let ear = Ear {
+            process,
+            broker: Arc::clone(broker),
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            directory: Arc::clone(&directory),
+            supervisor: supervisor.clone(),
+            board: board.clone(),
+            bell: Arc::clone(&bell),
+            drills: parts.drills.clone(),
+        };
+        tasks.push(parts.io.spawn(ear.run()));
+        let showing =
+            Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), lease, process, place: member.name() };
+        tasks.push(parts.io.spawn(showing.run()));
+        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
-        Ok(Self { supervisor, directory, board, tasks, relay, broker, store, fatal })
+        Ok(Self { supervisor, directory, board, tasks, relay, beats, process, stopping, broker, store, fatal })
     }
 
     /// The tenants, in memory.
@@ -188,34 +235,68 @@ impl Hub {
     /// The store's.
     pub async fn reload(&self) -> Result<(), StoreError> {
         self.directory.reload().await?;
-        let _ = self.supervisor.send(Roster(self.directory.roster())).await;
+        self.directory.enrol(&self.supervisor).await;
         Ok(())
     }
 
-    /// The drain, in order: stop intake, finish what is in hand, settle, publish what was committed, close.
+    /// The drain, in order: say that others are to take over, stop intake, finish what is in hand, settle, leave, publish what was
+    /// committed, close.
     pub async fn shutdown(self, deadline: Duration) {
         for task in &self.tasks {
             task.abort();
         }
+        // The others begin to wait for this process's queues; they get each when it has let go of it. Its beats go on until then:
+        // what it has begun is finished under its lease.
+        self.stopping.send_replace(true);
         let _ = self.supervisor.send(Shutdown { deadline }).await;
+        self.beats.abort();
+        let _ = self.beats.await;
+        processes::leave(&*self.store, self.process).await;
+        let _ = self.broker.delete(&topology::control_queue(&self.process)).await; // else it goes by itself
         self.relay.abort();
         self.broker.close(deadline).await;
     }
 }
 
-/// Follows changes to tenants, accounts and credentials, made by whatever process.
-async fn follow(directory: Arc<Directory>, supervisor: Addr<Supervisor>, fatal: watch::Sender<Option<String>>) {
+/// Follows changes to tenants, accounts and credentials, made by whatever process, and to who runs which. The roster is told
+/// only after changes: at rest, thousands of tenants cost one look at a number a second.
+async fn follow(
+    directory: Arc<Directory>,
+    supervisor: Addr<Supervisor>,
+    mut views: watch::Receiver<View>,
+    bell: Arc<Notify>,
+    fatal: watch::Sender<Option<String>>,
+) {
+    let (mut changed, mut again) = (false, None::<Instant>);
     loop {
-        tokio::time::sleep(RELOAD).await;
+        tokio::select! {
+            () = sleep(RELOAD) => {}
+            () = bell.notified() => changed = true,
+            seen = views.changed() => match seen {
+                Ok(()) => changed = true,
+                Err(_) => return,
+            },
+        }
         match directory.reload().await {
-            Ok(_) => {
-                if supervisor.send(Roster(directory.roster())).await.is_err() {
-                    // Nobody is left to hear of deaths: a process without its supervisor only looks alive.
-                    fatal.send_replace(Some("the supervisor is gone; this process has to be started anew".into()));
-                    return;
-                }
-            }
+            Ok(new) => changed |= new,
             Err(error) => tracing::warn!(%error, "failed to look for changed tenants; trying again"),
+        }
+        if changed {
+            again = Some(Instant::now() + ROSTER_AGAIN);
+        }
+        let due = again.is_some_and(|at| Instant::now() >= at);
+        if changed || due {
+            directory.enrol(&supervisor).await;
+            again = again.filter(|_| !due);
+            changed = false;
+        }
+        if !supervisor.connected() {
+            // Nobody is left to hear of deaths: a process without its supervisor only looks alive.
+            fatal.send_replace(Some("the supervisor is gone; this process has to be started anew".into()));
+            return;
+        }
+        if let Err(error) = directory.end_standings().await {
+            tracing::warn!(%error, "failed to let a tenant go on whose time has come; trying again");
         }
     }
 }

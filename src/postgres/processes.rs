@@ -14,7 +14,8 @@ use uuid::Uuid;
 /// A process that has not been heard of for a day is of no interest to anybody.
 const ALL: &str = "select process, name, started_at, beat_at, able, beat_at >= clock_timestamp() - make_interval(secs => $1) \
     from processes where beat_at >= clock_timestamp() - interval '1 day' order by process";
-const FORGET: &str = "delete from processes where beat_at < clock_timestamp() - interval '1 day'";
+const FORGET: &str = "with forgotten as (delete from processes where beat_at < clock_timestamp() - interval '1 day' returning process) \
+    delete from children where process in (select process from forgotten)";
 const BEAT: &str = "insert into processes (process, name, started_at, beat_at, able) values ($1, $2, $3, clock_timestamp(), $4) \
     on conflict (process) do update set name = excluded.name, beat_at = excluded.beat_at, able = excluded.able";
 const SHOW: &str = "insert into children (name, process, at, snapshot) \

@@ -130,6 +130,15 @@ pub(super) async fn set_standing(
     .await
 }
 
+pub(super) async fn end_standing(database: &Database, name: String, until: Timestamp) -> Result<bool, Fault> {
+    const SQL: &str = "update tenants set standing = 'active', cause = null, version = $3, updated_at = $4, until = null \
+        where name = $1 and until = $2";
+    changed(database, move |transaction, version| {
+        async move { execute(transaction, SQL, &[&name, &stored(until), &version, &stored(Timestamp::now())]).await }.boxed()
+    })
+    .await
+}
+
 pub(super) async fn version(database: &Database) -> Result<u64, Fault> {
     let found = rows(database, "select value from versions where name = 'tenants'", None).await?;
     found.first().map_or(Ok(0), |row| Ok(unsigned(row.try_get(0)?)))
@@ -181,16 +190,22 @@ pub(super) async fn put_secret(database: &Database, secret: SealedSecret) -> Res
 
 pub(super) async fn secrets(database: &Database, owner: String) -> Result<Vec<SealedSecret>, Fault> {
     const SQL: &str = "select owner, name, sealed, fingerprint, set_at from secrets where owner = $1 order by name collate \"C\"";
-    let secret = |row: &Row| {
-        Ok(SealedSecret {
-            owner: row.try_get(0)?,
-            name: row.try_get(1)?,
-            sealed: Bytes::from(row.try_get::<_, Vec<u8>>(2)?),
-            fingerprint: row.try_get(3)?,
-            set_at: row.try_get(4)?,
-        })
-    };
     rows(database, SQL, Some(owner)).await?.iter().map(secret).collect()
+}
+
+pub(super) async fn all_secrets(database: &Database) -> Result<Vec<SealedSecret>, Fault> {
+    const SQL: &str = "select owner, name, sealed, fingerprint, set_at from secrets order by owner collate \"C\", name collate \"C\"";
+    rows(database, SQL, None).await?.iter().map(secret).collect()
+}
+
+fn secret(row: &Row) -> Result<SealedSecret, Fault> {
+    Ok(SealedSecret {
+        owner: row.try_get(0)?,
+        name: row.try_get(1)?,
+        sealed: Bytes::from(row.try_get::<_, Vec<u8>>(2)?),
+        fingerprint: row.try_get(3)?,
+        set_at: row.try_get(4)?,
+    })
 }
 
 pub(super) async fn delete_secret(database: &Database, owner: String, name: String) -> Result<bool, Fault> {

@@ -108,9 +108,14 @@ async fn candidates(tenant: &TenantName, ats: &AshbySimulator, count: usize, pho
 
 /// The breaker before a host of a child, once it is as wanted.
 async fn breaker(walk: &Walk<'_>, child: &str, host: &str, state: BreakerState) -> BreakerSnapshot {
+    breaker_after(walk, child, host, state, Timestamp::MIN).await
+}
+
+/// The same, if it came to that after this time.
+async fn breaker_after(walk: &Walk<'_>, child: &str, host: &str, state: BreakerState, time: Timestamp) -> BreakerSnapshot {
     let (board, mut found) = (walk.running.hub.board(), None);
     let wanted = board.until(child, |row| {
-        found = row.breakers.iter().find(|b| b.host == host && b.state == state).cloned();
+        found = row.breakers.iter().find(|b| b.host == host && b.state == state && b.since > time).cloned();
         found.is_some()
     });
     soon(&format!("{child}: {host} is {state:?}"), wanted).await;
@@ -179,7 +184,8 @@ fn an_ats_that_is_away_costs_few_calls_and_no_attempts_and_then_gets_everything_
         assert!(so.await, "no candidate's history says why it waits");
         let told = told.unwrap();
         assert!(told.text.contains("next call at ") && told.text.contains("Waits until "), "{told:?}");
-        // An outage of some probes: each is one call, whoever waits.
+        // An outage of some probes: each is one call, whoever waits. After the first, no call is under way from before it opened.
+        breaker_after(walk, "tenant/acme", "ats", BreakerState::Open, open.since).await;
         let (before, began) = (served(ats.faults()), Timestamp::now());
         assert!(until(async || served(ats.faults()) >= before + 4).await, "the probes go on");
         let (probes, time) = (served(ats.faults()) - before, Timestamp::now().duration_since(began).as_secs_f64());
@@ -335,6 +341,7 @@ fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody
         let open = breaker(walk, "invites/1", "platform/main", BreakerState::Open).await;
         let id = one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
         assert!(walk.ground.shown(&id).await.contains("invite.requested"));
+        breaker_after(walk, "invites/1", "platform/main", BreakerState::Open, open.since).await;
         let (before, began) = (served(platform.faults()), Timestamp::now());
         assert!(until(async || served(platform.faults()) >= before + 4).await, "the probes go on");
         let (probes, time) = (served(platform.faults()) - before, Timestamp::now().duration_since(began).as_secs_f64());

@@ -249,8 +249,9 @@ impl Pass<'_> {
             return Err(Halt::Lapsed);
         }
         let ticket = match self.ticket.take() {
-            Some(ticket) => ticket,
-            None => self.gate.ticket(self.draw)?,
+            Some(probe) if probe.is_probe() => probe,
+            // And the host may have gone away meanwhile.
+            _ => self.gate.ticket(self.draw)?,
         };
         let mut under_way = UnderWay { gate: self.gate, ticket: Some(ticket), draw: self.draw };
         let answer = call.await;

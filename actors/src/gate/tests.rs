@@ -302,6 +302,17 @@ async fn a_probe_that_is_cancelled_does_not_leave_it_half_open() {
 }
 
 #[tokio::test]
+async fn leave_that_was_given_before_the_host_went_away_is_asked_for_again() {
+    let (gate, _) = gate(&Lease::unlimited());
+    let mut early = gate.enter(0.0).ok().unwrap();
+    for _ in 0..10 {
+        fails(&gate).await;
+    }
+    let call = early.call(async { panic!("the host is away") });
+    assert!(matches!(call.await, Err::<(), _>(Halt::Wait(_))));
+}
+
+#[tokio::test]
 async fn an_answer_from_memory_closes_nothing() {
     let (gate, clock) = gate(&Lease::unlimited());
     for _ in 0..10 {

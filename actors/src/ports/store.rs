@@ -54,8 +54,9 @@ pub trait Store: Send + Sync + 'static {
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
 
-    /// Hands out up to `limit` outbox rows that are due, for `lease`.
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
+    /// Hands out up to `limit` outbox rows that are due, for `lease`; up to `invites` of them for the shared queue of invitations.
+    /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one.
+    async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
 
     /// Rows that the broker has confirmed.
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError>;
@@ -100,8 +101,13 @@ pub trait Store: Send + Sync + 'static {
         until: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
+    /// The standing of a tenant ends by itself: it becomes active, if it is still to do so at exactly this time. False: somebody
+    /// has changed it since, or there is no such tenant.
+    async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError>;
+
     /// A hub process says that it lives. Answers with every process that was heard of lately, this one included; `live` are
-    /// those heard of within `alive`, by the store's own clock. Processes not heard of for a day are forgotten.
+    /// those heard of within `alive`, by the store's own clock. Processes not heard of for a day are forgotten, with what their children
+    /// were doing.
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError>;
 
     /// All processes heard of within a day, as [`Store::beat`] has them.
@@ -136,6 +142,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// All credentials of an owner.
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError>;
+
+    /// All credentials of all owners, each owner's together and by name.
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError>;
 
     /// Deletes a credential for good. False: there was none.
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError>;

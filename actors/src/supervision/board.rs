@@ -7,7 +7,7 @@ use super::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -128,10 +128,28 @@ impl ChildSnapshot {
     }
 }
 
+/// What has changed on a board.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The version up to which they reach.
+    pub version: u64,
+    /// Rows that changed, those that changed longest ago first.
+    pub rows: Vec<ChildSnapshot>,
+    /// Children that were known, and are no more.
+    pub gone: Vec<String>,
+}
+
+/// A row, and the version of the board that it last changed at.
+#[derive(Debug)]
+struct Row {
+    version: u64,
+    child: ChildSnapshot,
+}
+
 /// All children. Cheap to clone; clones show the same.
 #[derive(Debug, Clone)]
 pub struct Board {
-    rows: Arc<Mutex<BTreeMap<String, ChildSnapshot>>>,
+    rows: Arc<Mutex<BTreeMap<String, Row>>>,
     deaths: Arc<Mutex<BTreeMap<String, u64>>>,
     pulses: Pulses,
     changed: Arc<watch::Sender<u64>>,
@@ -144,14 +162,23 @@ impl Default for Board {
 }
 
 impl Board {
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, ChildSnapshot>> {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
         // A panic while the lock is held cannot leave a row half-written in a way that matters here.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
-        change(self.rows().entry(name.to_owned()).or_insert_with(|| ChildSnapshot::new(name)));
+    /// The next version. To be called with the rows locked, so that a version is never seen before what it stands for.
+    fn step(&self) -> u64 {
         self.changed.send_modify(|n| *n += 1);
+        *self.changed.borrow()
+    }
+
+    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
+        let mut rows = self.rows();
+        let version = self.step();
+        let row = rows.entry(name.to_owned()).or_insert_with(|| Row { version, child: ChildSnapshot::new(name) });
+        row.version = version;
+        change(&mut row.child);
     }
 
     /// Notes a death or a restart of a child; only the newest are kept of each, and all are counted.
@@ -181,20 +208,39 @@ impl Board {
     }
 
     pub(super) fn remove(&self, name: &str) {
-        self.rows().remove(name);
-        self.changed.send_modify(|n| *n += 1);
+        let mut rows = self.rows();
+        rows.remove(name);
+        self.step();
     }
 
     /// All children, by name.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ChildSnapshot> {
-        self.rows().values().cloned().collect()
+        self.rows().values().map(|row| row.child.clone()).collect()
     }
 
     /// One child.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<ChildSnapshot> {
-        self.rows().get(name).cloned()
+        self.rows().get(name).map(|row| row.child.clone())
+    }
+
+    /// What has changed after a version of the board, at most `limit` rows, and which of the children `known` then are gone.
+    /// Where nothing has changed, nothing is looked at: children at rest cost nothing.
+    #[must_use]
+    pub fn changes(&self, after: u64, known: &BTreeSet<String>, limit: usize) -> Changes {
+        if *self.changed.borrow() == after {
+            return Changes { version: after, ..Changes::default() };
+        }
+        let rows = self.rows();
+        let now = *self.changed.borrow();
+        let mut changed: Vec<&Row> = rows.values().filter(|row| row.version > after).collect();
+        changed.sort_unstable_by_key(|row| row.version);
+        // What does not fit is left for the next time, from the first row on that did not.
+        let version = changed.get(limit).map_or(now, |row| row.version - 1);
+        changed.truncate(limit);
+        let gone = known.iter().filter(|name| !rows.contains_key(*name)).cloned().collect();
+        Changes { version, rows: changed.into_iter().map(|row| row.child.clone()).collect(), gone }
     }
 
     /// Waits until a child is as wanted; woken by changes, never by time.
@@ -205,5 +251,41 @@ impl Board {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(changes: &Changes) -> Vec<&str> {
+        changes.rows.iter().map(|row| row.name.as_str()).collect()
+    }
+
+    #[test]
+    fn changes_are_told_once_and_what_does_not_fit_is_told_the_next_time() {
+        let (board, known) = (Board::default(), BTreeSet::new());
+        for name in ["c", "a", "b"] {
+            board.update(name, |_| {});
+        }
+        let first = board.changes(0, &known, 2);
+        assert_eq!(names(&first), ["c", "a"], "in the order of the changes");
+        board.update("c", |row| row.in_hand = 1);
+        let second = board.changes(first.version, &known, 2);
+        assert_eq!(names(&second), ["b", "c"]);
+        assert_eq!(second.rows[1].in_hand, 1);
+        let third = board.changes(second.version, &known, 2);
+        assert!(third.rows.is_empty() && third.version == second.version);
+    }
+
+    #[test]
+    fn a_child_that_has_gone_is_told_to_whoever_knew_it() {
+        let board = Board::default();
+        board.update("a", |_| {});
+        let first = board.changes(0, &BTreeSet::new(), 9);
+        board.remove("a");
+        let known: BTreeSet<String> = ["a".to_owned()].into();
+        let second = board.changes(first.version, &known, 9);
+        assert_eq!((second.rows.len(), second.gone), (0, vec!["a".to_owned()]));
     }
 }

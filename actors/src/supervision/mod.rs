@@ -30,13 +30,13 @@ mod watchdog;
 
 pub use arbiters::ThreadSnapshot;
 pub use backoff::{Intensity, RestartPolicy, Verdict as RestartVerdict, delay};
-pub use board::{Board, BreakerSnapshot, BreakerState, ChildSnapshot, Restart};
+pub use board::{Board, BreakerSnapshot, BreakerState, Changes, ChildSnapshot, Restart};
 pub use fairness::Share;
 pub use intake::{Intake, Work, Works};
 pub use lanes::{Deliver, Lanes, Workload};
 pub use lifeline::{Birth, Lifeline, Link};
 pub use phase::{PHASES, Phase, Step};
 pub use rehearsal::Rehearsal;
-pub use spec::{Action, ChildName, ChildSpec, Control, Factory, LaneOf, Roster, Shutdown};
+pub use spec::{Action, ChildName, ChildSpec, Control, Factory, LaneOf, Relinquish, Roster, Shutdown};
 pub use supervisor::{Supervisor, SupervisorOptions};
 pub use token::Token;

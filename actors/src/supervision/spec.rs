@@ -56,6 +56,12 @@ impl fmt::Debug for ChildSpec {
 #[rtype(result = "()")]
 pub struct Roster(pub Vec<ChildSpec>);
 
+/// All children are let go at once: what they have begun is dropped where it stands and acknowledged to nobody, because it is
+/// not theirs any more. Once this is answered, none of it takes a further step.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Relinquish;
+
 /// What can be asked of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {

@@ -21,7 +21,7 @@ impl TenantWork {
             Ok(missing) if !missing.is_empty() => {
                 let cause = format!("the ATS does not let the credential do its work ({failure}); it lacks {}", missing.join(", "));
                 self.link.unauthorized(format!(
-                    "{cause}: give it these and resume, or replace it with `tenant set-key`, and the tenant goes on"
+                    "{cause}. Give it these and resume the tenant, or `tenant set-key` replaces it, and the tenant goes on"
                 ));
                 None
             }

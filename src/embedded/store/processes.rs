@@ -29,7 +29,10 @@ fn process(text: &str) -> Result<Uuid, Fault> {
 
 pub(super) fn beat(connection: &Connection, beat: &Beat, alive: Duration) -> Result<Kept<Vec<ProcessRecord>>, Fault> {
     let at = now();
-    connection.prepare_cached("delete from processes where beat_at < ?")?.execute([Micros(ago(at, REMEMBERED))])?;
+    let forgotten = Micros(ago(at, REMEMBERED));
+    let of_theirs = "delete from children where process in (select process from processes where beat_at < ?)";
+    connection.prepare_cached(of_theirs)?.execute([&forgotten])?;
+    connection.prepare_cached("delete from processes where beat_at < ?")?.execute([&forgotten])?;
     connection
         .prepare_cached(
             "insert into processes (process, name, started_at, beat_at, able) values (?, ?, ?, ?, ?) \

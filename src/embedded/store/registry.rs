@@ -92,6 +92,14 @@ pub(super) fn set_standing(
     )?))
 }
 
+pub(super) fn end_standing(connection: &Connection, name: &str, until: Timestamp) -> Result<Kept<bool>, Fault> {
+    let version = raise(connection)?;
+    let (now, until) = (Micros(stored(Timestamp::now())), Micros(stored(until)));
+    let sql =
+        "update tenants set standing = 'active', cause = null, version = ?, updated_at = ?, until = null where name = ? and until = ?";
+    Ok(kept(execute(connection, sql, params![version, now, name, until])?))
+}
+
 pub(super) fn version(connection: &Connection) -> Result<u64, Fault> {
     let mut statement = connection.prepare_cached("select value from versions where name = 'tenants'")?;
     Ok(unsigned(statement.query_row([], |row| row.get(0))?))
@@ -136,16 +144,24 @@ pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Resu
 pub(super) fn secrets(connection: &Connection, owner: &str) -> Result<Vec<SealedSecret>, Fault> {
     let mut statement =
         connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets where owner = ? order by name")?;
-    let found = statement.query_map([owner], |row| {
-        Ok(SealedSecret {
-            owner: row.get(0)?,
-            name: row.get(1)?,
-            sealed: Bytes::from(row.get::<_, Vec<u8>>(2)?),
-            fingerprint: row.get(3)?,
-            set_at: row.get::<_, Micros>(4)?.0,
-        })
-    })?;
+    let found = statement.query_map([owner], secret)?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn all_secrets(connection: &Connection) -> Result<Vec<SealedSecret>, Fault> {
+    let mut statement = connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets order by owner, name")?;
+    let found = statement.query_map([], secret)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn secret(row: &rusqlite::Row<'_>) -> rusqlite::Result<SealedSecret> {
+    Ok(SealedSecret {
+        owner: row.get(0)?,
+        name: row.get(1)?,
+        sealed: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+        fingerprint: row.get(3)?,
+        set_at: row.get::<_, Micros>(4)?.0,
+    })
 }
 
 pub(super) fn delete_secret(connection: &Connection, owner: &str, name: &str) -> Result<Kept<bool>, Fault> {

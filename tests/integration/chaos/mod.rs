@@ -1,9 +1,8 @@
 //! Chaos: the hub is killed, and its broker and store are, while candidates keep coming. What happened is counted at the
 //! simulators: nothing lost, nothing twice.
 
-mod hub_process;
-
 use crate::support::{
+    hub_process::HubProcess,
     postgres::TestDatabase,
     rabbitmq::VirtualHost,
     services::{PostgresServer, RabbitNode},
@@ -22,7 +21,6 @@ use atshub::{
     rabbitmq::RabbitBroker,
 };
 use atshub_actors::ports::{Broker, Store};
-use hub_process::HubProcess;
 use std::{
     path::Path,
     sync::{

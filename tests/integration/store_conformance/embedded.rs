@@ -5,7 +5,7 @@ use crate::support::build::{dossier, external, handled, moved, next, now, publis
 use atshub::embedded::store::SqliteStore;
 use atshub_actors::{
     domain::{Lookup, Policy},
-    ports::{Change, CommitOutcome, Conflict, SealedSecret, Store, TenantRecord},
+    ports::{Beat, Change, CommitOutcome, Conflict, SealedSecret, Store, TenantRecord},
 };
 use atshub_schemas::{Envelope, MessageId};
 use futures_util::future::join_all;
@@ -76,7 +76,7 @@ async fn after_a_kill_everything_that_was_answered_is_there_and_nothing_by_halve
         assert!(answered.len() >= 200, "the child ran");
 
         let store = SqliteStore::open(&folder).unwrap();
-        let rows = store.claim(now(), 1_000_000, Duration::from_secs(60)).await.unwrap();
+        let rows = store.claim(now(), 1_000_000, 1_000_000, Duration::from_secs(60)).await.unwrap();
         let published: HashSet<String> = rows.into_iter().map(|r| r.message_id).collect();
         for n in &answered {
             assert!(published.contains(&format!("m-{n}")), "{n} was answered and is lost");
@@ -173,4 +173,27 @@ async fn the_file_is_readable_by_its_owner_alone() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_next_beat_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let behind = rusqlite::Connection::open(folder.path().join("hub.db")).unwrap();
+    let [gone, quiet, here] = [(); 3].map(|()| uuid::Uuid::now_v7());
+    let beat = async |process| {
+        let beat = Beat { process, name: "host:1".into(), started_at: now(), able: true };
+        store.beat(beat, Duration::from_secs(10)).await.unwrap()
+    };
+    for (process, hours, child) in [(gone, 25, "tenant/acme"), (quiet, 23, "tenant/globex")] {
+        beat(process).await;
+        let (process, earlier) = (process.to_string(), i64::from(hours) * 3_600_000_000);
+        let board = "insert into children (name, process, at, snapshot) values (?, ?, 0, '{}')";
+        behind.execute(board, (child, &process)).unwrap();
+        behind.execute("update processes set beat_at = beat_at - ? where process = ?", (earlier, &process)).unwrap();
+    }
+    let seen: Vec<_> = beat(here).await.into_iter().map(|record| (record.process, record.live)).collect();
+    assert_eq!(seen, [(quiet, false), (here, true)]);
+    let left: String = behind.query_row("select group_concat(name) from children", (), |row| row.get(0)).unwrap();
+    assert_eq!(left, "tenant/globex");
 }

@@ -9,6 +9,7 @@ mod embedded;
 mod messages;
 mod outbox;
 mod postgres;
+mod processes;
 mod progress;
 mod registry;
 mod retention;

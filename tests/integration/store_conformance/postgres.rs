@@ -7,7 +7,7 @@ use crate::support::{
 use atshub::postgres::{PostgresOptions, PostgresStore};
 use atshub_actors::{
     domain::Lookup,
-    ports::{Change, CommitOutcome, MessageKey, Store, StoreError},
+    ports::{Beat, Change, CommitOutcome, MessageKey, Store, StoreError},
 };
 use futures_util::future::join_all;
 use std::{
@@ -221,9 +221,32 @@ async fn days_have_partitions_of_their_own_which_are_dropped_whole() {
     store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
     assert_eq!(in_default().await, 0, "and moved when its day was made");
     assert_eq!(partitions().await, 1 + 8 + 1, "today's holds an unsent row, the others of that week are gone");
-    let rows = store.claim(days_later(start, 21), 10, Duration::from_secs(60)).await.unwrap();
+    let rows = store.claim(days_later(start, 21), 10, 10, Duration::from_secs(60)).await.unwrap();
     assert_eq!(rows.len(), 2);
     store.sent(rows).await.unwrap();
     store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
     assert_eq!(partitions().await, 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_next_beat_of_another() {
+    let database = TestDatabase::empty().await;
+    let store = database.store().await;
+    let [gone, quiet, here] = [(); 3].map(|()| uuid::Uuid::now_v7());
+    let beat = async |process| {
+        let beat = Beat { process, name: "host:1".into(), started_at: now(), able: true };
+        store.beat(beat, Duration::from_secs(10)).await.unwrap()
+    };
+    let board = "insert into children (name, process, at, snapshot) values ($1, $2, now(), '{}')";
+    let behind = client(&database.url).await;
+    for (process, since, child) in [(gone, "25 hours", "tenant/acme"), (quiet, "23 hours", "tenant/globex")] {
+        beat(process).await;
+        behind.execute(board, &[&child, &process]).await.unwrap();
+        let sql = format!("update processes set beat_at = beat_at - interval '{since}' where process = $1");
+        behind.execute(&sql, &[&process]).await.unwrap();
+    }
+    let seen: Vec<_> = beat(here).await.into_iter().map(|record| (record.process, record.live)).collect();
+    assert_eq!(seen, [(quiet, false), (here, true)]);
+    let left = behind.query("select name from children", &[]).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["tenant/globex"]);
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod hub;
+pub(crate) mod hub_process;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;

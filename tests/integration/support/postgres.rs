@@ -38,6 +38,11 @@ impl TestDatabase {
         Self { name, url }
     }
 
+    /// The address for another port, such as a proxy's.
+    pub(crate) fn url_at(&self, place: std::net::SocketAddr) -> String {
+        self.url.replacen(&address(), &place.to_string(), 1)
+    }
+
     /// A store on it, with the schema up to date.
     pub(crate) async fn store(&self) -> PostgresStore {
         let store = self.unmigrated().await;
@@ -50,6 +55,14 @@ impl TestDatabase {
         let options = PostgresOptions { max_connections: MAX_CONNECTIONS, ..PostgresOptions::default() };
         PostgresStore::connect(&self.url, tokio::runtime::Handle::current(), options).await.unwrap()
     }
+}
+
+/// Where the server listens.
+pub(crate) fn address() -> String {
+    let url = admin_url();
+    let (_, rest) = url.split_once("://").unwrap();
+    let place = rest.split(['/', '?']).next().unwrap();
+    place.rsplit_once('@').map_or(place, |(_, host)| host).to_owned()
 }
 
 impl Drop for TestDatabase {

@@ -62,4 +62,11 @@ impl Held {
             _ => None,
         }
     }
+
+    /// Takes it back from whoever has it, for good.
+    pub(super) fn let_go(&mut self) {
+        if let State::Given { revoke, .. } = &self.state {
+            let _ = revoke.fence();
+        }
+    }
 }

@@ -139,7 +139,8 @@ impl Dispatcher {
                 biased;
                 order = orders.recv() => match order {
                     Some(order) => self.order(order),
-                    None => return,
+                    // The child is let go: what it has been given is not this process's to do any more.
+                    None => return self.held.values_mut().for_each(Held::let_go),
                 },
                 Some(report) = self.reports.1.recv() => self.report(report),
                 Some(later) = self.later.next(), if !self.later.is_empty() => self.later(later),

@@ -1,8 +1,9 @@
 //! The supervisor: an actor that makes children from factories and never from the dead. One child's trouble is that child's:
 //! nothing here waits for one of them, and nothing escalates to another. What follows from a death is in [`deaths`], what follows
-//! from somebody's wish in [`requests`].
+//! from somebody's wish in [`requests`], how children go in [`leaving`].
 
 mod deaths;
+mod leaving;
 mod requests;
 
 use super::{
@@ -73,6 +74,8 @@ struct Child {
     orders: mpsc::UnboundedSender<Order>,
     stage: Stage,
     leaving: bool,
+    /// What is to be made in its place once it has left.
+    successor: Option<ChildSpec>,
     /// When this supervisor last changed the standing itself: a roster read before that was stored must not undo it.
     stood: Option<Instant>,
 }
@@ -82,6 +85,8 @@ pub struct Supervisor {
     options: SupervisorOptions,
     arbiters: Arbiters,
     children: HashMap<ChildName, Child>,
+    /// Last generations of children that have left, until their end is reported: it must not be taken for that of a successor.
+    left: HashMap<ChildName, u64>,
     crowd: Crowd,
     next_number: u64,
     notices: mpsc::UnboundedSender<Notice>,
@@ -94,8 +99,8 @@ impl Supervisor {
     pub fn new(options: SupervisorOptions) -> Self {
         let (notices, heard) = mpsc::unbounded_channel();
         let arbiters = Arbiters::start(options.arbiters, Watchdog::start(notices.clone()), options.board.pulses());
-        let (children, crowd) = (HashMap::new(), Crowd::default());
-        Self { options, arbiters, children, crowd, next_number: NOBODY + 1, notices, heard: Some(heard) }
+        let (children, left, crowd) = (HashMap::new(), HashMap::new(), Crowd::default());
+        Self { options, arbiters, children, left, crowd, next_number: NOBODY + 1, notices, heard: Some(heard) }
     }
 
     fn adopt(&mut self, spec: ChildSpec) {
@@ -123,7 +128,7 @@ impl Supervisor {
             spec,
             number: self.next_number,
             phase,
-            generation: 0,
+            generation: self.left.remove(&name).unwrap_or(0),
             alive: false,
             home: None,
             intensity: Intensity::default(),
@@ -132,6 +137,7 @@ impl Supervisor {
             orders,
             stage: Stage::default(),
             leaving: false,
+            successor: None,
             stood: None,
         };
         self.next_number += 1;

@@ -1,23 +1,21 @@
-//! What follows from somebody's wish: which children there should be, what is asked of one, the end of the process.
+//! What follows from somebody's wish: a standing that was stored, what is asked of a child, the end of the process.
 
 use super::{Child, Supervisor};
 use crate::supervision::{
     dispatcher::{Abandoned, Order},
     phase::{Phase, Step},
-    spec::{Action, ChildName, ChildSpec, Control, Roster, Shutdown},
+    spec::{Action, ChildName, ChildSpec, Control, Shutdown},
 };
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture};
+use actix::{Context, Handler, ResponseFuture};
 use futures_util::{FutureExt, future::join_all};
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 /// How long a standing of the supervisor's own making may take to be stored and read back.
 const STANDING_SETTLES: Duration = Duration::from_secs(5);
-/// How long a child that is to go may take over what it has in hand.
-const FAREWELL: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     /// Follows a standing that somebody else has stored: an operator at another process, the command line.
-    fn follow(&mut self, spec: ChildSpec) {
+    pub(super) fn follow(&mut self, spec: ChildSpec) {
         let Some(child) = self.children.get_mut(&spec.name) else { return };
         let own = child.stood.is_some_and(|at| at.elapsed() < STANDING_SETTLES);
         if own || child.spec.standing == spec.standing {
@@ -73,47 +71,6 @@ impl Supervisor {
         }
         self.start(name);
         Some(phase)
-    }
-
-    fn dismiss(&mut self, name: &ChildName, ctx: &mut Context<Self>) {
-        if let Some(child) = self.children.get_mut(name) {
-            child.leaving = true;
-        }
-        let (closed, name) = (self.stop(name), name.clone());
-        let wait = async move {
-            if let Some(closed) = closed {
-                let _ = tokio::time::timeout(FAREWELL, closed).await;
-            }
-        };
-        ctx.spawn(actix::fut::wrap_future::<_, Self>(wait).map(move |(), this, _| {
-            if this.children.get(&name).is_some_and(|c| c.leaving) {
-                this.children.remove(&name);
-                this.arbiters.rejoin(&name);
-                this.options.board.remove(&name.0);
-            }
-        }));
-    }
-}
-
-impl Handler<Roster> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, Roster(specs): Roster, ctx: &mut Context<Self>) {
-        let wanted: HashSet<&ChildName> = specs.iter().map(|s| &s.name).collect();
-        let gone: Vec<ChildName> =
-            self.children.iter().filter(|(n, c)| !wanted.contains(n) && !c.leaving).map(|(n, _)| n.clone()).collect();
-        for name in gone {
-            self.dismiss(&name, ctx);
-        }
-        for spec in specs {
-            let name = spec.name.clone();
-            match self.children.get(&name) {
-                Some(child) if !child.leaving && child.spec.revision == spec.revision => self.follow(spec),
-                Some(child) if child.leaving => {} // taken up again once it has left: the roster comes round
-                Some(_) => self.dismiss(&name, ctx), // another configuration: made anew the next time round
-                None => self.adopt(spec),
-            }
-        }
     }
 }
 

@@ -1,31 +1,34 @@
-//! The hub as a process of its own, which a test may kill.
+//! The hub as a process of its own, which a test may kill, stop and let go on.
+
+#![cfg(test)]
 
 use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 /// Longest wait for the hub to answer.
 const START: Duration = Duration::from_secs(60);
 
-pub(super) struct HubProcess {
+pub(crate) struct HubProcess {
     config: PathBuf,
     log: PathBuf,
     address: SocketAddr,
     child: Child,
-    pub(super) kills: usize,
+    pub(crate) kills: usize,
 }
 
 impl HubProcess {
     /// Writes its configuration into `folder` and starts it.
-    pub(super) async fn start(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], crate::support::services::free_port()));
+    pub(crate) async fn start(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], super::services::free_port()));
+        fs::create_dir_all(folder).unwrap();
         let config = folder.join("atshub.toml");
         let text = format!(
-            "[broker]\nurl = \"{broker}\"\n[store]\nurl = \"{store}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            "[broker]\nurl = \"{broker}\"\n[store]\nurl = \"{store}\"\nconnections = 4\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
             key.display()
         );
         fs::write(&config, text).unwrap();
@@ -36,20 +39,56 @@ impl HubProcess {
         hub
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Kills it without a word, and starts it again at once. Does not wait for it.
-    pub(super) fn kill_and_restart(&mut self) {
+    pub(crate) fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.kills += 1;
         self.child = spawn(&self.config, &self.log);
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(&self) {
+        self.signal("-KILL");
+    }
+
+    /// Stops it where it stands: it hangs, and its connections stay open.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success(), "kill {signal}: {sent}");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.child.wait().unwrap()
+    }
+
+    /// Whether its log has these words.
+    pub(crate) fn logged(&self, words: &str) -> bool {
+        fs::read_to_string(&self.log).unwrap_or_default().contains(words)
+    }
+
     /// Waits until it says that it is ready.
-    pub(super) async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         let client = atshub_simulators::loopback_client(Duration::from_secs(2)).unwrap();
         let began = Instant::now();
         loop {
@@ -65,13 +104,13 @@ impl HubProcess {
         }
     }
 
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    pub(super) fn panics(&self) -> usize {
+    pub(crate) fn panics(&self) -> usize {
         fs::read_to_string(&self.log).unwrap_or_default().matches("panicked at").count()
     }
 }
