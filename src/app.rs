@@ -227,22 +227,48 @@ impl api::Directory for Tenants {
     }
 }
 
+/// What a hub stands on, opened.
+pub struct Ground {
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Its broker.
+    pub broker: Arc<dyn Broker>,
+    /// Where its doors are to be.
+    pub listener: TcpListener,
+}
+
+/// Takes the place where the doors are to be.
+///
+/// # Errors
+/// [`AppError::Listen`].
+pub fn listen(config: &Config) -> Result<TcpListener, AppError> {
+    TcpListener::bind(config.http.listen).map_err(|source| AppError::Listen { address: config.http.listen, source })
+}
+
 /// Opens everything, starts the hub, and opens its doors. To be called within an actix system; `io` is another runtime, which
 /// the actors cannot hold up.
 ///
 /// # Errors
-/// [`AppError`].
+/// [`AppError`]; one that is away is not waited for.
 pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
+    let (store, broker) = (open_store(config, io.clone()).await?, open_broker(config, io.clone()).await?);
+    let listener = listen(config)?;
+    start_on(Ground { store, broker, listener }, config, io, tuning).await
+}
+
+/// The same on what is open already.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
     let sealer = match tuning.sealer {
         Some(sealer) => sealer,
         None => Arc::new(open_sealer(config)?),
     };
+    let Ground { store: opened, broker, listener } = ground;
     let drills = config.hub.drills.then(Drills::new);
-    let opened = open_store(config, io.clone()).await?;
     let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
-    let broker = open_broker(config, io.clone()).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let listener = TcpListener::bind(config.http.listen).map_err(|source| AppError::Listen { address: config.http.listen, source })?;
     let address = listener.local_addr()?;
     let options = HubOptions {
         arbiters: config.hub.arbiters,
@@ -298,32 +324,6 @@ pub fn io_runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("atshub-io").enable_all().build()
 }
 
-/// Runs the hub until SIGTERM or SIGINT, then drains it. Tells systemd when it is ready, and that it lives.
-///
-/// # Errors
-/// [`AppError`] if it does not start.
-pub fn serve(config: &Config) -> Result<(), AppError> {
-    let io = io_runtime(config.hub.io_threads)?;
-    let handle = io.handle().clone();
-    let result = actix_rt::System::new().block_on(async {
-        let running = start(config, handle, Tuning::default()).await?;
-        notify(&[sd_notify::NotifyState::Ready]);
-        let watchdog = actix_rt::spawn(watchdog());
-        let fatal = tokio::select! {
-            told = told_to_stop() => told.map(|()| None)?,
-            fatal = running.hub.fatal() => Some(fatal),
-        };
-        notify(&[sd_notify::NotifyState::Stopping]);
-        tracing::info!("told to stop; draining");
-        running.stop(config.hub.drain_time()).await;
-        watchdog.abort();
-        tracing::info!("stopped");
-        fatal.map_or(Ok(()), |sentence| Err(AppError::Fatal(sentence)))
-    });
-    io.shutdown_timeout(Duration::from_secs(2));
-    result
-}
-
 /// SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -336,20 +336,4 @@ pub async fn told_to_stop() -> io::Result<()> {
         _ = int.recv() => {}
     }
     Ok(())
-}
-
-/// Lives on the supervisor's own thread: a supervisor that stands still lets systemd's watchdog bite.
-async fn watchdog() {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    loop {
-        notify(&[sd_notify::NotifyState::Watchdog]);
-        tokio::time::sleep(limit / 3).await;
-    }
-}
-
-/// Without systemd this does nothing.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
-    }
 }

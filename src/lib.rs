@@ -16,4 +16,5 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod rail;
 mod records;
+pub mod serving;
 pub mod telemetry;

@@ -13,11 +13,16 @@ pub(super) async fn live() -> HttpResponse {
 /// 200 if store and broker are there, else 503 with what is not, and why.
 pub(super) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
     let (store, broker) = (status::store(&shared).await, status::broker(&shared));
+    readiness(&store, &broker)
+}
+
+/// The answer for a store and a broker that are there, or are not, for a reason.
+pub(super) fn readiness(store: &Result<(), String>, broker: &Result<(), String>) -> HttpResponse {
     let ready = store.is_ok() && broker.is_ok();
     let part = |part: &Result<(), String>| match part {
         Ok(()) => json!({ "up": true }),
         Err(cause) => json!({ "up": false, "cause": cause }),
     };
-    let body = json!({ "ready": ready, "store": part(&store), "broker": part(&broker) });
+    let body = json!({ "ready": ready, "store": part(store), "broker": part(broker) });
     if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }

@@ -12,9 +12,11 @@ mod page;
 mod partner;
 mod problem;
 mod status;
+mod waiting;
 
 pub use answer::TenantRow;
 pub use gate::Limits;
+pub use waiting::{Waited, waiting};
 
 use crate::ats;
 use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, web};

@@ -4,7 +4,7 @@ use super::{
     exit::{Ended, Exit, Stop},
     session::Session,
 };
-use crate::{app, telemetry};
+use crate::{serving, telemetry};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub(super) async fn run(_: Args, session: Session) -> Ended {
     telemetry::init(&config.log).map_err(Stop::usage)?;
     super::handles_signals();
     // A thread of its own: the hub runs in an actix system, which brings its runtime.
-    match tokio::task::spawn_blocking(move || app::serve(&config)).await {
+    match tokio::task::spawn_blocking(move || serving::serve(&config)).await {
         Ok(Ok(())) => Ok(Exit::Done),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Stop::failed("the hub's own thread panicked; its last words are in the log")),

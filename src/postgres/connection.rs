@@ -127,7 +127,7 @@ impl Database {
         let pool = self.pool.clone();
         let task = self.io.spawn(async move {
             tokio::time::timeout(limit, async move {
-                let mut lease = Lease(Some(pool.get().await.map_err(|e| Fault::Away(pool_told(&e)))?));
+                let mut lease = Lease(Some(pool.get().await.map_err(no_connection)?));
                 let Some(object) = lease.0.as_mut() else { return Err(Fault::Away("no connection".into())) };
                 let outcome = work(object).await;
                 if !matches!(outcome, Err(Fault::Away(_))) {
@@ -183,10 +183,11 @@ fn tls(config: &tokio_postgres::Config) -> Result<Option<MakeRustlsConnect>, Sto
     Ok(Some(tls))
 }
 
-fn pool_told(error: &deadpool_postgres::PoolError) -> String {
+/// A database that refuses the user or has no such database is there, and stays as it is.
+fn no_connection(error: deadpool_postgres::PoolError) -> Fault {
     match error {
-        deadpool_postgres::PoolError::Backend(e) => told(e),
-        other => other.to_string(),
+        deadpool_postgres::PoolError::Backend(error) => error.into(),
+        other => Fault::Away(other.to_string()),
     }
 }
 

@@ -25,4 +25,5 @@ mod rivals;
 mod store_conformance;
 mod supervision;
 mod support;
+mod waiting;
 mod walkthroughs;

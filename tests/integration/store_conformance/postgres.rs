@@ -141,6 +141,18 @@ async fn a_database_that_is_not_there_is_away() {
     assert!(matches!(commit, Err(StoreError::Away(_))), "{commit:?}");
 }
 
+/// Waiting does not make it right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_or_database_that_the_server_does_not_know_is_no_absence() {
+    let database = TestDatabase::empty().await;
+    let no_database = format!("{}_gone", database.url);
+    let no_user = database.url.replacen("postgres@", "nobody_of_that_name@", 1);
+    for (url, said) in [(no_database, "does not exist (3D000)"), (no_user, "does not exist (28000)")] {
+        let refused = PostgresStore::connect(&url, tokio::runtime::Handle::current(), PostgresOptions::default()).await;
+        assert!(matches!(&refused, Err(StoreError::Broken(text)) if text.contains(said)), "{refused:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreadable_url_is_refused_without_repeating_it() {
     let url = "postgres://user:pa55word@host:notaport/db";

@@ -22,8 +22,15 @@ pub(crate) struct HubProcess {
 }
 
 impl HubProcess {
-    /// Writes its configuration into `folder` and starts it.
+    /// Writes its configuration into `folder`, starts it, and waits until it is ready.
     pub(crate) async fn start(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
+        let mut hub = Self::begin(folder, broker, store, key);
+        hub.ready().await;
+        hub
+    }
+
+    /// The same without waiting.
+    pub(crate) fn begin(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], super::services::free_port()));
         fs::create_dir_all(folder).unwrap();
         let config = folder.join("atshub.toml");
@@ -34,9 +41,7 @@ impl HubProcess {
         fs::write(&config, text).unwrap();
         let log = folder.join("hub.log");
         let child = spawn(&config, &log);
-        let mut hub = Self { config, log, address, child, kills: 0 };
-        hub.ready().await;
-        hub
+        Self { config, log, address, child, kills: 0 }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,0 +1,105 @@
+//! A hub as a process of its own: it waits for its broker and store, runs until it is told to stop, and tells systemd how it
+//! fares. What is wrong by itself (an address, a password, a schema) is not waited for.
+
+use crate::{
+    api::{Waited, waiting},
+    app::{self, AppError, Ground, Tuning},
+    config::Config,
+};
+use atshub_actors::ports::{BrokerError, StoreError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Pause before a broker or store that is away is looked for again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long systemd is to go on waiting for a hub that waits: longer than a pause and two attempts.
+const PATIENCE_USEC: u32 = 60_000_000;
+
+/// Runs the hub until SIGTERM or SIGINT, then drains it. Tells systemd when it is ready, and that it lives.
+///
+/// # Errors
+/// [`AppError`] if it does not start.
+pub fn serve(config: &Config) -> Result<(), AppError> {
+    let io = app::io_runtime(config.hub.io_threads)?;
+    let handle = io.handle().clone();
+    let result = actix_rt::System::new().block_on(async {
+        let ground = tokio::select! {
+            told = app::told_to_stop() => return Ok(told?),
+            ground = ground(config, &handle) => ground?,
+        };
+        let running = app::start_on(ground, config, handle, Tuning::default()).await?;
+        notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
+        let watchdog = actix_rt::spawn(watchdog());
+        let fatal = tokio::select! {
+            told = app::told_to_stop() => told.map(|()| None)?,
+            fatal = running.hub.fatal() => Some(fatal),
+        };
+        notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("told to stop; draining");
+        running.stop(config.hub.drain_time()).await;
+        watchdog.abort();
+        tracing::info!("stopped");
+        fatal.map_or(Ok(()), |sentence| Err(AppError::Fatal(sentence)))
+    });
+    io.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+/// Broker, store and the place of the doors. As long as one of the two is away, the doors say so.
+async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
+    // What no wait makes right comes first.
+    app::open_sealer(config)?;
+    let listener = app::listen(config)?;
+    let (mut store, mut broker) = (None, None);
+    let (waited, mut door) = (Waited::default(), None);
+    loop {
+        let (mut store_away, mut broker_away) = (None, None);
+        if store.is_none() {
+            match app::open_store(config, io.clone()).await {
+                Ok(opened) => store = Some(opened),
+                Err(error @ AppError::Store { source: StoreError::Away(_), .. }) => store_away = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        if broker.is_none() {
+            match app::open_broker(config, io.clone()).await {
+                Ok(opened) => broker = Some(opened),
+                Err(error @ AppError::Broker { source: BrokerError::Away(_), .. }) => broker_away = Some(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        if let (Some(store), Some(broker)) = (&store, &broker) {
+            if let Some(door) = door {
+                actix_web::dev::ServerHandle::stop(&door, false).await;
+            }
+            return Ok(Ground { store: store.clone(), broker: broker.clone(), listener });
+        }
+        for away in [&store_away, &broker_away].into_iter().flatten() {
+            tracing::warn!("{away}; the hub starts when it is there, and looks again in {} s", AGAIN.as_secs());
+        }
+        waited.say(store_away, broker_away);
+        if door.is_none() {
+            let server = waiting(waited.clone(), listener.try_clone()?)?;
+            door = Some(server.handle());
+            actix_rt::spawn(server);
+        }
+        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(PATIENCE_USEC), sd_notify::NotifyState::Status("waiting for broker or store")]);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Lives on the supervisor's own thread: a supervisor that stands still lets systemd's watchdog bite.
+async fn watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        notify(&[sd_notify::NotifyState::Watchdog]);
+        tokio::time::sleep(limit / 3).await;
+    }
+}
+
+/// Without systemd this does nothing.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
