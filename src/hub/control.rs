@@ -7,7 +7,7 @@ use super::{Directory, Drills, seats::child_name};
 use crate::rail::consumer::park;
 use actix::Addr;
 use atshub_actors::{
-    ports::{Broker, BrokerError, Change, Clock, CommitOutcome, Delivery, Disposition, Handled, QueueSpec, Store},
+    ports::{Broker, BrokerError, Change, Clock, CommitOutcome, Delivery, Disposition, Handled, QueueSpec, Store, TenantRecord},
     supervision::{Action, Board, Control, Phase, Rehearsal, Step, Supervisor},
 };
 use atshub_schemas::{
@@ -204,7 +204,7 @@ fn drilled(request: &DrillRequest) -> Disposition {
 }
 
 fn said(request: &ControlRequest) -> String {
-    format!("{} ({})", request.reason, request.by)
+    TenantRecord::operators_cause(&request.by, &request.reason)
 }
 
 /// The word of the command line.

@@ -277,6 +277,24 @@ pub struct TenantRecord {
     pub updated_at: Timestamp,
 }
 
+impl TenantRecord {
+    /// The cause that stands in the store when an operator sets a tenant aside. Who it was comes first, so that no reason can be
+    /// taken for a cause of the hub's own.
+    #[must_use]
+    pub fn operators_cause(by: &Line, reason: &Line) -> String {
+        format!("{BY}{by}: {reason}")
+    }
+
+    /// Whether an operator paused it, and not the hub, for its credential.
+    #[must_use]
+    pub fn is_paused_by_operator(&self) -> bool {
+        matches!(self.standing.as_str(), "paused" | "draining") && self.cause.as_deref().is_some_and(|cause| cause.starts_with(BY))
+    }
+}
+
+/// How an operator's cause begins, and no other.
+const BY: &str = "by ";
+
 /// A sealed credential: cipher text that only the hub's sealing key opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret {

@@ -214,7 +214,7 @@ async fn keep(
 ) -> Result<(), Stop> {
     let name = &record.name;
     if let Some(standing) = act.standing {
-        let cause = format!("{reason} ({by})");
+        let cause = TenantRecord::operators_cause(by, reason);
         let cause = (standing != "active").then_some(cause.as_str());
         if !store.set_standing(name, standing, cause, until).await? {
             return Err(Stop::not_found(format!("tenant `{name}` was removed at this moment")));

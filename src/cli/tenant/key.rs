@@ -11,7 +11,10 @@ use crate::{
     },
     http::{Http, Options},
 };
-use atshub_actors::{failure::Failure, ports::Store};
+use atshub_actors::{
+    failure::Failure,
+    ports::{Store, TenantRecord},
+};
 use atshub_schemas::TenantName;
 use std::{path::PathBuf, sync::Arc};
 use tokio::{runtime::Handle, time::timeout};
@@ -48,7 +51,7 @@ pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
         return Err(Stop { exit: Exit::Usage, ..unknown("credential", &args.credential, &known, "atshub tenant show") });
     };
     match args.key_file {
-        Some(file) => replace(store.as_ref(), &args.name, spec, &file, &record.standing, session).await,
+        Some(file) => replace(store.as_ref(), &args.name, spec, &file, &record, session).await,
         None => delete(store.as_ref(), &args.name, spec, session).await,
     }
 }
@@ -58,7 +61,7 @@ async fn replace(
     name: &TenantName,
     spec: &ats::SecretSpec,
     file: &std::path::Path,
-    standing: &str,
+    record: &TenantRecord,
     session: &Session,
 ) -> Ended {
     let secret = key_input::read("--key-file", file)?;
@@ -80,8 +83,14 @@ async fn replace(
     };
     session.out.say(format!("`{}` of tenant `{name}` {change}; nothing that waits is lost", spec.name));
     // Only what the hub shows the ATS: a new secret for webhooks says nothing of why the tenant stands still.
+    let standing = record.standing.as_str();
     if spec.required {
-        if standing != "active" {
+        if record.is_paused_by_operator() {
+            session.out.say(format!(
+                "tenant `{name}` stays {standing} ({}); `atshub tenant resume {name}` lets it go on",
+                record.cause.as_deref().unwrap_or_default()
+            ));
+        } else if standing != "active" {
             store.set_standing(name, "active", None, None).await?;
             session.out.say(format!("tenant `{name}` was {standing} and is active again"));
         }

@@ -44,7 +44,7 @@ fn a_restarted_tenant_is_made_anew_and_its_neighbour_is_not(pair: Pair) {
         assert_eq!((walk.child("acme").generation, walk.child("birch").generation), (acme + 1, birch));
         let last = walk.child("acme").history.pop().unwrap();
         assert_eq!(last.code, "operator");
-        assert!(last.cause.starts_with("it looks odd (") && last.cause.contains('@'), "{}", last.cause);
+        assert!(last.cause.starts_with("by ") && last.cause.contains('@') && last.cause.ends_with(": it looks odd"), "{}", last.cause);
         let fact = walk.fact("acme").await;
         walk.message(&fact, "handled").await;
     });

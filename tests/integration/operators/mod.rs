@@ -149,7 +149,7 @@ fn an_operator_sets_a_tenant_aside_and_lets_it_go_on() {
         walk.message(&beside, "handled").await;
         assert!(walk.store().message(&held).await.unwrap().is_empty(), "nobody has taken it");
         let shown = walk.ground.says(&["tenant", "show", "acme"]).await;
-        assert!(shown.contains("their ATS is being moved (") && shown.contains("; active by itself at "), "{shown}");
+        assert!(shown.contains(": their ATS is being moved") && shown.contains("; active by itself at "), "{shown}");
         let (code, why) = refused(walk.ground, &["tenant", "pause", "acme", "--reason", "once more"]).await;
         assert_eq!(code, Some(1));
         assert!(why.contains("`acme` is paused; that does not allow `pause`") && why.contains("`tenant resume acme"), "{why}");

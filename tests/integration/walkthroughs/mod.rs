@@ -14,6 +14,7 @@ use crate::{
     support::hub::{Pair, Walk, happens, on_hub, soon, values},
 };
 use atshub::demo::world::TRIGGER;
+use atshub_actors::ports::TenantRecord;
 use atshub_schemas::TenantName;
 use atshub_simulators::{
     Fault,
@@ -177,6 +178,17 @@ fn only_the_credential_that_its_ats_needs_makes_a_tenant_active_again() {
         assert_eq!(standing().await, "disabled");
         walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
         assert_eq!(standing().await, "active");
+
+        // What an operator paused goes on when an operator says so, whatever the words of the reason.
+        let refused = "the ATS does not accept the credential";
+        let operators = TenantRecord::operators_cause(&"rae@desk".parse().unwrap(), &refused.parse().unwrap());
+        for (before, cause, after) in
+            [("paused", operators.as_str(), "paused"), ("quarantined", &operators, "active"), ("paused", refused, "active")]
+        {
+            walk.store().set_standing(&walk.world.ashby[0].0, before, Some(cause), None).await.unwrap();
+            walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
+            assert_eq!(standing().await, after, "{before}: {cause}");
+        }
     });
 }
 
