@@ -1,7 +1,10 @@
 //! Logs: to standard error, as lines for people or JSON for machines. What may be logged is said in the style guide: never a
 //! candidate's name, an address, a token or a body.
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    rabbitmq::LOG_DIRECTIVE,
+};
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
@@ -16,7 +19,7 @@ pub enum TelemetryError {
     Level(#[from] tracing_subscriber::filter::ParseError),
 }
 
-/// Which lines are written.
+/// Which lines are written. At `warn`, lapin writes every message that comes back to it, whole: it does so only where it is named.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let plain = !level.contains(['=', ',']);
     let directives = if plain && !level.trim().is_empty() {
@@ -25,6 +28,7 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     } else {
         level.to_owned()
     };
+    let directives = if directives.contains("lapin") { directives } else { format!("{LOG_DIRECTIVE},{directives}") };
     Ok(EnvFilter::try_new(directives)?)
 }
 
@@ -51,6 +55,7 @@ mod tests {
     fn a_plain_level_is_for_the_hub_and_quiets_the_rest() {
         let shown = filter("debug").unwrap().to_string();
         assert!(shown.contains("atshub=debug") && shown.contains("atshub_actors=debug") && shown.contains("warn"), "{shown}");
+        assert!(shown.contains("lapin=error") && filter("info,atshub::rail=debug").unwrap().to_string().contains("lapin=error"), "{shown}");
         assert_eq!(filter("lapin=trace").unwrap().to_string(), "lapin=trace");
         assert!(filter("atshub=loud").is_err());
     }
