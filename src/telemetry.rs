@@ -1,10 +1,7 @@
 //! Logs: to standard error, as lines for people or JSON for machines. What may be logged is said in the style guide: never a
 //! candidate's name, an address, a token or a body.
 
-use crate::{
-    config::{Log, LogFormat},
-    rabbitmq::LOG_DIRECTIVE,
-};
+use crate::config::{Log, LogFormat};
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
@@ -19,16 +16,20 @@ pub enum TelemetryError {
     Level(#[from] tracing_subscriber::filter::ParseError),
 }
 
-/// Which lines are written. At `warn`, lapin writes every message that comes back to it, whole: it does so only where it is named.
+/// Which lines are written.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let plain = !level.contains(['=', ',']);
-    let directives = if plain && !level.trim().is_empty() {
+    let mut directives = if plain && !level.trim().is_empty() {
         let own: Vec<String> = OWN.iter().map(|name| format!("{name}={level}")).collect();
         format!("warn,{}", own.join(","))
     } else {
         level.to_owned()
     };
-    let directives = if directives.contains("lapin") { directives } else { format!("{LOG_DIRECTIVE},{directives}") };
+    // At `warn` the broker's client logs every message that comes back with its body, which is a candidate's data; at `error`
+    // what the adapter only asked to know, such as a queue that is not there. What goes wrong the adapter says.
+    if !level.contains("lapin") {
+        directives.push_str(",lapin=off");
+    }
     Ok(EnvFilter::try_new(directives)?)
 }
 
@@ -55,7 +56,9 @@ mod tests {
     fn a_plain_level_is_for_the_hub_and_quiets_the_rest() {
         let shown = filter("debug").unwrap().to_string();
         assert!(shown.contains("atshub=debug") && shown.contains("atshub_actors=debug") && shown.contains("warn"), "{shown}");
-        assert!(shown.contains("lapin=error") && filter("info,atshub::rail=debug").unwrap().to_string().contains("lapin=error"), "{shown}");
+        for level in ["info", "info,atshub::rail=debug", ""] {
+            assert!(filter(level).unwrap().to_string().contains("lapin=off"), "bodies of messages are in its warnings: {level}");
+        }
         assert_eq!(filter("lapin=trace").unwrap().to_string(), "lapin=trace");
         assert!(filter("atshub=loud").is_err());
     }

@@ -244,8 +244,8 @@ fn described(root: &Value, schema: &Value) -> String {
         "integer" => "a whole number",
         _ => "an object",
     };
-    match schema["description"].as_str().or(resolved["description"].as_str()).and_then(|text| text.split('.').next()) {
-        Some(text) => format!("{kind} ({})", text.replace('\n', " ")),
+    match schema["description"].as_str().or(resolved["description"].as_str()).and_then(|text| text.split(". ").next()) {
+        Some(text) => format!("{kind} ({})", text.trim_end_matches('.').replace('\n', " ")),
         None => kind.to_owned(),
     }
 }

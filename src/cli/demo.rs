@@ -71,10 +71,11 @@ fn ended(summary: &Summary, out: Out) -> Ended {
             json!(holds),
         ]);
     }
-    for (code, (wanted, seen)) in &summary.parked {
+    let parked = summary.parked.iter().map(|(code, counts)| (format!("parked as {code}"), *counts));
+    for (case, (wanted, seen)) in parked.chain([("faults of platform and ATS".to_owned(), summary.faults)]) {
         let holds = if wanted == seen { "yes" } else { "NO" };
-        let (missing, doubled) = (wanted.saturating_sub(*seen), seen.saturating_sub(*wanted));
-        let case = format!("parked as {code}");
+        let (missing, over) = (wanted.saturating_sub(seen), seen.saturating_sub(wanted));
+        let (doubled, unexpected) = if wanted == 0 { (0, over) } else { (over, 0) };
         listing.row(vec![
             json!(case),
             json!(0),
@@ -83,7 +84,7 @@ fn ended(summary: &Summary, out: Out) -> Ended {
             json!(0),
             json!(missing),
             json!(doubled),
-            json!(0),
+            json!(unexpected),
             json!(holds),
         ]);
     }

@@ -5,7 +5,7 @@ use super::{
     exit::{Ended, Exit, Stop},
     session::Session,
 };
-use atshub_actors::ports::MessageView;
+use atshub_actors::ports::{JournalEntry, MessageView, Store};
 use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write;
@@ -19,6 +19,9 @@ pub(super) enum Verb {
     },
 }
 
+/// Lines of what happened afterwards that are shown; an application can have a long life.
+const SINCE: usize = 40;
+
 /// Shows.
 pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
     let Verb::Show { id } = verb;
@@ -28,16 +31,32 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
         return Err(Stop::not_found(format!("the hub has no message with the id `{id}`"))
             .next("check the id, and the broker's queues with `atshub queue list`; a message still in a queue is not in the store"));
     }
-    let text: Vec<String> = found.iter().map(describe).collect();
-    let mut values: Vec<Value> = found.iter().map(value).collect();
+    let (mut text, mut values) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+    for view in &found {
+        let since = since(store.as_ref(), view).await?;
+        text.push(describe(view, &since));
+        values.push(value(view, &since));
+    }
     let value = if values.len() == 1 { values.swap_remove(0) } else { Value::Array(values) };
     session.out.one(&text.join("\n\n"), &value)?;
     Ok(Exit::Done)
 }
 
+/// What happened to the application after this message: an invite that a fact asked for may be refused later, by the platform
+/// or because of another application, and whoever looks at the fact is to see that.
+async fn since(store: &dyn Store, view: &MessageView) -> Result<Vec<JournalEntry>, Stop> {
+    let Some((last, application)) = view.journal.iter().rev().find_map(|entry| Some((entry, entry.application.as_ref()?))) else {
+        return Ok(Vec::new());
+    };
+    let own = |entry: &JournalEntry| entry.message.as_ref().is_some_and(|message| message.as_str() == view.id);
+    let all = store.journal(&last.tenant, application).await?;
+    Ok(all.into_iter().filter(|entry| entry.at >= last.at && !own(entry)).take(SINCE).collect())
+}
+
 /// The view as data, with the envelope as JSON where it is JSON.
-fn value(view: &MessageView) -> Value {
+fn value(view: &MessageView, since: &[JournalEntry]) -> Value {
     let mut value = serde_json::to_value(view).unwrap_or_default();
+    value["since"] = serde_json::to_value(since).unwrap_or_default();
     if let Some(envelope) = view.body.as_deref().and_then(|body| serde_json::from_str::<Value>(body).ok()) {
         value["body"] = envelope;
     }
@@ -45,7 +64,7 @@ fn value(view: &MessageView) -> Value {
 }
 
 /// The view for people: what it is, the verdict and its sentence, what to do, then the evidence.
-fn describe(view: &MessageView) -> String {
+fn describe(view: &MessageView, since: &[JournalEntry]) -> String {
     let mut text = String::new();
     let absent = "unknown".to_owned();
     let mut line = |name: &str, value: &str| {
@@ -79,9 +98,11 @@ fn describe(view: &MessageView) -> String {
     if let Some(error) = &view.last_error {
         line("last error", error);
     }
-    if !view.journal.is_empty() {
-        line("\nhistory", "");
-        for entry in &view.journal {
+    for (title, entries) in [("\nhistory", &view.journal[..]), ("\nsince then, of the same application", since)] {
+        if !entries.is_empty() {
+            line(title, "");
+        }
+        for entry in entries {
             line("", &format!("{}  {:<18} {}", entry.at, entry.code, entry.text));
         }
     }
@@ -134,11 +155,11 @@ mod tests {
                 remedy: Some(format!("{}: {}", remedy.who, remedy.what)),
             };
             let view = MessageView { disposition: Some(disposition), ..view() };
-            let text = describe(&view);
+            let text = describe(&view, &[]);
             assert!(text.lines().any(|line| line.trim() == error.text("Karat")), "{text}");
             assert!(text.contains(&format!("refused ({})", error.code())) && text.contains("recruiter: "), "{text}");
-            assert_eq!(value(&view)["disposition"]["text"], error.text("Karat"));
-            assert_eq!(value(&view)["body"]["id"], "m-1");
+            assert_eq!(value(&view, &[])["disposition"]["text"], error.text("Karat"));
+            assert_eq!(value(&view, &[])["body"]["id"], "m-1");
         }
     }
 
@@ -157,8 +178,10 @@ mod tests {
         let tenant = atshub_schemas::TenantName::new("acme").unwrap();
         let entry =
             JournalEntry { at, tenant, application: None, candidacy: None, message: None, code: "parked".into(), text: "set aside".into() };
-        let text = describe(&MessageView { parked: Some(parked), body: Some("not json \\xff".into()), journal: vec![entry], ..view() });
+        let view = MessageView { parked: Some(parked), body: Some("not json \\xff".into()), journal: vec![entry.clone()], ..view() };
+        let text = describe(&view, &[JournalEntry { text: "and then".into(), ..entry }]);
         assert!(text.contains("missing_field at `data.application.id`") && text.contains("atshub schema show"), "{text}");
         assert!(text.ends_with("not json \\xff") && text.contains("set aside"), "{text}");
+        assert!(text.find("set aside") < text.find("since then") && text.contains("and then"), "{text}");
     }
 }

@@ -29,8 +29,8 @@ pub(super) enum Verb {
         #[arg(long)]
         url: String,
         /// File with its token, - for standard input
-        #[arg(long, value_name = "FILE")]
-        token_file: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "typed")]
+        token_file: Option<PathBuf>,
         #[command(flatten)]
         refused: key_input::Refused,
     },
@@ -56,7 +56,8 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
     match verb {
         Verb::Add { name, kind, url, token_file, refused } => {
             refused.check()?;
-            add(session, name, kind, url, token_file).await
+            // Without it there is a typed one, which has just been refused.
+            add(session, name, kind, url, token_file.unwrap_or_else(|| "-".into())).await
         }
         Verb::List => list(session).await,
         Verb::Test { name } => test(session, &name).await,

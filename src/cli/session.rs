@@ -61,6 +61,9 @@ async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, app::AppErr
     }
 }
 
+/// How there comes to be one.
+const ADD_TENANT: &str = "atshub tenant add <name> --ats <kind> --platform <account> --trigger-stage <stage>";
+
 /// The tenant of this name.
 ///
 /// # Errors
@@ -68,7 +71,7 @@ async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, app::AppErr
 pub(super) async fn tenant(store: &dyn Store, name: &TenantName) -> Result<TenantRecord, Stop> {
     let all = store.tenants().await?;
     let known: Vec<String> = all.iter().map(|t| t.name.to_string()).collect();
-    all.into_iter().find(|t| t.name == *name).ok_or_else(|| unknown("tenant", name.as_str(), &known, "atshub tenant list"))
+    all.into_iter().find(|t| t.name == *name).ok_or_else(|| unknown("tenant", name.as_str(), &known, ADD_TENANT))
 }
 
 /// The platform account of this name.

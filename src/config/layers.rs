@@ -22,6 +22,9 @@ const PREFIX: &str = "ATSHUB_";
 /// Variables that begin so and are no settings: the file to read, and what tests and generators are told.
 const NOT_SETTINGS: [&str; 3] = ["ATSHUB_CONFIG", "ATSHUB_UPDATE", "ATSHUB_TEST_"];
 
+/// What a number may be: none of the settings goes below zero.
+const WHOLE: &str = "a whole number, 0 or more";
+
 /// What there is to read.
 #[derive(Clone, Default)]
 pub struct Sources {
@@ -168,9 +171,12 @@ fn merge(layers: Vec<Layer>, known: &Dict) -> Result<Loaded, ConfigError> {
     }
     let config = figment.extract::<Config>().map_err(|error| {
         let key = error.path.join(".");
-        let wanted = find_path(known, &key).map(|value| format!("; the default is {}", shown(value))).unwrap_or_default();
+        let default = find_path(known, &key);
+        let wanted = default.map(|value| format!("; the default is {}", shown(value))).unwrap_or_default();
         // An address that is no text can still be a password: what was found is not repeated.
         let cause = match &error.kind {
+            // The parser's own words are types of the program (`usize`).
+            Kind::InvalidType(..) | Kind::InvalidValue(..) if matches!(default, Some(Value::Num(..))) => format!("expected {WHOLE}"),
             Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) => format!("expected {wanted}"),
             Kind::Message(text) => text.clone(),
             kind => kind.to_string(),
@@ -214,7 +220,7 @@ fn one(origin: Origin, known: &Dict, section: &str, key: &str, text: &str) -> Re
         cause: format!("expected {wanted}"),
     };
     let value = match find(known, section, key) {
-        Some(Value::Num(..)) => Value::from(text.trim().parse::<u64>().map_err(|_| wrong("a whole number"))?),
+        Some(Value::Num(..)) => Value::from(text.trim().parse::<u64>().map_err(|_| wrong(WHOLE))?),
         Some(Value::Bool(..)) => Value::from(text.trim().parse::<bool>().map_err(|_| wrong("true or false"))?),
         _ => Value::from(text),
     };
@@ -234,7 +240,7 @@ fn find_path<'a>(settings: &'a Dict, path: &str) -> Option<&'a Value> {
 fn shown(value: &Value) -> String {
     match value {
         Value::String(_, text) => format!("{text:?}"),
-        Value::Num(_, number) => number.to_u128().map_or_else(String::new, |n| n.to_string()),
+        Value::Num(_, number) => number.to_u128_lossy().map_or_else(|| WHOLE.to_owned(), |n| n.to_string()),
         Value::Bool(_, truth) => truth.to_string(),
         _ => "a section".to_owned(),
     }
@@ -322,6 +328,7 @@ mod tests {
     fn a_wrong_value_is_refused_with_key_origin_and_what_would_be_right() {
         for (text, wanted) in [
             ("[http]\nworkers = \"two\"\n", "`http.workers` (file "),
+            ("[http]\nworkers = \"two\"\n", "expected a whole number, 0 or more; the default is 2"),
             ("[http]\nlisten = \"nowhere\"\n", "the default is \"127.0.0.1:8080\""),
             ("[log]\nformat = \"xml\"\n", "`text`"),
             ("[broker]\nqueue_type = \"mirrored\"\n", "`quorum`"),
@@ -333,7 +340,7 @@ mod tests {
             assert!(error.contains(wanted), "{text}: {error}");
         }
         let error = load(&with_environment(&[("ATSHUB_HTTP__WORKERS", "many")])).unwrap_err().to_string();
-        assert_eq!(error, "`http.workers` (environment ATSHUB_HTTP__WORKERS): expected a whole number");
+        assert_eq!(error, "`http.workers` (environment ATSHUB_HTTP__WORKERS): expected a whole number, 0 or more");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const REST: Duration = Duration::from_secs(1);
 /// What Ashby counts its webhook retries in, here.
 const RETRY_UNIT: Duration = Duration::from_millis(200);
+/// Codes under which the script has a message each set aside.
+const PARKED: [&str; 2] = ["unknown_tenant", "undecodable_body"];
 /// Ordinary candidates per tenant.
 const ORDINARY: usize = 32;
 /// Pause between two candidates of the traffic that goes on.
@@ -50,6 +52,8 @@ pub struct Summary {
     pub lines: Vec<tally::Line>,
     /// What had to be set aside, by code: expected and seen.
     pub parked: BTreeMap<String, (u64, u64)>,
+    /// Faults of the simulators: ordered, and served. One that was not served has shown nothing.
+    pub faults: (u64, u64),
     /// Seconds from the start of the hub to the first invitation.
     pub first_invitation_s: f64,
     /// Seconds from the start of the script to its last effect.
@@ -68,6 +72,7 @@ impl Summary {
         overtaken <= script::STATUS_FAULTS
             && self.lines.iter().all(tally::Line::holds)
             && self.parked.values().all(|(wanted, seen)| wanted == seen)
+            && self.faults.0 == self.faults.1
     }
 }
 
@@ -157,7 +162,7 @@ async fn once(
     say: &impl Fn(&str),
 ) -> Result<Summary, DemoError> {
     let before = store.parked_counts(None).await?;
-    script::misbehave(&world.platform, world.ashby.first().map(|(_, ats)| ats));
+    let ordered = script::misbehave(&world.platform, world.ashby.first().map(|(_, ats)| ats));
     let played = std::time::Instant::now();
     let mut expected = script::play(world, script::Size { ordinary: ORDINARY }, |what| say(what)).await?;
     let mut first = None;
@@ -178,16 +183,18 @@ async fn once(
     at_rest(running, store).await?;
     let complete_s = played.elapsed().as_secs_f64();
     let seen = store.parked_counts(None).await?;
-    let parked = [("unknown_tenant", 1), ("undecodable_body", 1)]
-        .into_iter()
-        .map(|(code, wanted)| {
-            let count = |counts: &BTreeMap<String, u64>| counts.get(code).copied().unwrap_or(0);
-            (code.to_owned(), (wanted, count(&seen).saturating_sub(count(&before))))
-        })
-        .collect();
+    let mut parked: BTreeMap<String, (u64, u64)> = PARKED.map(|code| (code.to_owned(), (1, 0))).into();
+    for (code, count) in seen {
+        let new = count.saturating_sub(before.get(&code).copied().unwrap_or(0));
+        if new > 0 {
+            parked.entry(code).or_default().1 = new;
+        }
+    }
+    let left = world.platform.faults().pending() + world.ashby.iter().map(|(_, ats)| ats.faults().pending()).sum::<usize>();
+    let faults = (ordered as u64, ordered.saturating_sub(left) as u64);
     let lines = tally::compare(&expected, &happened(world));
     let tenants = world.ashby.len() + world.bridges.len();
-    Ok(Summary { lines, parked, first_invitation_s: first.unwrap_or(f64::NAN), complete_s, tenants, candidacies: expected.0.len() })
+    Ok(Summary { lines, parked, faults, first_invitation_s: first.unwrap_or(f64::NAN), complete_s, tenants, candidacies: expected.0.len() })
 }
 
 /// Waits until nothing is in hand and nothing is due: an effect that is still to come, wanted or not, has come.

@@ -40,8 +40,9 @@ const INVITED: &str = "Invited";
 const ROLE_MISSING: &str = "Missing or invalid Karat role on the job.";
 const PHONE: &str = "Phone is too short (minimum is 7 characters).";
 const SAME: &str = "Recruiter and candidate can't be the same.";
+/// The link to the interview follows, and has to.
 const ACTIVE: &str =
-    "Invite failed: Role already has an active interview for this candidate. Please visit this interview to make changes to it.";
+    "Invite failed: Role already has an active interview for this candidate. Please visit this interview to make changes to it. http";
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -111,8 +112,8 @@ pub async fn play(world: &World, size: Size, mut progress: impl FnMut(&str)) -> 
 pub const STATUS_FAULTS: usize = 3;
 
 /// Orders the platform and one Ashby to misbehave while the script runs: no fault may leave a trace in the effects, but that
-/// a status which has to wait may be overtaken.
-pub fn misbehave(platform: &PlatformSimulator, ashby: Option<&AshbySimulator>) {
+/// a status which has to wait may be overtaken. Returns how many it ordered.
+pub fn misbehave(platform: &PlatformSimulator, ashby: Option<&AshbySimulator>) -> usize {
     platform.faults().next("createInvitation", Fault::ActThenHang, 1);
     platform.faults().next("createInvitation", Fault::ActThenFail(502), 1);
     platform.faults().next("createInvitation", Fault::Fail(503), 1);
@@ -121,6 +122,7 @@ pub fn misbehave(platform: &PlatformSimulator, ashby: Option<&AshbySimulator>) {
         ashby.faults().next("customField.setValue", Fault::Fail(500), 1);
         ashby.faults().next("customField.setValue", Fault::RateLimit { retry_after: Some(1) }, STATUS_FAULTS - 1);
     }
+    platform.faults().pending() + ashby.map_or(0, |ashby| ashby.faults().pending())
 }
 
 async fn ordinary_by_webhook(part: &AshbyPart<'_>, size: Size, all: &mut Expectations) -> Result<(), ScriptError> {

@@ -26,9 +26,6 @@ use scratch::Scratch;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
-/// The log directive that this adapter needs: at `warn`, lapin logs every returned message with its body.
-pub const LOG_DIRECTIVE: &str = "lapin=error";
-
 /// Channels on which queues are looked at at the same time.
 const PROBING_AT_ONCE: usize = 16;
 

@@ -3,7 +3,7 @@
 use super::{
     Dossier, InviteError, State,
     ask::{label, note, refuse, status},
-    decide::{Context, Decision, save},
+    decide::{Context, Decision, believed, save},
     verdict::Verdict,
 };
 use crate::ports::{Invitation, InvitationRequest, PlatformRole};
@@ -79,6 +79,7 @@ pub fn refused(dossier: &Dossier, id: Uuid, error: InviteError, context: Context
 #[must_use]
 pub fn interview_changed(dossier: &Dossier, fact: &InterviewChange, time: Timestamp, context: Context<'_>) -> Decision {
     let nothing = |verdict| Decision { dossier: None, effects: vec![], verdict };
+    let time = believed(time, context.now);
     let Some(index) =
         dossier.candidacies.iter().position(|c| c.invitation.as_ref().is_some_and(|i| i.candidacy == fact.platform_candidacy_id))
     else {

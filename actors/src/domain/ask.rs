@@ -6,7 +6,7 @@ use super::{
     verdict::{Effect, Verdict},
 };
 use atshub_schemas::{
-    Email, Line, Link, Prose,
+    Line, Link, Prose,
     fact::{Candidate, Job, Person, Stage},
     internal::Write,
 };
@@ -271,11 +271,5 @@ impl Dossier {
         self.recruiter = recruiter.cloned().or(self.recruiter.take());
         self.grader = grader.cloned().or(self.grader.take());
         self.stage = stage.cloned().or(self.stage.take());
-    }
-
-    /// The candidate's address as the platform compares it.
-    #[must_use]
-    pub fn email(&self) -> Option<&Email> {
-        self.candidate.email.as_ref()
     }
 }

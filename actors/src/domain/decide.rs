@@ -9,7 +9,7 @@ use atshub_schemas::{
     Envelope, Message,
     fact::{Application, Candidate, Job, Person, Stage},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 /// What a decision may use besides the fact.
@@ -41,6 +41,15 @@ pub enum Wanted {
     Snapshot,
 }
 
+/// How far ahead of our clock a fact may have happened.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// When a fact happened, as far as that is believed: one from further ahead happened now. Taken at its word, a single one of
+/// a producer with a wrong clock would make every later fact look older, and change nothing, for as long as it is ahead.
+pub(super) fn believed(time: Timestamp, now: Timestamp) -> Timestamp {
+    if time.duration_since(now) > MAX_AHEAD { now } else { time }
+}
+
 /// The parts that application facts share.
 struct Heard<'a> {
     application: &'a Application,
@@ -65,9 +74,8 @@ pub fn wants(dossier: Option<&Dossier>, message: &Message, policy: &Policy) -> O
     let known = |here: bool, kept: Option<bool>| here || kept.unwrap_or(false);
     let has_email = known(heard.candidate.is_some_and(|c| c.email.is_some()), dossier.map(|d| d.candidate.email.is_some()));
     let has_name = known(heard.candidate.is_some_and(|c| c.name.is_some()), dossier.map(|d| d.candidate.name.is_some()));
-    let has_role = is_order
-        || known(heard.job.is_some_and(|j| j.role.is_some()), dossier.map(|d| d.job.role.is_some()))
-        || heard.job.is_some_and(|j| policy.mapped_role(j).is_some());
+    // The role that was heard before, or that the tenant's table has, may be another one than the job names now (B4).
+    let has_role = is_order || heard.job.is_some_and(|j| j.role.is_some());
     (no_stage || (triggers && !(has_email && has_name && has_role))).then_some(Wanted::Snapshot)
 }
 
@@ -117,15 +125,16 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
     let Some(heard) = heard_of(&envelope.message) else {
         return nothing(Verdict::ignored("no_rule", "nothing follows from this kind of fact"));
     };
+    let time = believed(envelope.time, context.now);
     if let Some(kept) = dossier
-        && envelope.time < kept.fact_time
+        && time < kept.fact_time
     {
         return nothing(Verdict::ignored(
             "older",
-            format!("ignored, older: happened at {}, and a fact of {} is known", envelope.time, kept.fact_time),
+            format!("ignored, older: happened at {time}, and a fact of {} is known", kept.fact_time),
         ));
     }
-    let mut next = dossier.cloned().unwrap_or_else(|| empty(envelope, heard.application, context.now));
+    let mut next = dossier.cloned().unwrap_or_else(|| empty(envelope, heard.application, time, context.now));
     if let Some(snapshot) = snapshot {
         next.learn(
             Some(&snapshot.candidate),
@@ -139,23 +148,23 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
     next.application.url = heard.application.url.clone().or(next.application.url);
     let kept = next.clone();
     next.learn(heard.candidate, heard.job, heard.recruiter, heard.grader, heard.stage);
-    if envelope.time < kept.data_time {
+    if time < kept.data_time {
         // Newer data is known: of this fact only the move, and what nobody has said yet, is news.
         next.learn(Some(&kept.candidate), Some(&kept.job), kept.recruiter.as_ref(), kept.grader.as_ref(), None);
     }
-    next.fact_time = envelope.time;
-    next.data_time = next.data_time.max(envelope.time);
+    next.fact_time = time;
+    next.data_time = next.data_time.max(time);
     let (effects, verdict) = match &envelope.message {
-        Message::ApplicationMoved(_) => moved(&mut next, dossier, envelope.time, context),
+        Message::ApplicationMoved(_) => moved(&mut next, dossier, time, context),
         Message::AssessmentOrdered(order) => {
             next.assessment = Some(order.assessment.id.clone());
             let named = order.assessment.test_id.as_ref().map(|id| context.policy.mapped(id.as_str()).unwrap_or_else(|| id.to_string()));
-            ask::ask(&mut next, named.as_deref(), envelope.time, context)
+            ask::ask(&mut next, named.as_deref(), time, context)
         }
         Message::ApplicationArchived(_) => ended(&mut next, "archived", context),
         Message::ApplicationDeleted(_) => ended(&mut next, "deleted", context),
         Message::ApplicationHired(_) => (vec![], Verdict::accepted("hired", "the application ended in a hire; recorded")),
-        Message::ApplicationTransferred(_) => moved(&mut next, dossier, envelope.time, context),
+        Message::ApplicationTransferred(_) => moved(&mut next, dossier, time, context),
         Message::AssessmentCancelled(_) => ended(&mut next, "assessment cancelled", context),
         Message::AssessmentDeleted(_) => ended(&mut next, "assessment deleted", context),
         Message::ScheduleRequested(_) => ask::told(&mut next, "schedule_elsewhere", context, |p| {
@@ -173,7 +182,7 @@ pub fn decide(dossier: Option<&Dossier>, envelope: &Envelope, snapshot: Option<&
     save(next, dossier, effects, verdict, context.now)
 }
 
-fn empty(envelope: &Envelope, application: &Application, now: Timestamp) -> Dossier {
+fn empty(envelope: &Envelope, application: &Application, time: Timestamp, now: Timestamp) -> Dossier {
     Dossier {
         tenant: envelope.tenant.clone(),
         application: application.clone(),
@@ -183,8 +192,8 @@ fn empty(envelope: &Envelope, application: &Application, now: Timestamp) -> Doss
         grader: None,
         stage: None,
         assessment: None,
-        fact_time: envelope.time,
-        data_time: envelope.time,
+        fact_time: time,
+        data_time: time,
         sequence: 0,
         status_written: 0,
         version: 0,
@@ -231,11 +240,12 @@ fn ended(next: &mut Dossier, what: &str, context: Context<'_>) -> (Vec<Effect>, 
 /// refused invite whose offending datum is now right is tried again (B5).
 #[must_use]
 pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> Decision {
-    if envelope.time < dossier.data_time {
-        let text = format!("ignored, older: happened at {}, and a fact of {} is known", envelope.time, dossier.data_time);
+    let time = believed(envelope.time, context.now);
+    if time < dossier.data_time {
+        let text = format!("ignored, older: happened at {time}, and a fact of {} is known", dossier.data_time);
         return nothing(Verdict::ignored("older", text));
     }
-    let newest_move = envelope.time >= dossier.fact_time;
+    let newest_move = time >= dossier.fact_time;
     let mut next = dossier.clone();
     match &envelope.message {
         Message::CandidateUpdated(f) => {
@@ -256,7 +266,7 @@ pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> 
         Message::JobUpdated(f) => next.learn(None, Some(&f.job), None, None, None),
         _ => return nothing(Verdict::ignored("no_rule", "nothing follows from this kind of fact")),
     }
-    next.data_time = envelope.time;
+    next.data_time = time;
     let Some(State::Refused { error }) = next.current().map(|c| c.state.clone()) else {
         return save(next, Some(dossier), vec![], Verdict::accepted("recorded", "the change is recorded"), context.now);
     };
@@ -279,7 +289,7 @@ pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> 
             context.now,
         );
     }
-    let (effects, verdict) = ask::ask(&mut next, named.as_deref(), envelope.time, context);
+    let (effects, verdict) = ask::ask(&mut next, named.as_deref(), time, context);
     save(next, Some(dossier), effects, verdict, context.now)
 }
 

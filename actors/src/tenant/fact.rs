@@ -122,8 +122,9 @@ impl TenantWork {
         if let Failure::Unauthorized { detail } = failure
             && let Err(Failure::Unauthorized { .. }) = self.office.connector.test().await
         {
-            self.link
-                .unauthorized(format!("the ATS does not accept the credential ({detail}); replace it with `tenant set-key`, then resume"));
+            self.link.unauthorized(format!(
+                "the ATS does not accept the credential ({detail}); `tenant set-key` replaces it, and the tenant goes on"
+            ));
         }
     }
 }

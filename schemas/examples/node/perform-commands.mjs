@@ -141,7 +141,10 @@ try {
   await channel.close();
   await connection.close();
 } catch (error) {
-  console.error(`${error.message || error.code}. What was not acked is delivered again; start this program again`);
+  // No such queue (the hub makes it for a tenant of kind `bridge`), or not for this user: waiting does not help.
+  const refused = /ACCESS[_-]REFUSED|NOT[_-]ALLOWED|NOT[_-]FOUND/.test(error.message);
+  if (refused) console.error(`refused by the broker: ${error.message}`);
+  else console.error(`${error.message || error.code}. What was not acked is delivered again; start this program again`);
   await connection?.close().catch(() => {});
   process.exitCode = 1;
 }

@@ -128,6 +128,9 @@ def main():
         return 0
     except pika.exceptions.UnroutableError:
         print(f"returned: no queue takes the answers of tenant `{args.tenant}`; the command stays in its queue", file=sys.stderr)
+    except (pika.exceptions.ProbableAuthenticationError, pika.exceptions.ProbableAccessDeniedError, pika.exceptions.ChannelClosedByBroker) as error:
+        # No such queue (the hub makes it for a tenant of kind `bridge`), or not for this user: waiting does not help.
+        print(f"refused by the broker: {error!r}", file=sys.stderr)
     except (pika.exceptions.AMQPError, OSError) as error:
         print(f"the broker is away: {error!r}. What was not acked is delivered again; start this program again", file=sys.stderr)
     return 1

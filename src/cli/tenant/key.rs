@@ -79,11 +79,16 @@ async fn replace(
         None => format!("is set ({now}…)"),
     };
     session.out.say(format!("`{}` of tenant `{name}` {change}; nothing that waits is lost", spec.name));
-    if standing != "active" {
-        store.set_standing(name, "active", None, None).await?;
-        session.out.say(format!("tenant `{name}` was {standing} and is active again"));
+    // Only what the hub shows the ATS: a new secret for webhooks says nothing of why the tenant stands still.
+    if spec.required {
+        if standing != "active" {
+            store.set_standing(name, "active", None, None).await?;
+            session.out.say(format!("tenant `{name}` was {standing} and is active again"));
+        }
+        session.out.say(format!("`atshub tenant test-key {name}` asks the ATS whether it accepts it"));
+    } else if standing != "active" {
+        session.out.say(format!("tenant `{name}` stays {standing}"));
     }
-    session.out.say(format!("`atshub tenant test-key {name}` asks the ATS whether it accepts it"));
     Ok(Exit::Done)
 }
 

@@ -42,7 +42,10 @@ pub(super) struct Claimed {
 /// Opens the file, or memory, and makes tables and fixed queues.
 pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     let connection = match file {
-        Some(file) => Connection::open(file)?,
+        Some(file) => {
+            own(file).map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))?;
+            Connection::open(file)?
+        }
         None => Connection::open_in_memory()?,
     };
     connection.busy_timeout(BUSY_LIMIT)?;
@@ -57,6 +60,16 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     }
     connection.execute_batch("commit")?;
     Ok(connection)
+}
+
+/// Makes the file readable by its owner alone: messages hold names and addresses of candidates. SQLite gives the files
+/// beside it the same rights.
+fn own(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 /// Whether a commit waits for the disk. Claims need not: a power cut may forget that a message was handed over.

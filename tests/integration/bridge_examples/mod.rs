@@ -143,9 +143,11 @@ async fn a_return_is_a_failure(language: Language) {
 async fn a_refusal_is_said(language: Language) {
     let host = VirtualHost::new();
     // Nothing was ever declared here: the broker closes the channel.
-    let output = run(language, "publish", &host.url(), &["--application", "8842", "--stage", "S"]).await;
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
-    assert!(text(&output.stderr).starts_with("refused by the broker"), "{}", text(&output.stderr));
+    for (program, words) in [("publish", &["--application", "8842", "--stage", "S"][..]), ("perform", &[])] {
+        let output = run(language, program, &host.url(), words).await;
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()), "{program}");
+        assert!(text(&output.stderr).starts_with("refused by the broker"), "{program}: {}", text(&output.stderr));
+    }
 }
 
 async fn a_nack_is_a_failure(language: Language) {

@@ -189,3 +189,19 @@ fn a_folder_that_cannot_be_made_is_refused() {
     let refused = EmbeddedBroker::open(&file.path().join("inside"));
     assert!(matches!(refused, Err(BrokerError::Refused(_))));
 }
+
+#[test]
+fn messages_in_the_folder_are_readable_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async {
+        let broker = EmbeddedBroker::open(folder.path()).unwrap();
+        broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+        publish_all(&broker, vec![message(WORK, "q", "m-1")]).await;
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        for file in files.iter().filter(|file| file.file_name().to_string_lossy().starts_with("broker.db")) {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());
+        }
+        assert!(files.len() >= 2, "{files:?}");
+    });
+}

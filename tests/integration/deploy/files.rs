@@ -171,6 +171,8 @@ fn systemd_takes_the_unit_and_finds_it_locked_down() {
         "LimitNOFILE=65536",
         "SystemCallFilter=@system-service",
         "Restart=on-failure",
+        "StartLimitIntervalSec=0",
+        "RestartPreventExitStatus=64",
     ] {
         assert!(unit.lines().any(|found| found == line), "the unit lost `{line}`");
     }

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 /// Namespace of the ids that the hub gives to Ashby's webhooks. They are in operators' tickets and in the inbox: it stays.
 const ASHBY_IDS: Uuid = Uuid::from_u128(0x6f9c_1d0e_5b7a_4c55_9d2e_31a8_c4f0_7be1);
+const ROLE_MISSING: &str = "Missing or invalid Karat role on the job.";
 const PHONE_TOO_SHORT: &str = "Phone is too short (minimum is 7 characters).";
 
 /// The message id of a webhook about an application.
@@ -141,6 +142,41 @@ fn an_error_that_cures_itself() {
         assert_eq!(invitations(walk, &email).len(), 1);
         let statuses = values(&ats.ledger(), "status", &application);
         assert_eq!((statuses.len(), &statuses[..2]), (3, &[PHONE_TOO_SHORT.to_owned(), "Received".to_owned()][..]), "{statuses:?}");
+    });
+}
+
+/// The fact asks for an invitation; that the role is none is known only when the platform's roles are looked at.
+#[test]
+fn a_refusal_that_comes_later_is_shown_with_the_fact_that_asked() {
+    on_hub(Pair::Embedded, &["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let job = ats.add_job("Gardener", Some("no such role"), "rae@acme.example").await;
+        let new = NewCandidate { name: "Ada".into(), email: "ada@acme.example".into(), job, ..NewCandidate::default() };
+        let application = ats.add_candidate(new).await.unwrap();
+        let action = ats.move_stage(&application, TRIGGER).await.unwrap();
+        shows(ats, &application, ROLE_MISSING).await;
+        at_rest(walk).await;
+        let shown = walk.ground.shown(&id_of(tenant, &action, "candidateStageChange", &application)).await;
+        let since = shown.split_once("since then, of the same application").map(|(_, since)| since).unwrap_or_default();
+        assert!(since.contains(&format!("role_missing       {ROLE_MISSING}")), "word for word: {shown}");
+    });
+}
+
+/// A tenant that was disabled with its key stays so until it has one again: a secret for webhooks is none.
+#[test]
+fn only_the_credential_that_its_ats_needs_makes_a_tenant_active_again() {
+    on_hub(Pair::Embedded, &["acme"], &[], async |walk| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "another-one").unwrap();
+        let file = file.to_str().unwrap();
+        let standing = async || walk.store().tenants().await.unwrap()[0].standing.clone();
+        walk.ground.says(&["tenant", "set-key", "acme", "--delete"]).await;
+        assert_eq!(standing().await, "disabled");
+        walk.ground.says(&["tenant", "set-key", "acme", "--name", "webhook_secret", "--key-file", file]).await;
+        assert_eq!(standing().await, "disabled");
+        walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
+        assert_eq!(standing().await, "active");
     });
 }
 

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
+mod heard;
 mod life;
 use life::interview;
 

@@ -273,19 +273,4 @@ impl Account {
     pub fn candidate_of(&self, application: &str) -> Option<String> {
         self.lock().applications.get(application).map(|it| it.candidate.clone())
     }
-
-    /// The id of a stage, by its title.
-    #[must_use]
-    pub fn stage_id(&self, title: &str) -> Option<String> {
-        let world = self.lock();
-        world.stages.iter().find(|stage| stage.title == title).map(|stage| stage.id.clone())
-    }
-
-    /// The title of the stage an application is in.
-    #[must_use]
-    pub fn stage_of(&self, application: &str) -> Option<String> {
-        let world = self.lock();
-        let stage = world.applications.get(application)?.stage;
-        world.stages.get(stage).map(|stage| stage.title.clone())
-    }
 }
