@@ -4,6 +4,7 @@
 use crate::{
     domain::{Dossier, Effect, Verdict},
     failure::Failure,
+    gate::{Halt, Lapsed, Wait},
     lease::Lease,
     lifecycle,
     ports::{
@@ -135,6 +136,58 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Waits until this process may act again. Mostly in vain: whoever waits here has its queue taken away, and the message goes
+    /// to whoever holds the tenant by then.
+    pub(crate) async fn lease_again(&self) {
+        tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
+        self.lease.held().await;
+    }
+
+    /// Ends a try that came to nothing: postponed, on the retry schedule, or parked. Returns once that is durable. Without
+    /// progress, it was not noted yet that work began.
+    pub(crate) async fn end(
+        &self,
+        envelope: &Arc<Envelope>,
+        queue: &str,
+        halt: Halt,
+        progress: Option<Progress>,
+        about: About<'_>,
+    ) -> Result<(), Lapsed> {
+        match halt {
+            Halt::Lapsed => return Err(Lapsed),
+            Halt::Wait(wait) | Halt::Refused(_, wait) => self.postpone(envelope, queue, &wait, about).await,
+            Halt::Failed(failure) => {
+                let progress = match progress {
+                    Some(progress) => progress,
+                    None => self.begin(envelope).await,
+                };
+                self.settle(envelope, queue, &failure, progress, about).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts work on the schedule that waits through no fault of its own. Uses up no attempt. Returns once that is durable.
+    pub(crate) async fn postpone(&self, envelope: &Arc<Envelope>, queue: &str, wait: &Wait, about: About<'_>) {
+        let Wait { until, code, why, told } = wait;
+        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code, %until, why, "a message was postponed");
+        let text = format!("{why}. Waits until {until}; no attempt is used up");
+        let row = OutboxRow {
+            exchange: topology::WORK.to_owned(),
+            routing_key: route_of(envelope, queue),
+            envelope: Arc::clone(envelope),
+            not_before: Some(*until),
+        };
+        let key = MessageKey::from(&**envelope);
+        let change = Change {
+            attempt: Some(Attempt { key, counts: false, code: (*code).to_owned(), detail: text.clone(), next_at: Some(*until) }),
+            outbox: vec![row],
+            journal: told.then(|| self.entry(envelope, about, "postponed", &text)).into_iter().collect(),
+            ..Change::default()
+        };
+        self.commit(change).await;
     }
 
     /// Ends a failed try: on the schedule, or parked. Returns once that is durable.

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod domain;
 pub mod failure;
 pub mod flight;
+pub mod gate;
 pub mod invite;
 pub mod lease;
 pub mod lifecycle;

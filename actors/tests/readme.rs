@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers: a failure is the test's")]
 
-use atshub_actors::{domain::TRANSITIONS, supervision::PHASES};
+use atshub_actors::{domain::TRANSITIONS, gate::BREAKER_STEPS, supervision::PHASES};
 use std::{collections::BTreeMap, fs, path::Path};
 
 fn block(name: &str, text: &str) {
@@ -40,6 +40,12 @@ fn the_readme_shows_the_tables_that_the_code_has() {
         text.push_str(&format!("| `{from}` | {} |\n", steps.join(" · ")));
     }
     block("phases", &text);
+
+    let mut text = String::from("| in | when | then |\n|---|---|---|\n");
+    for (from, step, to) in BREAKER_STEPS {
+        text.push_str(&format!("| `{}` | {} | `{}` |\n", from.as_str(), word(&format!("{step:?}")), to.as_str()));
+    }
+    block("breaker", &text);
 
     let mut text = String::from("| from | to | when |\n|---|---|---|\n");
     for (from, to, when) in TRANSITIONS {

@@ -4,15 +4,15 @@
 use super::{
     Parts,
     ownership::View,
-    seats::{Seat, child_name, revision},
+    seats::{Connected, Seat, child_name, revision},
 };
 use crate::platform;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
-    domain::Policy,
-    invite::{Accounts, InviteActor, InviteOffice},
-    ports::{Platform, PlatformAccount, QueueSpec, SealedSecret, StoreError},
+    gate::{Gate, Host},
+    invite::{Account, Accounts, InviteActor, InviteOffice},
+    ports::{PlatformAccount, QueueSpec, SealedSecret, StoreError},
     supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
@@ -27,6 +27,8 @@ use tokio::sync::watch;
 const DECLARING: usize = 8;
 
 type Seats = BTreeMap<TenantName, Arc<Seat>>;
+/// Credentials as stored, by their owner.
+type Sealed = HashMap<String, Vec<SealedSecret>>;
 
 /// The tenants in memory.
 pub struct Directory {
@@ -43,7 +45,7 @@ pub struct Directory {
 #[derive(Default)]
 struct Seen {
     version: Option<u64>,
-    platforms: HashMap<String, (i128, Arc<dyn Platform>)>,
+    platforms: HashMap<String, (i128, Connected)>,
 }
 
 impl Directory {
@@ -109,11 +111,16 @@ impl Directory {
         if seen.version == Some(version) {
             return Ok(false);
         }
-        let platforms = self.platforms(&mut seen).await?;
+        // All at once: one tenant's change must not cost a question for each of thousands.
+        let mut secrets = Sealed::new();
+        for secret in store.all_secrets().await? {
+            secrets.entry(secret.owner.clone()).or_default().push(secret);
+        }
+        let platforms = self.platforms(&mut seen, &mut secrets).await?;
         let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
         for record in store.tenants().await? {
-            let sealed = store.secrets(&format!("tenant/{}", record.name)).await?;
-            let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(Arc::clone(p))));
+            let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
+            let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(p.clone())));
             let revision = revision(&record, &sealed, stamp);
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
             let seat = match kept {
@@ -121,7 +128,7 @@ impl Directory {
                 Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), ..Seat::clone(seat) }),
                 None => {
                     let secrets = self.open(&record.name, &sealed);
-                    Arc::new(Seat::new(&self.parts, record.clone(), secrets, platform, revision))
+                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, platform, revision))
                 }
             };
             if kept.is_none() {
@@ -145,14 +152,14 @@ impl Directory {
         })
     }
 
-    async fn platforms(&self, seen: &mut Seen) -> Result<HashMap<String, (i128, Arc<dyn Platform>)>, StoreError> {
+    async fn platforms(&self, seen: &mut Seen, secrets: &mut Sealed) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
         let mut now = HashMap::new();
         for account in self.parts.store.platforms().await? {
-            let sealed = self.parts.store.secrets(&format!("platform/{}", account.name)).await?;
+            let sealed = secrets.remove(&format!("platform/{}", account.name)).unwrap_or_default();
             let set = sealed.iter().map(|s| s.set_at.as_nanosecond()).max().unwrap_or(0);
             let stamp = account.updated_at.as_nanosecond().max(set);
             let made = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {
-                Some((_, platform)) => Some(Arc::clone(platform)),
+                Some((_, platform)) => Some(platform.clone()),
                 None => self.connect(account.clone(), &sealed),
             };
             if let Some(platform) = made {
@@ -163,13 +170,15 @@ impl Directory {
         Ok(now)
     }
 
-    fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Option<Arc<dyn Platform>> {
+    fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Option<Connected> {
         let name = account.name.clone();
         let made = self.parts.sealer.open_these(sealed).map_err(|e| e.to_string()).and_then(|secrets| {
             let entry = platform::entry(&account.kind).ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))?;
             (entry.connect)(account, secrets, self.parts.http.clone())
         });
-        made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()
+        let adapter = made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()?;
+        let gate = Gate::new(Host::platform(&name), self.parts.options.gate, Arc::clone(&self.desk.clock), self.desk.lease.clone());
+        Some(Connected { adapter, gate })
     }
 
     /// Declares the queues of a tenant: its own, before anybody may call the hub ready (until it stands, what producers
@@ -179,7 +188,7 @@ impl Directory {
         let mut queues = vec![seat.queue()];
         if seat.entry.is_some_and(|entry| entry.delegates) {
             let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
-            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings });
+            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings, expires: None });
         }
         for queue in queues {
             if let Err(error) = self.parts.broker.declare(queue).await {
@@ -235,6 +244,7 @@ impl Directory {
                     name: topology::INVITES.into(),
                     single_consumer: false,
                     bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
+                    expires: None,
                 },
                 prefetch: options.invite_prefetch,
                 lane: InviteActor::lane,
@@ -248,9 +258,10 @@ impl Directory {
 }
 
 impl Accounts for Directory {
-    fn account(&self, tenant: &TenantName) -> Option<(Arc<Policy>, Arc<dyn Platform>)> {
+    fn account(&self, tenant: &TenantName) -> Option<Account> {
         let seat = self.seat(tenant)?;
-        Some((Arc::clone(&seat.account.policy), Arc::clone(seat.platform.as_ref()?)))
+        let Connected { adapter, gate } = seat.platform.clone()?;
+        Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{ats, credentials::Secrets, hub::Parts};
 use atshub_actors::{
     desk::Desk,
+    gate::{Gate, Host},
     ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
     supervision::{ChildName, ChildSpec, Phase},
     tenant::{TenantActor, TenantOffice},
@@ -12,6 +13,15 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
+
+/// A platform account, ready to be used.
+#[derive(Clone)]
+pub struct Connected {
+    /// Its adapter.
+    pub adapter: Arc<dyn Platform>,
+    /// What stands before it, for all tenants that share it.
+    pub gate: Gate,
+}
 
 /// One tenant, ready to be run.
 #[derive(Clone)]
@@ -24,15 +34,24 @@ pub struct Seat {
     pub account: ats::Account,
     /// Its connector, or why there is none.
     pub connector: Result<Arc<dyn Connector>, String>,
+    /// What stands before its ATS: as old as this configuration, not as the actor.
+    pub gate: Gate,
     /// Its platform, if the account is set up.
-    pub platform: Option<Arc<dyn Platform>>,
+    pub platform: Option<Connected>,
     /// Another number means another configuration.
     pub revision: u64,
 }
 
 impl Seat {
     /// Makes the seat of a tenant.
-    pub(super) fn new(parts: &Parts, record: TenantRecord, secrets: Secrets, platform: Option<Arc<dyn Platform>>, revision: u64) -> Self {
+    pub(super) fn new(
+        parts: &Parts,
+        desk: &Desk,
+        record: TenantRecord,
+        secrets: Secrets,
+        platform: Option<Connected>,
+        revision: u64,
+    ) -> Self {
         let entry = ats::entry(&record.ats);
         let account =
             ats::Account { tenant: record.name.clone(), policy: Arc::new(record.policy.clone()), secrets, http: parts.http.clone() };
@@ -40,17 +59,18 @@ impl Seat {
             Some(entry) => (entry.connect)(account.clone()),
             None => Err(format!("this build knows no ATS called `{}`", record.ats)),
         };
-        Self { record: Arc::new(record), entry, account, connector, platform, revision }
+        let drilled = parts.drills.as_ref().filter(|_| record.policy.sandbox);
+        let connector = match (connector, drilled) {
+            (Ok(connector), Some(drills)) => Ok(drills.over_connector(record.name.clone(), connector)),
+            (connector, _) => connector,
+        };
+        let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
+        Self { record: Arc::new(record), entry, account, connector, gate, platform, revision }
     }
 
     /// The tenant's queue.
     pub(super) fn queue(&self) -> QueueSpec {
-        let tenant = &self.record.name;
-        QueueSpec {
-            name: topology::tenant_queue(tenant),
-            single_consumer: true,
-            bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
-        }
+        inbox(&self.record.name)
     }
 
     /// What the supervisor needs to run it.
@@ -70,6 +90,7 @@ impl Seat {
         let office = self.connector.as_ref().ok().map(|connector| TenantOffice {
             record: Arc::clone(&self.record),
             connector: Arc::clone(connector),
+            gate: self.gate.clone(),
             desk: desk.clone(),
         });
         ChildSpec {
@@ -96,6 +117,7 @@ pub fn inbox(tenant: &TenantName) -> QueueSpec {
         name: topology::tenant_queue(tenant),
         single_consumer: true,
         bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+        expires: None,
     }
 }
 

@@ -15,7 +15,7 @@ mod reading;
 mod registry;
 mod write;
 
-use crate::records::Rows;
+use crate::records::{Rows, Turns};
 use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Lookup},
@@ -58,6 +58,7 @@ pub struct PostgresStore {
     commits: mpsc::Sender<commit::Job>,
     beginnings: mpsc::Sender<progress::Beginning>,
     bell: Arc<Notify>,
+    turns: Turns,
     patience: Duration,
 }
 
@@ -95,7 +96,7 @@ impl PostgresStore {
         };
         // A group may wait for the one before it, and is answered within the limit itself.
         let patience = options.answer_within + Duration::from_secs(1);
-        Ok(Self { database, commits, beginnings, bell, patience })
+        Ok(Self { database, commits, beginnings, bell, turns: Turns::default(), patience })
     }
 
     /// Brings the schema up to date and makes the first partitions. Safe to run from many processes at once. Answers
@@ -140,7 +141,7 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
-        let rows = Rows::new(change)?;
+        let rows = Rows::new(change, &self.turns)?;
         if rows.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
@@ -161,10 +162,10 @@ impl Store for PostgresStore {
         Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
     }
 
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+    async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        Ok(outbox::claim(&self.database, now, limit, until).await?)
+        let [limit, invites] = [limit, invites].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        Ok(outbox::claim(&self.database, now, limit, invites, until).await?)
     }
 
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
@@ -271,6 +272,10 @@ impl Store for PostgresStore {
 
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
         Ok(registry::secrets(&self.database, owner.to_owned()).await?)
+    }
+
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError> {
+        Ok(registry::all_secrets(&self.database).await?)
     }
 
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {

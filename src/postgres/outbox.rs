@@ -7,15 +7,25 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date};
 
-/// Rows without a time are due by any clock, so they have an index and a branch of their own.
+/// Rows without a time are due by any clock, so they have an index and a branch of their own; and so have invitations, of which
+/// thousands may wait.
 const CLAIM: &str = "with at_once as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is null \
+        select day, number, due from outbox where sent_at is null and not_before is null and routing_key <> 'atshub.invites' \
         and (claimed_until is null or claimed_until <= $1) order by due, number limit $2 for update skip locked), \
     timed as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is not null and due <= $1 \
-        and (claimed_until is null or claimed_until <= $1) order by due, number limit $2 for update skip locked), \
+        select day, number, due from outbox where sent_at is null and not_before is not null and routing_key <> 'atshub.invites' \
+        and due <= $1 and (claimed_until is null or claimed_until <= $1) order by due, number limit $2 for update skip locked), \
+    invites_at_once as materialized (\
+        select day, number, due from outbox where sent_at is null and not_before is null and routing_key = 'atshub.invites' \
+        and (claimed_until is null or claimed_until <= $1) order by due, number limit $4 for update skip locked), \
+    invites_timed as materialized (\
+        select day, number, due from outbox where sent_at is null and not_before is not null and routing_key = 'atshub.invites' \
+        and due <= $1 and (claimed_until is null or claimed_until <= $1) order by due, number limit $4 for update skip locked), \
+    invites as (\
+        select * from (select * from invites_at_once union all select * from invites_timed) due order by due, number limit $4), \
     chosen as (\
-        select * from (select * from at_once union all select * from timed) due order by due, number limit $2) \
+        select * from (select * from at_once union all select * from timed union all select * from invites) due \
+        order by due, number limit $2) \
     update outbox o set claimed_until = $3 from chosen c where o.day = c.day and o.number = c.number \
     returning o.number, o.day, o.exchange, o.routing_key, o.message_id, o.body, o.due";
 
@@ -26,18 +36,28 @@ const UNSENT: &str = "update outbox set not_before = $3, due = $3, claimed_until
     where day = $1 and number = $2 and sent_at is null";
 
 const NEXT_DUE: &str = "select least(\
-        (select due from outbox where sent_at is null and not_before is null and (claimed_until is null or claimed_until <= $1) \
-         order by due, number limit 1), \
-        (select due from outbox where sent_at is null and not_before is not null and (claimed_until is null or claimed_until <= $1) \
-         order by due, number limit 1))";
+        (select due from outbox where sent_at is null and not_before is null and routing_key <> 'atshub.invites' \
+         and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
+        (select due from outbox where sent_at is null and not_before is null and routing_key = 'atshub.invites' \
+         and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
+        (select due from outbox where sent_at is null and not_before is not null and routing_key <> 'atshub.invites' \
+         and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
+        (select due from outbox where sent_at is null and not_before is not null and routing_key = 'atshub.invites' \
+         and (claimed_until is null or claimed_until <= $1) order by due, number limit 1))";
 
-pub(super) async fn claim(database: &Database, now: Timestamp, limit: i64, until: Timestamp) -> Result<Vec<ClaimedRow>, Fault> {
+pub(super) async fn claim(
+    database: &Database,
+    now: Timestamp,
+    limit: i64,
+    invites: i64,
+    until: Timestamp,
+) -> Result<Vec<ClaimedRow>, Fault> {
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(CLAIM).await?;
                 let mut rows = Vec::new();
-                for row in connection.query(&statement, &[&stored(now), &limit, &stored(until)]).await? {
+                for row in connection.query(&statement, &[&stored(now), &limit, &stored(until), &invites]).await? {
                     let claimed = ClaimedRow {
                         row: row.try_get(0)?,
                         day: Some(row.try_get(1)?),

@@ -190,16 +190,22 @@ pub(super) async fn put_secret(database: &Database, secret: SealedSecret) -> Res
 
 pub(super) async fn secrets(database: &Database, owner: String) -> Result<Vec<SealedSecret>, Fault> {
     const SQL: &str = "select owner, name, sealed, fingerprint, set_at from secrets where owner = $1 order by name collate \"C\"";
-    let secret = |row: &Row| {
-        Ok(SealedSecret {
-            owner: row.try_get(0)?,
-            name: row.try_get(1)?,
-            sealed: Bytes::from(row.try_get::<_, Vec<u8>>(2)?),
-            fingerprint: row.try_get(3)?,
-            set_at: row.try_get(4)?,
-        })
-    };
     rows(database, SQL, Some(owner)).await?.iter().map(secret).collect()
+}
+
+pub(super) async fn all_secrets(database: &Database) -> Result<Vec<SealedSecret>, Fault> {
+    const SQL: &str = "select owner, name, sealed, fingerprint, set_at from secrets order by owner collate \"C\", name collate \"C\"";
+    rows(database, SQL, None).await?.iter().map(secret).collect()
+}
+
+fn secret(row: &Row) -> Result<SealedSecret, Fault> {
+    Ok(SealedSecret {
+        owner: row.try_get(0)?,
+        name: row.try_get(1)?,
+        sealed: Bytes::from(row.try_get::<_, Vec<u8>>(2)?),
+        fingerprint: row.try_get(3)?,
+        set_at: row.try_get(4)?,
+    })
 }
 
 pub(super) async fn delete_secret(database: &Database, owner: String, name: String) -> Result<bool, Fault> {

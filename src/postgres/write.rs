@@ -197,14 +197,15 @@ async fn ended(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
 
 async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
     const SQL: &str = "insert into outbox (day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due) \
-        select day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, coalesce(not_before, created_at) \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[]) \
-        with ordinality as r (day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, ord) order by ord";
+        select day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due \
+        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], \
+        $11::timestamptz[]) \
+        with ordinality as r (day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, ord) order by ord";
     let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let days: Vec<Date> = rows.iter().map(|(o, at)| day(o.not_before.unwrap_or(*at))).collect();
+    let days: Vec<Date> = rows.iter().map(|(o, _)| day(o.due)).collect();
     let exchanges: Vec<&str> = rows.iter().map(|(o, _)| o.exchange.as_str()).collect();
     let keys: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
     let tenants: Vec<&str> = rows.iter().map(|(o, _)| o.tenant.as_str()).collect();
@@ -214,7 +215,8 @@ async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     let bodies: Vec<&str> = rows.iter().map(|(o, _)| o.body.as_str()).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
     let not_before: Vec<Option<Timestamp>> = rows.iter().map(|(o, _)| o.not_before).collect();
-    execute(transaction, SQL, &[&days, &exchanges, &keys, &tenants, &sources, &messages, &kinds, &bodies, &at, &not_before]).await?;
+    let due: Vec<Timestamp> = rows.iter().map(|(o, _)| o.due).collect();
+    execute(transaction, SQL, &[&days, &exchanges, &keys, &tenants, &sources, &messages, &kinds, &bodies, &at, &not_before, &due]).await?;
     Ok(())
 }
 

@@ -1,11 +1,19 @@
 //! The relay: the only publisher. Takes due rows from the outbox, publishes them with confirms, reports them as sent. A row
 //! may be published twice (a crash between the two); the inbox on the other side takes it once.
+//!
+//! The queue of invitations is shared by all tenants, and a queue is first come, first served: only as much is put into it as
+//! will soon be taken. The others wait in the store, which hands them out by turns, so that one tenant's thousands are not
+//! in front of another's one.
 
 use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::future::try_join_all;
 use jiff::SignedDuration;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Rows in one window of outstanding confirms.
 const WINDOW: usize = 512;
@@ -13,6 +21,11 @@ const WINDOW: usize = 512;
 const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep: another process may have written a row, and its bell does not ring here.
 const NAP: Duration = Duration::from_millis(500);
+/// Invitations that wait in their shared queue at most, per relay: enough to keep those busy who take them until the next look,
+/// few enough that whoever comes next hardly waits.
+pub const AHEAD: usize = 16;
+/// Between two looks at a full queue of invitations.
+const LOOK: Duration = Duration::from_millis(20);
 /// Wait for a row that no queue takes, or that the broker refused.
 const UNROUTABLE_WAIT: SignedDuration = SignedDuration::from_secs(30);
 /// Wait for a row while the broker is away.
@@ -22,6 +35,7 @@ const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
 pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>) {
     let bell = store.outbox_bell();
     let mut health = broker.health();
+    let (mut room, mut looked) = (0, None::<Instant>);
     loop {
         // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
         while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
@@ -30,9 +44,14 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             }
         }
         let rung = bell.notified();
-        match round(&*store, &*broker, &*clock).await {
+        if room == 0 && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            room = room_for_invites(&*broker).await;
+            looked = Some(Instant::now());
+        }
+        match round(&*store, &*broker, &*clock, &mut room).await {
             Ok(0) => {
-                let _ = tokio::time::timeout(nap(&*store, &*clock).await, rung).await;
+                let nap = if room == 0 { LOOK } else { nap(&*store, &*clock).await };
+                let _ = tokio::time::timeout(nap, rung).await;
             }
             Ok(_) => {}
             Err(error) => {
@@ -51,12 +70,29 @@ async fn nap(store: &dyn Store, clock: &dyn Clock) -> Duration {
     }
 }
 
-async fn round(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock) -> Result<usize, atshub_actors::ports::StoreError> {
-    let rows = store.claim(clock.now(), WINDOW, LEASE).await?;
+/// How many more invitations the shared queue is to hold. A broker that does not say is asked again: nothing is lost by waiting.
+async fn room_for_invites(broker: &dyn Broker) -> usize {
+    match broker.queues(&[topology::INVITES.to_owned()]).await {
+        Ok(found) => AHEAD.saturating_sub(found.iter().map(|queue| usize::try_from(queue.ready).unwrap_or(usize::MAX)).sum()),
+        Err(error) => {
+            tracing::debug!(%error, "the broker does not say how many invitations wait");
+            0
+        }
+    }
+}
+
+async fn round(
+    store: &dyn Store,
+    broker: &dyn Broker,
+    clock: &dyn Clock,
+    room: &mut usize,
+) -> Result<usize, atshub_actors::ports::StoreError> {
+    let rows = store.claim(clock.now(), WINDOW, *room, LEASE).await?;
     if rows.is_empty() {
         return Ok(0);
     }
     let count = rows.len();
+    *room = room.saturating_sub(rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
     let answers = broker.publish(rows.iter().map(publication).collect()).await;
     let (mut sent, mut unsent, mut away) = (Vec::with_capacity(count), Vec::new(), 0usize);
     for (row, answer) in rows.into_iter().zip(answers) {

@@ -1,17 +1,20 @@
 //! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
+mod turns;
 mod view;
 
 use atshub_actors::{
     domain::Dossier,
     ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
 };
+use atshub_schemas::topology;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
 
 /// Most lines of history that are shown of one application or message.
@@ -79,6 +82,8 @@ pub(crate) struct OutboxRecord {
     pub kind: &'static str,
     pub body: String,
     pub not_before: Option<Timestamp>,
+    /// What rows are handed out in the order of: when it is due; for an invitation that is due at once, its turn.
+    pub due: Timestamp,
 }
 
 #[derive(Debug)]
@@ -94,16 +99,17 @@ impl Rows {
     ///
     /// # Errors
     /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
-    pub(crate) fn new(change: Change) -> Result<Self, StoreError> {
+    pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
+        let received = stored(Timestamp::now());
         if change.handled.is_some() && change.attempt.is_some() {
             return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
         }
         let rows = Self {
-            received: stored(Timestamp::now()),
+            received,
             handled: change.handled.as_ref().map(InboxRow::new).transpose()?,
             attempt: change.attempt.map(cleaned),
             dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
-            outbox: change.outbox.iter().map(OutboxRecord::new).collect::<Result<_, _>>()?,
+            outbox: change.outbox.iter().map(|row| OutboxRecord::new(row, received, turns)).collect::<Result<_, _>>()?,
             journal: change.journal.into_iter().map(line).collect(),
             parked: change.parked.map(ParkedRow::new),
         };
@@ -187,11 +193,18 @@ impl DossierRow {
 }
 
 impl OutboxRecord {
-    fn new(row: &OutboxRow) -> Result<Self, StoreError> {
+    fn new(row: &OutboxRow, received: Timestamp, turns: &Turns) -> Result<Self, StoreError> {
+        let tenant = row.envelope.tenant.as_str();
+        let due = match row.not_before {
+            Some(time) => stored(time),
+            None if row.routing_key == topology::INVITES => turns.next(tenant, received),
+            None => received,
+        };
         Ok(Self {
+            due,
             exchange: storable(&row.exchange),
             routing_key: storable(&row.routing_key),
-            tenant: row.envelope.tenant.to_string(),
+            tenant: tenant.to_owned(),
             source: row.envelope.source.to_string(),
             message_id: row.envelope.id.to_string(),
             kind: row.envelope.message.kind(),

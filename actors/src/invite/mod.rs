@@ -7,18 +7,30 @@ mod work;
 use crate::{
     desk::Desk,
     domain::Policy,
+    gate::Gate,
     ports::Platform,
-    supervision::{Birth, Deliver, Lanes, Workload},
+    supervision::{Birth, Deliver, Lanes, Link, Workload},
 };
 use actix::{Actor, Context, Handler, Recipient};
 use async_trait::async_trait;
 use atshub_schemas::{Envelope, Message, TenantName};
 use std::sync::Arc;
 
+/// What a tenant invites by.
+#[derive(Clone)]
+pub struct Account {
+    /// The tenant's settings.
+    pub policy: Arc<Policy>,
+    /// Its account at its platform.
+    pub platform: Arc<dyn Platform>,
+    /// What stands before that account, for all tenants that share it.
+    pub gate: Gate,
+}
+
 /// Which platform account a tenant invites by.
 pub trait Accounts: Send + Sync + 'static {
-    /// The tenant's settings and its platform; `None` if the tenant is gone, or its account is.
-    fn account(&self, tenant: &TenantName) -> Option<(Arc<Policy>, Arc<dyn Platform>)>;
+    /// The tenant's account; `None` if the tenant is gone, or its account is.
+    fn account(&self, tenant: &TenantName) -> Option<Account>;
 }
 
 /// Everything an invite actor works with.
@@ -40,6 +52,7 @@ pub struct InviteActor {
 
 pub(crate) struct InviteWork {
     office: InviteOffice,
+    link: Link,
 }
 
 impl InviteActor {
@@ -55,7 +68,8 @@ impl InviteActor {
         let Birth { arbiter, lifeline } = birth;
         Self::start_in_arbiter(&arbiter, move |_| {
             let prefetch = usize::from(office.prefetch.max(1));
-            Self { lanes: Lanes::new(lifeline, Arc::new(InviteWork { office })), prefetch }
+            let work = InviteWork { office, link: lifeline.link() };
+            Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
         })
         .recipient()
     }
@@ -89,6 +103,8 @@ impl Workload for InviteWork {
     }
 
     async fn perform(&self, envelope: Arc<Envelope>, queue: &str, _redelivered: bool) {
-        work::perform(&self.office, &envelope, queue).await;
+        while work::perform(&self.office, &self.link, &envelope, queue).await.is_err() {
+            self.office.desk.lease_again().await;
+        }
     }
 }

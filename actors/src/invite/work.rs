@@ -1,6 +1,6 @@
 //! One asking: find the role, take the live key, look if somebody began this before, ask, commit what came of it.
 
-use super::InviteOffice;
+use super::{Account, InviteOffice};
 use crate::{
     desk::{About, Desk},
     domain::{
@@ -8,32 +8,55 @@ use crate::{
         resolve_role,
     },
     failure::Failure,
+    gate::{Halt, Lapsed, Pass, draw},
     ports::{Change, CommitOutcome, Conflict, Invitation, Platform, Progress},
+    supervision,
 };
 use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Works on a request until what came of it is durable.
-pub(super) async fn perform(office: &InviteOffice, envelope: &Arc<Envelope>, queue: &str) {
+pub(super) async fn perform(office: &InviteOffice, link: &supervision::Link, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
     let desk = &office.desk;
     let Message::InviteRequested(wanted) = &envelope.message else {
-        return ignore(desk, envelope, "not_an_invite", "this queue takes invite requests only", None).await;
+        ignore(desk, envelope, "not_an_invite", "this queue takes invite requests only", None).await;
+        return Ok(());
     };
-    let Some((policy, platform)) = office.accounts.account(&envelope.tenant) else {
+    let about = About { dossier: None, candidacy: Some(wanted.candidacy) };
+    let Some(Account { policy, platform, gate }) = office.accounts.account(&envelope.tenant) else {
         let failure = Failure::transient("the tenant, or its platform account, is not set up");
         let progress = desk.begin(envelope).await;
-        return desk.settle(envelope, queue, &failure, progress, About { dossier: None, candidacy: Some(wanted.candidacy) }).await;
+        desk.settle(envelope, queue, &failure, progress, about).await;
+        return Ok(());
+    };
+    gate.show_on(link);
+    // Before it is noted that work begins: what is turned away has not begun.
+    let pass = match gate.enter(draw(envelope)) {
+        Ok(pass) => pass,
+        Err(halt) => {
+            let found = read(desk, envelope, wanted).await;
+            let about = About { dossier: found.as_ref().map(|(dossier, _)| dossier), ..about };
+            return desk.end(envelope, queue, halt, None, about).await;
+        }
     };
     let progress = desk.begin(envelope).await;
     if progress.handled {
-        return;
+        return Ok(());
     }
-    let asking = Asking { desk, envelope, policy: &policy, platform: &*platform, wanted };
-    if let Err((failure, dossier)) = asking.run(progress).await {
-        let about = About { dossier: dossier.as_ref(), candidacy: Some(wanted.candidacy) };
-        desk.settle(envelope, queue, &failure, progress, about).await;
+    let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, pass, wanted };
+    match asking.run(progress).await {
+        Ok(()) => Ok(()),
+        Err((halt, dossier)) => desk.end(envelope, queue, halt, Some(progress), About { dossier: dossier.as_ref(), ..about }).await,
     }
+}
+
+async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
+    let lookup = Lookup::Candidacy(wanted.candidacy);
+    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
+    let dossier = found.into_iter().next()?;
+    let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
+    Some((dossier, candidacy))
 }
 
 async fn ignore(desk: &Desk, envelope: &Arc<Envelope>, code: &str, text: &str, dossier: Option<&Dossier>) {
@@ -46,6 +69,7 @@ struct Asking<'a> {
     envelope: &'a Arc<Envelope>,
     policy: &'a Policy,
     platform: &'a dyn Platform,
+    pass: Pass<'a>,
     wanted: &'a InviteRequested,
 }
 
@@ -56,13 +80,13 @@ enum Answer {
 }
 
 impl Asking<'_> {
-    /// `Err`: the try failed in a way that the schedule has to settle.
-    async fn run(&self, progress: Progress) -> Result<(), (Failure, Option<Dossier>)> {
+    /// `Err`: the try came to nothing, and the schedule has to settle it.
+    async fn run(&mut self, progress: Progress) -> Result<(), (Halt, Option<Dossier>)> {
         let Some((dossier, before)) = self.take_key().await? else { return Ok(()) };
         let again = progress.begun > 1 || before == State::Inviting;
         let answer = match self.ask(&dossier, again).await {
             Ok(answer) => answer,
-            Err(failure) => return Err((failure, Some(dossier))),
+            Err(halt) => return Err((halt, Some(dossier))),
         };
         self.conclude(|dossier, context| match &answer {
             Answer::Invited(invitation) => invited(dossier, self.wanted.candidacy, invitation, context),
@@ -74,7 +98,7 @@ impl Asking<'_> {
 
     /// The dossier with its candidacy in state `inviting`, saved, and the state before. `None`: nothing is to be asked, and
     /// the message is handled.
-    async fn take_key(&self) -> Result<Option<(Dossier, State)>, (Failure, Option<Dossier>)> {
+    async fn take_key(&mut self) -> Result<Option<(Dossier, State)>, (Halt, Option<Dossier>)> {
         loop {
             let Some((dossier, candidacy)) = self.read().await else {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
@@ -88,7 +112,7 @@ impl Asking<'_> {
             if candidacy.state == State::Inviting {
                 return Ok(Some((dossier, State::Inviting)));
             }
-            let roles = self.platform.roles().await.map_err(|failure| (failure, Some(dossier.clone())))?;
+            let roles = self.pass.perhaps_remembered(self.platform.roles()).await.map_err(|halt| (halt, Some(dossier.clone())))?;
             let role = candidacy.role_named.as_deref().and_then(|named| resolve_role(named, &roles));
             let Some(role) = role else {
                 self.conclude(|dossier, context| refused(dossier, self.wanted.candidacy, InviteError::RoleMissing, context)).await;
@@ -119,34 +143,30 @@ impl Asking<'_> {
         Some(live.invitation.as_ref().and_then(|i| i.link.clone()))
     }
 
-    async fn ask(&self, dossier: &Dossier, again: bool) -> Result<Answer, Failure> {
+    async fn ask(&mut self, dossier: &Dossier, again: bool) -> Result<Answer, Halt> {
         let Some(request) = request(dossier, self.wanted.candidacy) else { return Ok(Answer::Refused(InviteError::EmailMissing)) };
         let ours = |found: &Invitation| found.ats_url.is_some() && found.ats_url == request.ats_url || request.ats_url.is_none();
-        if again && let Some(found) = self.platform.find(&request).await? {
+        if again && let Some(found) = self.pass.call(self.platform.find(&request)).await? {
             return Ok(if ours(&found) {
                 Answer::Invited(found)
             } else {
                 Answer::Refused(InviteError::AlreadyActive { link: found.link })
             });
         }
-        match self.platform.invite(&request).await {
+        match self.pass.call(self.platform.invite(&request)).await {
             Ok(invitation) => Ok(Answer::Invited(invitation)),
-            Err(Failure::Rejected { code, detail }) if code == "already_active" => {
+            Err(Halt::Failed(Failure::Rejected { code, detail })) if code == "already_active" => {
                 // An unclear attempt of ours may have had its effect between the look and this one.
-                let found = if again { self.platform.find(&request).await?.filter(ours) } else { None };
+                let found = if again { self.pass.call(self.platform.find(&request)).await?.filter(ours) } else { None };
                 Ok(found.map_or_else(|| Answer::Refused(InviteError::AlreadyActive { link: last_link(&detail) }), Answer::Invited))
             }
-            Err(Failure::Rejected { code, detail }) => Ok(Answer::Refused(error_of(&code, detail))),
-            Err(failure) => Err(failure),
+            Err(Halt::Failed(Failure::Rejected { code, detail })) => Ok(Answer::Refused(error_of(&code, detail))),
+            Err(halt) => Err(halt),
         }
     }
 
     async fn read(&self) -> Option<(Dossier, Candidacy)> {
-        let lookup = Lookup::Candidacy(self.wanted.candidacy);
-        let found = self.desk.patiently("read dossier", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
-        let dossier = found.into_iter().next()?;
-        let candidacy = dossier.candidacy(self.wanted.candidacy)?.clone();
-        Some((dossier, candidacy))
+        read(self.desk, self.envelope, self.wanted).await
     }
 
     /// Commits a decision on the newest version of the dossier, and with it that the message is handled.

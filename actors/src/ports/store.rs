@@ -54,8 +54,9 @@ pub trait Store: Send + Sync + 'static {
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
 
-    /// Hands out up to `limit` outbox rows that are due, for `lease`.
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
+    /// Hands out up to `limit` outbox rows that are due, for `lease`; up to `invites` of them for the shared queue of invitations.
+    /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one.
+    async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
 
     /// Rows that the broker has confirmed.
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError>;
@@ -141,6 +142,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// All credentials of an owner.
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError>;
+
+    /// All credentials of all owners, each owner's together and by name.
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError>;
 
     /// Deletes a credential for good. False: there was none.
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError>;

@@ -22,7 +22,7 @@ pub enum BreakerState {
     Open,
     /// One call is made, to see.
     HalfOpen,
-    /// The host asked for a pause; it is kept.
+    /// The host asked for a pause, or does not accept the credential; it is left alone for a while.
     Limited,
 }
 
@@ -42,7 +42,7 @@ impl BreakerState {
 /// A breaker, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerSnapshot {
-    /// What it guards: `ats` or `platform`.
+    /// What it guards: `ats`, or `platform/` and the account's name.
     pub host: String,
     /// How calls are going.
     pub state: BreakerState,

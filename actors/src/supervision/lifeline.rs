@@ -68,6 +68,14 @@ impl Link {
         });
     }
 
+    pub(crate) fn child(&self) -> &ChildName {
+        &self.child
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(super) fn crashed(&self, cause: String) {
         let _ = self.notices.send(Notice::Crashed { child: self.child.clone(), generation: self.generation, cause });
     }

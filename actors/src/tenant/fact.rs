@@ -5,6 +5,7 @@ use crate::{
     desk::{About, Desk},
     domain::{Context, Decision, Dossier, Lookup, Snapshot, Verdict, correct, decide, interview_changed, wants},
     failure::Failure,
+    gate::{Halt, Lapsed, draw},
     ports::{Change, CommitOutcome},
 };
 use atshub_schemas::{Envelope, ExternalId, Message};
@@ -12,15 +13,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Works on a fact until its consequences are durable.
-pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: &str) {
+pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
     let desk = &work.office.desk;
     let Some(lookup) = lookup(&envelope.message) else {
-        return conclude(
-            desk,
-            envelope,
-            &Verdict::ignored("no_rule", "understood; nothing follows from this kind of fact in this version"),
-        )
-        .await;
+        let verdict = Verdict::ignored("no_rule", "understood; nothing follows from this kind of fact in this version");
+        conclude(desk, envelope, &verdict).await;
+        return Ok(());
     };
     let mut snapshot: Option<Option<Snapshot>> = None;
     loop {
@@ -28,15 +26,15 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: 
         if let Lookup::Application(id) = &lookup {
             let dossier = found.first();
             if snapshot.is_none() && wants(dossier, &envelope.message, work.policy()).is_some() {
-                match ask_ats(work, envelope, id, queue, dossier).await {
-                    Some(answer) => snapshot = Some(answer),
-                    None => return, // on the schedule, or parked: settled
+                match ask_ats(work, envelope, id).await {
+                    Ok(answer) => snapshot = Some(answer),
+                    Err(halt) => return work.end(envelope, queue, halt, None, About { dossier, candidacy: None }).await,
                 }
             }
         }
         let change = consequences(work, envelope, &found, snapshot.as_ref().and_then(Option::as_ref));
         match desk.commit(change).await {
-            CommitOutcome::Committed | CommitOutcome::Duplicate => return,
+            CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
             CommitOutcome::Conflict(_) => tokio::task::yield_now().await,
         }
     }
@@ -59,27 +57,21 @@ fn lookup(message: &Message) -> Option<Lookup> {
     })
 }
 
-/// What the ATS says of the application. `None`: it could not be asked, and the fact is settled as a failed try.
-async fn ask_ats(
-    work: &TenantWork,
-    envelope: &Arc<Envelope>,
-    id: &ExternalId,
-    queue: &str,
-    dossier: Option<&Dossier>,
-) -> Option<Option<Snapshot>> {
+/// What the ATS says of the application.
+async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Result<Option<Snapshot>, Halt> {
     if !work.office.connector.capabilities().read_application.available() {
-        return Some(None);
+        return Ok(None);
     }
-    match work.office.connector.read(id).await {
-        Ok(snapshot) => Some(snapshot),
-        Err(Failure::Rejected { .. }) => Some(None), // the ATS does not know it: decide by what the fact says
-        Err(failure) => {
-            let progress = work.office.desk.begin(envelope).await;
-            let about = About { dossier, candidacy: None };
-            work.office.desk.settle(envelope, queue, &failure, progress, about).await;
-            work.heed(&failure).await;
-            None
-        }
+    let (gate, draw) = (&work.office.gate, draw(envelope));
+    let place = work.reads.stand(id, None);
+    if place.turn(gate.patience()).await.is_err() {
+        return Err(Halt::Wait(gate.share_used_up(draw)));
+    }
+    let mut pass = gate.enter(draw)?;
+    let _calling = place.calling();
+    match pass.call(work.office.connector.read(id)).await {
+        Err(Halt::Failed(Failure::Rejected { .. })) => Ok(None), // the ATS does not know it: decide by what the fact says
+        answer => answer,
     }
 }
 
@@ -114,17 +106,4 @@ fn consequences(work: &TenantWork, envelope: &Arc<Envelope>, found: &[Dossier], 
 async fn conclude(desk: &Desk, envelope: &Arc<Envelope>, verdict: &Verdict) {
     let (handled, entry) = desk.handled(envelope, verdict, About { dossier: None, candidacy: None });
     desk.commit(Change { handled, journal: vec![entry], ..Change::default() }).await;
-}
-
-impl TenantWork {
-    /// A refused credential pauses the tenant after one confirmation, so that the ATS is not hammered with it.
-    pub(super) async fn heed(&self, failure: &Failure) {
-        if let Failure::Unauthorized { detail } = failure
-            && let Err(Failure::Unauthorized { .. }) = self.office.connector.test().await
-        {
-            self.link.unauthorized(format!(
-                "the ATS does not accept the credential ({detail}); `tenant set-key` replaces it, and the tenant goes on"
-            ));
-        }
-    }
 }

@@ -4,19 +4,22 @@
 //! It asks no other actor for anything, and keeps nothing between messages that the store does not have.
 
 mod fact;
+mod refused;
+mod turns;
 mod writeback;
 
 use crate::{
-    desk::Desk,
+    desk::{About, Desk},
     domain::Policy,
-    ports::{Connector, TenantRecord},
+    gate::{Gate, Halt, Lapsed},
+    ports::{Connector, Progress, TenantRecord},
     supervision::{Birth, Deliver, Lanes, Link, Workload},
 };
 use actix::{Actor, Context, Handler, Recipient};
 use async_trait::async_trait;
 use atshub_schemas::{Envelope, Message};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::sync::{Arc, atomic::AtomicBool};
+use turns::Turns;
 
 /// Everything one tenant's actor works with.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct TenantOffice {
     pub record: Arc<TenantRecord>,
     /// Its account at its ATS.
     pub connector: Arc<dyn Connector>,
+    /// What stands before it. Outlives the actor.
+    pub gate: Gate,
     /// Store and clock.
     pub desk: Desk,
 }
@@ -32,13 +37,46 @@ pub struct TenantOffice {
 pub(crate) struct TenantWork {
     office: TenantOffice,
     link: Link,
-    /// Write-backs have their own share of what is in hand, so that an ATS that hangs does not stop the facts.
-    writebacks: Semaphore,
+    /// Write-backs have their own share of what is in hand, and so have facts that the ATS is asked about, so that an ATS that
+    /// hangs does not stop the others.
+    writes: Turns,
+    reads: Turns,
+    /// The ATS is being asked about the credential, or has been and does not accept it.
+    asking: AtomicBool,
 }
 
 impl TenantWork {
     fn policy(&self) -> &Policy {
         &self.office.record.policy
+    }
+
+    async fn try_once(&self, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
+        match &envelope.message {
+            Message::WritebackRequested(request) => return writeback::perform(self, envelope, request, queue).await,
+            Message::CommandDone(done) => writeback::answered(self, envelope, done.command_id.as_str(), None).await,
+            Message::CommandFailed(failed) => writeback::answered(self, envelope, failed.command_id.as_str(), Some(failed)).await,
+            _ => return fact::perform(self, envelope, queue).await,
+        }
+        Ok(())
+    }
+
+    /// Ends a try that came to nothing, after a look at the credential if that is why.
+    async fn end(
+        &self,
+        envelope: &Arc<Envelope>,
+        queue: &str,
+        halt: Halt,
+        progress: Option<Progress>,
+        about: About<'_>,
+    ) -> Result<(), Lapsed> {
+        let halt = match halt {
+            Halt::Refused(failure, wait) => match self.heed(&failure).await {
+                Some(failure) => Halt::Failed(failure),
+                None => Halt::Wait(wait),
+            },
+            halt => halt,
+        };
+        self.office.desk.end(envelope, queue, halt, progress, about).await
     }
 }
 
@@ -61,11 +99,23 @@ impl TenantActor {
         let Birth { arbiter, lifeline } = birth;
         Self::start_in_arbiter(&arbiter, move |_| {
             let prefetch = usize::from(office.record.policy.prefetch.max(1));
-            let work = TenantWork { office, link: lifeline.link(), writebacks: Semaphore::new(prefetch.div_ceil(2)) };
+            let link = lifeline.link();
+            office.gate.show_on(&link);
+            // A paused tenant that was resumed: somebody has seen to the credential.
+            office.gate.relent();
+            let (writes, reads) = shares(prefetch);
+            let work = TenantWork { office, link, writes: Turns::new(writes), reads: Turns::new(reads), asking: AtomicBool::new(false) };
             Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
         })
         .recipient()
     }
+}
+
+/// Calls that may be on their way at once, of those that write and those that read: half, and what is left but for an eighth,
+/// which is for work that needs no ATS.
+fn shares(prefetch: usize) -> (usize, usize) {
+    let writes = prefetch.div_ceil(2);
+    (writes, prefetch.saturating_sub(writes + prefetch.div_ceil(8)).max(1))
 }
 
 impl Actor for TenantActor {
@@ -87,21 +137,19 @@ impl Handler<Deliver> for TenantActor {
 
 #[async_trait(?Send)]
 impl Workload for TenantWork {
-    /// One application at a time, so that its statuses reach the ATS in order. A write-back and a fact of one application do
-    /// not wait for each other: the write-back's order is guarded by its number, the fact's by the dossier's version.
+    /// Facts of one application one after the other. Write-backs of one application too, so that its statuses reach the ATS in
+    /// order, but that is for [`Turns`]: who waits in a lane cannot be turned away. A write-back and a fact of one application
+    /// do not wait for each other: the write-back's order is guarded by its number, the fact's by the dossier's version.
     fn lane(envelope: &Envelope) -> String {
         match &envelope.message {
-            Message::WritebackRequested(w) => format!("w/{}", w.application),
+            Message::WritebackRequested(_) => format!("w/{}", envelope.id),
             _ => envelope.subject.as_ref().map_or_else(|| format!("m/{}", envelope.id), |s| format!("f/{s}")),
         }
     }
 
     async fn perform(&self, envelope: Arc<Envelope>, queue: &str, _redelivered: bool) {
-        match &envelope.message {
-            Message::WritebackRequested(request) => writeback::perform(self, &envelope, request, queue).await,
-            Message::CommandDone(done) => writeback::answered(self, &envelope, done.command_id.as_str(), None).await,
-            Message::CommandFailed(failed) => writeback::answered(self, &envelope, failed.command_id.as_str(), Some(failed)).await,
-            _ => fact::perform(self, &envelope, queue).await,
+        while self.try_once(&envelope, queue).await.is_err() {
+            self.office.desk.lease_again().await;
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Write-backs: statuses and notes into the tenant's ATS, each once, in order. Also the bridge's answers to commands.
 
-use super::TenantWork;
+use super::{
+    TenantWork,
+    turns::{Place, TurnedAway},
+};
 use crate::{
     desk::{About, Desk},
     domain::{Dossier, Lookup, Verdict},
     failure::Failure,
+    gate::{Halt, Lapsed, Pass, Wait, draw},
     ports::{Change, CommitOutcome, OutboxRow, Progress, Written},
 };
 use atshub_schemas::{
@@ -15,24 +19,45 @@ use atshub_schemas::{
 };
 use std::sync::Arc;
 
-/// Performs a write-back, or settles the failed try.
-pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request: &WritebackRequested, queue: &str) {
-    let desk = &work.office.desk;
-    // Never closed, so never an error; and a share that is used up only waits within this tenant.
-    let _share = work.writebacks.acquire().await;
+/// Performs a write-back, or ends the try.
+pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request: &WritebackRequested, queue: &str) -> Result<(), Lapsed> {
+    let (desk, draw) = (&work.office.desk, draw(envelope));
+    let place = work.writes.stand(&request.application, order(request));
+    // Everybody who came together stands in line before anybody's turn comes.
+    tokio::task::yield_now().await;
+    let turn = place.turn(work.office.gate.patience()).await;
     let lookup = Lookup::Application(request.application.clone());
     let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
     let about = About { dossier: found.first(), candidacy: Some(request.candidacy) };
     if let Some(newer) = superseded(request, found.first()) {
         let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is newer"));
-        return done(work, envelope, &verdict, about, None).await;
+        done(work, envelope, &verdict, about, None).await;
+        return Ok(());
     }
+    let gate = &work.office.gate;
+    // Before it is noted that work begins: what is turned away has not begun.
+    let entered = match (place.behind(desk.clock.now()), turn) {
+        (Some(until), _) => Err(Halt::Wait(Wait::behind(until))),
+        (None, Err(TurnedAway)) => Err(Halt::Wait(gate.share_used_up(draw))),
+        (None, Ok(())) => gate.enter(draw),
+    };
+    let mut pass = match entered {
+        Ok(pass) => pass,
+        Err(halt) => return put_off(work, envelope, queue, &place, halt, None, about).await,
+    };
     let progress = desk.begin(envelope).await;
     if progress.handled {
-        return;
+        return Ok(());
     }
-    match attempt(work, request, progress).await {
-        Ok(Written::Done { .. }) => done(work, envelope, &written(request), about, None).await,
+    let written = {
+        let _calling = place.calling();
+        attempt(work, &mut pass, request, progress).await
+    };
+    match written {
+        Ok(Written::Done { .. }) => {
+            done(work, envelope, &written_down(request), about, None).await;
+            work.link.wrote(desk.clock.now());
+        }
         Ok(Written::Delegated(message)) => {
             let command = desk.message(&envelope.tenant, Some(&request.application), envelope, *message);
             let row = OutboxRow {
@@ -45,20 +70,40 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
             done(work, envelope, &verdict, about, Some(row)).await;
         }
         Ok(Written::NotSupported(why)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
-        Err(failure) => {
-            desk.settle(envelope, queue, &failure, progress, about).await;
-            work.heed(&failure).await;
-        }
+        Err(halt) => return put_off(work, envelope, queue, &place, halt, Some(progress), about).await,
+    }
+    Ok(())
+}
+
+async fn put_off(
+    work: &TenantWork,
+    envelope: &Arc<Envelope>,
+    queue: &str,
+    place: &Place<'_>,
+    halt: Halt,
+    progress: Option<Progress>,
+    about: About<'_>,
+) -> Result<(), Lapsed> {
+    if let Halt::Wait(wait) | Halt::Refused(_, wait) = &halt {
+        place.put_off(wait.until, work.office.desk.clock.now());
+    }
+    work.end(envelope, queue, halt, progress, about).await
+}
+
+fn order(request: &WritebackRequested) -> Option<u64> {
+    match &request.write {
+        Write::Status { sequence, .. } => Some(*sequence),
+        Write::Note { .. } => None,
     }
 }
 
 /// Looks before it repeats: whoever began this before may have had the effect and died before saying so.
-async fn attempt(work: &TenantWork, request: &WritebackRequested, progress: Progress) -> Result<Written, Failure> {
+async fn attempt(work: &TenantWork, pass: &mut Pass<'_>, request: &WritebackRequested, progress: Progress) -> Result<Written, Halt> {
     let connector = &work.office.connector;
-    if progress.begun > 1 && connector.look(request).await? {
+    if progress.begun > 1 && pass.call(connector.look(request)).await? {
         return Ok(Written::Done { external_id: None });
     }
-    connector.write(request).await
+    pass.call(connector.write(request)).await
 }
 
 /// The number of a newer status that the ATS already has, if this one has been overtaken (by a retry, by another relay).
@@ -67,7 +112,7 @@ fn superseded(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option
     dossier.filter(|d| d.status_written > *sequence).map(|d| d.status_written)
 }
 
-fn written(request: &WritebackRequested) -> Verdict {
+fn written_down(request: &WritebackRequested) -> Verdict {
     match &request.write {
         Write::Status { text, .. } => Verdict::performed("status_written", format!("the ATS now shows: {text}")),
         Write::Note { .. } => Verdict::performed("note_written", "the note stands in the ATS"),
@@ -111,8 +156,9 @@ pub(super) async fn answered(work: &TenantWork, envelope: &Arc<Envelope>, comman
     let desk = &work.office.desk;
     let about = About { dossier: None, candidacy: None };
     let Some(failed) = failed else {
-        return done(work, envelope, &Verdict::accepted("command_done", format!("the bridge performed command {command}")), about, None)
-            .await;
+        let verdict = Verdict::accepted("command_done", format!("the bridge performed command {command}"));
+        done(work, envelope, &verdict, about, None).await;
+        return work.link.wrote(desk.clock.now());
     };
     let seen = desk.patiently("read command", || desk.store.message(command)).await;
     let original = seen

@@ -156,7 +156,7 @@ fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                 o.body,
                 Micros(rows.received),
                 o.not_before.map(Micros),
-                Micros(o.not_before.unwrap_or(rows.received))
+                Micros(o.due)
             ])?;
     }
     Ok(())

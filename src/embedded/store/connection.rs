@@ -15,7 +15,11 @@ pub(super) const BUSY: Duration = Duration::from_secs(8);
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 128;
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("migrations/1_rail.sql")), M::up(include_str!("migrations/2_processes.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("migrations/1_rail.sql")),
+    M::up(include_str!("migrations/2_processes.sql")),
+    M::up(include_str!("migrations/3_turns.sql")),
+];
 
 /// Why a piece of work failed.
 #[derive(Debug)]

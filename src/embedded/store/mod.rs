@@ -10,7 +10,7 @@ mod registry;
 mod threads;
 mod words;
 
-use crate::records::{Rows, storable};
+use crate::records::{Rows, Turns, storable};
 use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Lookup},
@@ -31,6 +31,7 @@ use uuid::Uuid;
 pub struct SqliteStore {
     threads: Threads,
     bell: Arc<Notify>,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -46,7 +47,7 @@ impl SqliteStore {
     /// [`StoreError::Broken`] if the folder or the file cannot be used.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let file = connection::file(folder)?;
-        Ok(Self { threads: Threads::start(Some(&file))?, bell: Arc::new(Notify::new()) })
+        Ok(Self { threads: Threads::start(Some(&file))?, bell: Arc::new(Notify::new()), turns: Turns::default() })
     }
 
     /// A store that is gone when it is dropped.
@@ -54,14 +55,14 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Broken`] if it cannot be made.
     pub fn open_in_memory() -> Result<Self, StoreError> {
-        Ok(Self { threads: Threads::start(None)?, bell: Arc::new(Notify::new()) })
+        Ok(Self { threads: Threads::start(None)?, bell: Arc::new(Notify::new()), turns: Turns::default() })
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
-        let rows = Rows::new(change)?;
+        let rows = Rows::new(change, &self.turns)?;
         if rows.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
@@ -88,9 +89,9 @@ impl Store for SqliteStore {
         self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
     }
 
-    async fn claim(&self, now: Timestamp, limit: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+    async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
-        self.threads.write(move |connection| outbox::claim(connection, now, limit, until)).await
+        self.threads.write(move |connection| outbox::claim(connection, now, limit, invites, until)).await
     }
 
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
@@ -208,6 +209,10 @@ impl Store for SqliteStore {
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
         let owner = owner.to_owned();
         self.threads.read(move |connection| registry::secrets(connection, &owner)).await
+    }
+
+    async fn all_secrets(&self) -> Result<Vec<SealedSecret>, StoreError> {
+        self.threads.read(registry::all_secrets).await
     }
 
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError> {

@@ -7,20 +7,31 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-/// Rows without a time are due by any clock, so they have an index and a branch of their own.
-const DUE: [&str; 2] = [
-    "select number, exchange, routing_key, message_id, body, due from outbox where sent_at is null and not_before is null \
-     and (claimed_until is null or claimed_until <= ?1) order by due, number limit ?2",
-    "select number, exchange, routing_key, message_id, body, due from outbox where sent_at is null and not_before is not null \
-     and due <= ?1 and (claimed_until is null or claimed_until <= ?1) order by due, number limit ?2",
+/// Rows without a time are due by any clock, so they have an index and a branch of their own; and so have invitations, of which
+/// thousands may wait.
+const BRANCHES: [(&str, &str); 4] = [
+    ("not_before is null", "<>"),
+    ("not_before is not null and due <= ?1", "<>"),
+    ("not_before is null", "="),
+    ("not_before is not null and due <= ?1", "="),
 ];
 
-pub(super) fn claim(connection: &Connection, now: Timestamp, limit: usize, until: Timestamp) -> Result<Kept<Vec<ClaimedRow>>, Fault> {
-    let (now, most) = (Micros(stored(now)), i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut due = Vec::new();
-    for sql in DUE {
-        let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_map(params![now, most], |row| {
+pub(super) fn claim(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+    invites: usize,
+    until: Timestamp,
+) -> Result<Kept<Vec<ClaimedRow>>, Fault> {
+    let now = Micros(stored(now));
+    let (mut due, mut turns) = (Vec::new(), Vec::new());
+    for (when, invitation) in BRANCHES {
+        let (found, most) = if invitation == "=" { (&mut turns, invites) } else { (&mut due, limit) };
+        let mut statement = connection.prepare_cached(&format!(
+            "select number, exchange, routing_key, message_id, body, due from outbox where sent_at is null and {when} \
+             and routing_key {invitation} 'atshub.invites' and (claimed_until is null or claimed_until <= ?1) order by due, number limit ?2"
+        ))?;
+        let rows = statement.query_map(params![now, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
             let claimed = ClaimedRow {
                 row: row.get(0)?,
                 day: None,
@@ -31,8 +42,10 @@ pub(super) fn claim(connection: &Connection, now: Timestamp, limit: usize, until
             };
             Ok((row.get::<_, Micros>(5)?, claimed))
         })?;
-        due.extend(found.collect::<Result<Vec<_>, _>>()?);
+        found.extend(rows.collect::<Result<Vec<_>, _>>()?);
     }
+    turns.sort_by_key(|(due, claimed)| (*due, claimed.row));
+    due.extend(turns.into_iter().take(invites));
     due.sort_by_key(|(due, claimed)| (*due, claimed.row));
     due.truncate(limit);
     let mut lease = connection.prepare_cached("update outbox set claimed_until = ? where number = ?")?;
@@ -65,10 +78,10 @@ pub(super) fn unsent(connection: &Connection, row: i64, not_before: Timestamp, c
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Fault> {
     let now = Micros(stored(Timestamp::now()));
     let mut earliest = None;
-    for timed in ["not_before is null", "not_before is not null"] {
+    for (when, invitation) in [("null", "<>"), ("not null", "<>"), ("null", "="), ("not null", "=")] {
         let due: Option<Micros> = connection
             .prepare_cached(&format!(
-                "select (select due from outbox where sent_at is null and {timed} \
+                "select (select due from outbox where sent_at is null and not_before is {when} and routing_key {invitation} 'atshub.invites' \
                  and (claimed_until is null or claimed_until <= ?) order by due, number limit 1)"
             ))?
             .query_row([now], |row| row.get(0))?;

@@ -144,16 +144,24 @@ pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Resu
 pub(super) fn secrets(connection: &Connection, owner: &str) -> Result<Vec<SealedSecret>, Fault> {
     let mut statement =
         connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets where owner = ? order by name")?;
-    let found = statement.query_map([owner], |row| {
-        Ok(SealedSecret {
-            owner: row.get(0)?,
-            name: row.get(1)?,
-            sealed: Bytes::from(row.get::<_, Vec<u8>>(2)?),
-            fingerprint: row.get(3)?,
-            set_at: row.get::<_, Micros>(4)?.0,
-        })
-    })?;
+    let found = statement.query_map([owner], secret)?;
     Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn all_secrets(connection: &Connection) -> Result<Vec<SealedSecret>, Fault> {
+    let mut statement = connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets order by owner, name")?;
+    let found = statement.query_map([], secret)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn secret(row: &rusqlite::Row<'_>) -> rusqlite::Result<SealedSecret> {
+    Ok(SealedSecret {
+        owner: row.get(0)?,
+        name: row.get(1)?,
+        sealed: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+        fingerprint: row.get(3)?,
+        set_at: row.get::<_, Micros>(4)?.0,
+    })
 }
 
 pub(super) fn delete_secret(connection: &Connection, owner: &str, name: &str) -> Result<Kept<bool>, Fault> {

@@ -50,7 +50,7 @@ async fn a_change_with_everything_in_it_is_applied_as_a_whole(store: Tested) {
     assert_eq!(store.commit(change.clone()).await, Ok(CommitOutcome::Committed));
     assert_eq!(store.dossiers(&acme, Lookup::Application(external("a-1"))).await.unwrap(), [saved]);
     assert_eq!(store.journal(&acme, &external("a-1")).await.unwrap(), change.journal);
-    let claimed = store.claim(now(), 10, Duration::from_secs(30)).await.unwrap();
+    let claimed = store.claim(now(), 10, 10, Duration::from_secs(30)).await.unwrap();
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].message_id, work.id.as_str());
     assert_eq!(claimed[0].exchange, change.outbox[0].exchange);
@@ -121,7 +121,7 @@ async fn a_conflict_leaves_nothing_of_its_change(store: Tested) {
     };
     assert_eq!(store.commit(late).await, Ok(CommitOutcome::Conflict(Conflict::Version)));
     assert!(store.dossiers(&acme, Lookup::Application(external("a-2"))).await.unwrap().is_empty());
-    assert!(store.claim(now(), 10, Duration::from_secs(30)).await.unwrap().is_empty());
+    assert!(store.claim(now(), 10, 10, Duration::from_secs(30)).await.unwrap().is_empty());
     assert!(store.journal(&acme, &external("a-1")).await.unwrap().is_empty());
     assert!(store.parked_counts(None).await.unwrap().is_empty());
     assert!(!store.begin(&MessageKey::from(&fact)).await.unwrap().handled);

@@ -76,7 +76,7 @@ async fn after_a_kill_everything_that_was_answered_is_there_and_nothing_by_halve
         assert!(answered.len() >= 200, "the child ran");
 
         let store = SqliteStore::open(&folder).unwrap();
-        let rows = store.claim(now(), 1_000_000, Duration::from_secs(60)).await.unwrap();
+        let rows = store.claim(now(), 1_000_000, 1_000_000, Duration::from_secs(60)).await.unwrap();
         let published: HashSet<String> = rows.into_iter().map(|r| r.message_id).collect();
         for n in &answered {
             assert!(published.contains(&format!("m-{n}")), "{n} was answered and is lost");

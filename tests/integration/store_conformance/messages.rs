@@ -37,11 +37,11 @@ async fn a_message_is_shown_in_each_state_from_the_outbox_to_the_inbox(store: Te
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.next_at), ("scheduled", Some(due)));
 
-    let row = store.claim(due, 1, Duration::from_secs(1)).await.unwrap().remove(0);
+    let row = store.claim(due, 1, 1, Duration::from_secs(1)).await.unwrap().remove(0);
     store.unsent(row, later(now(), -1), "no confirm").await.unwrap();
     assert_eq!(view(&store, &fact).await.state, "outbox");
 
-    let rows = store.claim(now(), 1, Duration::from_secs(30)).await.unwrap();
+    let rows = store.claim(now(), 1, 1, Duration::from_secs(30)).await.unwrap();
     assert_eq!(view(&store, &fact).await.state, "outbox", "claimed, not confirmed");
     store.sent(rows).await.unwrap();
     assert_eq!(view(&store, &fact).await.state, "sent");
@@ -73,7 +73,7 @@ async fn a_retry_shows_when_it_is_tried_again(store: Tested) {
     store.commit(Change { attempt: Some(attempt), outbox: vec![publishes(&fact, Some(next))], ..Change::default() }).await.unwrap();
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.begun, shown.failures, shown.next_at), ("scheduled", 1, 1, Some(next)));
-    let rows = store.claim(next, 1, Duration::from_secs(30)).await.unwrap();
+    let rows = store.claim(next, 1, 1, Duration::from_secs(30)).await.unwrap();
     store.sent(rows).await.unwrap();
     assert_eq!(view(&store, &fact).await.state, "sent");
 }

@@ -221,7 +221,7 @@ async fn days_have_partitions_of_their_own_which_are_dropped_whole() {
     store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
     assert_eq!(in_default().await, 0, "and moved when its day was made");
     assert_eq!(partitions().await, 1 + 8 + 1, "today's holds an unsent row, the others of that week are gone");
-    let rows = store.claim(days_later(start, 21), 10, Duration::from_secs(60)).await.unwrap();
+    let rows = store.claim(days_later(start, 21), 10, 10, Duration::from_secs(60)).await.unwrap();
     assert_eq!(rows.len(), 2);
     store.sent(rows).await.unwrap();
     store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();

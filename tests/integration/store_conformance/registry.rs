@@ -18,6 +18,7 @@ on_every_store! {
     removing_a_tenant_removes_its_credentials_and_no_others
     a_platform_account_is_saved_listed_and_removed_with_its_credentials
     a_credential_is_replaced_and_deleted_for_good
+    all_credentials_come_at_once_each_owners_together
     every_change_raises_the_version_and_nothing_else_does
     the_store_answers
 }
@@ -132,6 +133,20 @@ async fn a_credential_is_replaced_and_deleted_for_good(store: Tested) {
     assert!(store.delete_secret(owner, "api_key").await.unwrap());
     assert!(!store.delete_secret(owner, "api_key").await.unwrap());
     assert_eq!(store.secrets(owner).await.unwrap().len(), 1);
+}
+
+async fn all_credentials_come_at_once_each_owners_together(store: Tested) {
+    assert_eq!(store.all_secrets().await.unwrap(), []);
+    for (owner, name) in
+        [("tenant/acme", "webhook_secret"), ("tenant/Acme", "api_key"), ("tenant/acme", "api_key"), ("platform/main", "token")]
+    {
+        store.put_secret(secret(owner, name, owner.as_bytes())).await.unwrap();
+    }
+    let all = store.all_secrets().await.unwrap();
+    let found: Vec<_> = all.iter().map(|s| (s.owner.as_str(), s.name.as_str())).collect();
+    let wanted = [("platform/main", "token"), ("tenant/Acme", "api_key"), ("tenant/acme", "api_key"), ("tenant/acme", "webhook_secret")];
+    assert_eq!(found, wanted);
+    assert_eq!(all[2..], store.secrets("tenant/acme").await.unwrap());
 }
 
 async fn every_change_raises_the_version_and_nothing_else_does(store: Tested) {

@@ -51,12 +51,12 @@ async fn a_sweep_never_drops_a_row_that_was_not_sent(store: Tested) {
     let due = [None, Some(days_later(start, 2)), Some(days_later(start, 28))];
     let outbox = messages.iter().zip(due).map(|(m, due)| publishes(m, due)).collect();
     store.commit(Change { outbox, ..Change::default() }).await.unwrap();
-    let first = store.claim(now(), 10, Duration::from_secs(1)).await.unwrap();
+    let first = store.claim(now(), 10, 10, Duration::from_secs(1)).await.unwrap();
     assert_eq!(first.len(), 1);
     store.sent(first).await.unwrap();
     let later = days_later(start, 100);
     store.sweep(later, later).await.unwrap();
-    let left: Vec<_> = store.claim(later, 10, Duration::from_secs(60)).await.unwrap();
+    let left: Vec<_> = store.claim(later, 10, 10, Duration::from_secs(60)).await.unwrap();
     let ids: Vec<_> = left.iter().map(|r| r.message_id.as_str()).collect();
     assert_eq!(ids, [messages[1].id.as_str(), messages[2].id.as_str()]);
     assert!(store.message(messages[0].id.as_str()).await.unwrap().is_empty(), "the sent one is gone");
@@ -90,10 +90,10 @@ async fn rows_of_days_to_come_are_kept_and_found_whatever_sweeps_run(store: Test
         store.sweep(today, days_later(today, -7)).await.unwrap();
         assert!(store.next_due().await.unwrap().is_some());
     }
-    let rows = store.claim(days_later(start, 40), 100, Duration::from_secs(60)).await.unwrap();
+    let rows = store.claim(days_later(start, 40), 100, 100, Duration::from_secs(60)).await.unwrap();
     let found: Vec<_> = rows.iter().map(|r| r.message_id.clone()).collect();
     let right: Vec<_> = timers.iter().map(|(m, _)| m.id.to_string()).collect();
     assert_eq!(found, right);
     store.sent(rows).await.unwrap();
-    assert!(store.claim(days_later(start, 50), 100, Duration::from_secs(60)).await.unwrap().is_empty());
+    assert!(store.claim(days_later(start, 50), 100, 100, Duration::from_secs(60)).await.unwrap().is_empty());
 }

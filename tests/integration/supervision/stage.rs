@@ -124,6 +124,7 @@ impl Stage {
                 name: topology::tenant_queue(&tenant),
                 single_consumer: true,
                 bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#"))],
+                expires: None,
             },
             tenant: Some(tenant),
             revision: 1,

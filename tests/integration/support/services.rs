@@ -1,7 +1,12 @@
 //! A RabbitMQ node and a PostgreSQL server of a test's own, which the test may kill and start again. Each in a folder and on a
-//! port of its own, stopped with the value.
+//! port of its own, stopped with the value. The benchmarks use them too.
 
-#![cfg(test)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests and benchmarks call this, and they stop where it fails"
+)]
 
 use std::{
     fs,
@@ -70,7 +75,7 @@ impl RabbitNode {
         fs::write(folder.join("plugins"), "[].\n").unwrap();
         fs::write(folder.join("node.conf"), "loopback_users = none\n").unwrap();
         Command::new("sh")
-            .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
+            .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
             .env("HOME", folder)
             .env("RABBITMQ_NODENAME", format!("atshub-{port}@localhost"))
             .env("RABBITMQ_NODE_PORT", port.to_string())
@@ -98,6 +103,12 @@ impl RabbitNode {
             let mut first = [0u8; 1];
             stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok() && stream.read_exact(&mut first).is_ok()
         });
+    }
+
+    /// Its first process; the broker is that one or a child of it.
+    #[allow(dead_code, reason = "benchmarks ask what it uses; tests do not")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -159,6 +170,12 @@ impl PostgresServer {
             let port = self.port.to_string();
             Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|s| s.success())
         });
+    }
+
+    /// Its first process; the others are its children.
+    #[allow(dead_code, reason = "benchmarks ask what it uses; tests do not")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,0 +1,240 @@
+//! Whose turn it is to write into the ATS: a share of what the tenant has in hand at most, one of an application at a time and
+//! the lower status first, those on the schedule included. Who would have to wait behind a call that is slow is turned away,
+//! so that an ATS that hangs holds up its share and no more.
+
+use atshub_schemas::ExternalId;
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+/// From the time a status is due until it is back in hand, at most: the way over the relay and the broker.
+const WAY_BACK: SignedDuration = SignedDuration::from_secs(2);
+/// Statuses put off after which those that should have come back long ago are forgotten.
+const TIDY_ABOVE: usize = 256;
+
+struct Entry {
+    ticket: u64,
+    application: ExternalId,
+    /// The number of a status; a note has none, and comes after the statuses.
+    order: Option<u64>,
+    running: bool,
+    calling: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Room {
+    tickets: u64,
+    entries: Vec<Entry>,
+    /// The lowest status of an application that was put on the schedule, and until when.
+    put_off: HashMap<ExternalId, (u64, Timestamp)>,
+}
+
+impl Room {
+    fn may(&self, ticket: u64, share: usize) -> bool {
+        let Some(mine) = self.entries.iter().find(|e| e.ticket == ticket) else { return false };
+        let rank = |entry: &Entry| (entry.order.unwrap_or(u64::MAX), entry.ticket);
+        let before = |other: &Entry| other.ticket != ticket && (other.running || rank(other) < rank(mine));
+        let running = self.entries.iter().filter(|e| e.running).count();
+        running < share && !self.entries.iter().any(|e| e.application == mine.application && before(e))
+    }
+
+    fn entry(&mut self, ticket: u64) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|e| e.ticket == ticket)
+    }
+}
+
+/// The turns of one tenant.
+pub(super) struct Turns {
+    share: usize,
+    room: Mutex<Room>,
+    changed: Notify,
+}
+
+/// The call before this one is slow.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TurnedAway;
+
+impl Turns {
+    pub(super) fn new(share: usize) -> Self {
+        Self { share: share.max(1), room: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Stands in line. Lower orders of an application go first, whoever asks first for its turn.
+    pub(super) fn stand(&self, application: &ExternalId, order: Option<u64>) -> Place<'_> {
+        let mut room = self.lock();
+        room.tickets += 1;
+        let ticket = room.tickets;
+        room.entries.push(Entry { ticket, application: application.clone(), order, running: false, calling: None });
+        Place { turns: self, ticket }
+    }
+
+    fn change(&self, ticket: u64, change: impl FnOnce(&mut Entry)) {
+        self.lock().entry(ticket).map(change);
+        self.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in line, then a turn. Dropping it lets the next one go.
+pub(super) struct Place<'a> {
+    turns: &'a Turns,
+    ticket: u64,
+}
+
+impl Place<'_> {
+    /// Waits for the turn, but not behind a call that has been going on for longer than `patience`.
+    pub(super) async fn turn(&self, patience: Duration) -> Result<(), TurnedAway> {
+        loop {
+            let mut changed = pin!(self.turns.changed.notified());
+            changed.as_mut().enable();
+            let slow_at = {
+                let mut room = self.turns.lock();
+                if room.may(self.ticket, self.turns.share) {
+                    if let Some(mine) = room.entry(self.ticket) {
+                        mine.running = true;
+                    }
+                    return Ok(());
+                }
+                room.entries.iter().filter_map(|e| e.calling).min().map(|began| began + patience)
+            };
+            match slow_at {
+                Some(at) => timeout_at(at, changed).await.map_err(|_| TurnedAway)?,
+                None => changed.await,
+            }
+        }
+    }
+
+    /// It goes back to the schedule until then; higher statuses of its application are not to overtake it.
+    pub(super) fn put_off(&self, until: Timestamp, now: Timestamp) {
+        let mut room = self.turns.lock();
+        let Some((application, Some(order))) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order)) else { return };
+        if room.put_off.len() > TIDY_ABOVE {
+            room.put_off.retain(|_, (_, due)| now < *due + WAY_BACK);
+        }
+        let lower = room.put_off.get(&application).is_some_and(|(lowest, due)| *lowest < order && now < *due + WAY_BACK);
+        if !lower {
+            room.put_off.insert(application, (order, until));
+        }
+    }
+
+    /// Until when a lower status of its application is on the schedule, or on its way back from there.
+    pub(super) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut room = self.turns.lock();
+        let (application, order) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order))?;
+        let (lowest, due) = *room.put_off.get(&application)?;
+        if lowest < order? && now < due + WAY_BACK {
+            return Some(due.max(now + WAY_BACK / 2));
+        }
+        room.put_off.remove(&application);
+        None
+    }
+
+    /// A call is on its way until what this answers with is dropped.
+    pub(super) fn calling(&self) -> Calling<'_> {
+        self.turns.change(self.ticket, |mine| mine.calling = Some(Instant::now()));
+        Calling(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.turns.lock().entries.retain(|e| e.ticket != self.ticket);
+        self.turns.changed.notify_waiters();
+    }
+}
+
+/// A call on its way.
+pub(super) struct Calling<'a>(&'a Place<'a>);
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.turns.change(self.0.ticket, |mine| mine.calling = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    /// No test lasts so long.
+    const PATIENT: Duration = Duration::from_secs(3600);
+
+    fn app(id: &str) -> ExternalId {
+        ExternalId::new(id).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_lower_status_of_an_application_goes_first_whoever_asks_first() {
+        let turns = Turns::new(8);
+        let (second, first) = (turns.stand(&app("a"), Some(2)), turns.stand(&app("a"), Some(1)));
+        let mut waiting = Box::pin(second.turn(PATIENT));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(first.turn(PATIENT).now_or_never(), Some(Ok(())));
+        drop(first);
+        assert_eq!(waiting.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn while_calls_come_back_in_time_everybody_waits_for_a_turn() {
+        let turns = Turns::new(1);
+        let (first, second) = (turns.stand(&app("a"), Some(1)), turns.stand(&app("b"), Some(1)));
+        first.turn(PATIENT).await.unwrap();
+        let mut waiting = Box::pin(second.turn(PATIENT));
+        for _ in 0..5 {
+            let calling = first.calling();
+            assert!(waiting.as_mut().now_or_never().is_none());
+            drop(calling);
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        drop(first);
+        assert_eq!(waiting.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_behind_a_slow_call_is_turned_away_and_a_store_that_is_slow_turns_nobody_away() {
+        let turns = Turns::new(1);
+        let (first, second) = (turns.stand(&app("a"), Some(1)), turns.stand(&app("b"), Some(1)));
+        first.turn(Duration::ZERO).await.unwrap();
+        let mut waiting = Box::pin(second.turn(Duration::ZERO));
+        assert!(waiting.as_mut().now_or_never().is_none(), "the first is in hand, but not calling");
+        let _calling = first.calling();
+        assert_eq!(waiting.await, Err(TurnedAway));
+    }
+
+    #[tokio::test]
+    async fn no_more_run_than_the_share_and_one_of_an_application() {
+        let turns = Turns::new(2);
+        let places: Vec<_> = ["a", "a", "b", "c"].iter().map(|id| turns.stand(&app(id), Some(1))).collect();
+        let asked: Vec<_> = places.iter().map(|place| place.turn(PATIENT).now_or_never()).collect();
+        assert_eq!(asked, [Some(Ok(())), None, Some(Ok(())), None]);
+    }
+
+    #[tokio::test]
+    async fn a_status_does_not_overtake_one_that_waits_on_the_schedule_and_a_note_waits_for_none() {
+        let turns = Turns::new(8);
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        turns.stand(&app("a"), Some(1)).put_off(at(60), at(0));
+        let (second, other, note) = (turns.stand(&app("a"), Some(2)), turns.stand(&app("b"), Some(2)), turns.stand(&app("a"), None));
+        assert_eq!(second.behind(at(10)), Some(at(60)));
+        second.put_off(at(60), at(10));
+        assert_eq!(second.behind(at(61)), Some(at(62)), "the first is on its way back");
+        assert_eq!((other.behind(at(10)), note.behind(at(10))), (None, None));
+        assert_eq!(turns.stand(&app("a"), Some(1)).behind(at(61)), None, "the first is back");
+        assert_eq!(second.behind(at(61)), None);
+        // One that never comes back, because it was parked or another process has it, holds nobody up for long.
+        turns.stand(&app("a"), Some(1)).put_off(at(60), at(0));
+        assert_eq!(second.behind(at(62)), None);
+    }
+}

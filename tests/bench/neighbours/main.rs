@@ -1,0 +1,146 @@
+//! `cargo bench --bench neighbours`: what two hundred tenants notice of five bad ones. The same load twice, on fresh services:
+//! once with everybody well, once with a tenant that panics at every message, one that floods, one whose ATS hangs, one whose
+//! key is revoked, and one that blocks its thread. Counted and timed at the outside: from publishing to the written status.
+//!
+//! `-- --tenants 200 --rate 20 --seconds 60 --flood 20000 --seed 7`; without a rate it takes half of what it finds the machine
+//! can do. Progress goes to standard error, the table to standard output.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark stops where it fails, and prints what it found"
+)]
+
+mod bad;
+mod cast;
+mod load;
+mod measure;
+
+#[path = "../arguments.rs"]
+#[allow(dead_code, reason = "shared: not every benchmark uses all of it")]
+mod arguments;
+#[path = "../ground.rs"]
+#[allow(dead_code, reason = "shared: not every benchmark uses all of it")]
+mod ground;
+#[path = "../../integration/support/services.rs"]
+#[allow(dead_code, reason = "benchmarks crash no services")]
+mod services;
+#[path = "../usage.rs"]
+mod usage;
+
+use arguments::Arguments;
+use bad::Bad;
+use cast::Outside;
+use ground::Ground;
+use load::Plan;
+use measure::Measured;
+use std::time::{Duration, Instant};
+
+/// How big it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    tenants: usize,
+    ashby: usize,
+    seconds: u64,
+    flood: usize,
+    seed: u64,
+}
+
+/// Candidates in the burst that finds out what the machine can do.
+const BURST: usize = 1500;
+/// What part of that the steady load is.
+const SHARE: f64 = 0.5;
+/// Load before anything is measured, or any fault begins.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// Longest wait for the well tenants' last effects.
+const LIMIT: Duration = Duration::from_secs(180);
+/// What would be doubled comes from leases and redeliveries that are still to run out; the longest is the relay's, 20 s.
+const ECHO: Duration = Duration::from_secs(22);
+
+fn main() {
+    let Some(arguments) = Arguments::read() else { return };
+    let tenants = arguments.number("tenants").unwrap_or(200);
+    let size = Size {
+        tenants,
+        ashby: arguments.number("ashby").unwrap_or(tenants / 10),
+        seconds: arguments.number("seconds").unwrap_or(60) as u64,
+        flood: arguments.number("flood").unwrap_or(20_000),
+        seed: arguments.number("seed").unwrap_or(7) as u64,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let rate = match arguments.fraction("rate") {
+            Some(rate) => rate,
+            None => SHARE * capacity(&size).await,
+        };
+        let plan = Plan::new(&size, rate, WARM_UP);
+        let only = arguments.word("only");
+        let well = if only == Some("bad") { None } else { Some(run(&size, &plan, false).await) };
+        let bad = if only == Some("well") { None } else { Some(run(&size, &plan, true).await) };
+        let head = format!(
+            "neighbours at {}: {} tenants ({} Ashby, the others bridges), {rate:.1} candidates a second for {} s, seed {}",
+            ground::commit(),
+            size.tenants,
+            size.ashby,
+            size.seconds,
+            size.seed
+        );
+        measure::print(&head, well.as_ref(), bad.as_ref());
+    });
+}
+
+/// Candidates a second that hub, services and simulators get through together when there is more than enough.
+async fn capacity(size: &Size) -> f64 {
+    eprintln!("finding out what this machine can do");
+    let ground = Ground::new().await;
+    let outside = Outside::start(size, &ground).await;
+    let mut hub = ground.hub().await;
+    let mut outside = outside.connected(&ground, &hub).await;
+    outside.burst(BURST / 5, &mut hub).await; // warms caches; not counted
+    let began = Instant::now();
+    outside.burst(BURST, &mut hub).await;
+    let capacity = BURST as f64 / began.elapsed().as_secs_f64();
+    eprintln!("{BURST} candidates at once are done at {capacity:.1} a second");
+    drop(outside);
+    drop(hub);
+    capacity
+}
+
+async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
+    let name = if with_bad { "with five bad ones" } else { "all well" };
+    eprintln!("{name}: starting services, simulators and the hub");
+    let ground = Ground::new().await;
+    let outside = Outside::start(size, &ground).await;
+    let hub = ground.hub().await;
+    let mut outside = outside.connected(&ground, &hub).await;
+    eprintln!("{name}: {} candidates over {:.0} s", plan.len(), plan.time().as_secs_f64());
+    let before = ground.spent(&hub);
+    let (memory, files) = (hub.usage().memory, hub.files());
+    let bad = if with_bad { Some(Bad::new(&outside, &ground, size.flood).await) } else { None };
+    let (published, flood) = tokio::join!(load::play(&outside, plan, bad.as_ref()), async {
+        match &bad {
+            Some(bad) => Some(bad.begin(WARM_UP).await),
+            None => None,
+        }
+    });
+    let shares = before.until(&ground.spent(&hub));
+    outside.expect(&published);
+    let complete = outside.until_complete(LIMIT, |left| eprintln!("{name}: {left} effects of well tenants are still to come")).await;
+    if !complete {
+        eprintln!("{name}: not complete within {LIMIT:?}; the hub's last words:\n{}", hub.last_words());
+    }
+    tokio::time::sleep(ECHO).await;
+    let mut measured = Measured::new(&outside, &published, WARM_UP, shares);
+    measured.memory = (memory, hub.usage().memory);
+    measured.files = (files, hub.files());
+    measured.panics = hub.said("panicked at");
+    if let (Some(bad), Some(flood)) = (&bad, flood) {
+        measured.bad = bad.report(&outside, &ground, flood).await;
+    }
+    measured.drain = hub.stop().await;
+    drop(outside);
+    measured
+}

@@ -1,0 +1,117 @@
+//! What came of a run for the well tenants, and the table of two runs. Everything is counted at the simulators and bridges.
+
+use crate::{cast::Outside, ground::Shares, load::Published, usage::mib};
+use atshub::demo::tally;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// Longer than this without an answer is seen by people.
+const VISIBLE: Duration = Duration::from_secs(1);
+
+/// What came of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    candidates: usize,
+    lost: usize,
+    doubled: usize,
+    overtaken: usize,
+    /// Publishing to written status, sorted.
+    times: Vec<Duration>,
+    /// Per tenant that had any: how many stretches of over a second in which a candidate waited; and the longest of all.
+    pauses: BTreeMap<usize, usize>,
+    longest: Duration,
+    shares: Option<Shares>,
+    pub(crate) memory: (u64, u64),
+    pub(crate) files: (usize, usize),
+    pub(crate) panics: usize,
+    pub(crate) drain: Duration,
+    /// What became of the bad ones, a line each.
+    pub(crate) bad: Vec<String>,
+}
+
+impl Measured {
+    /// Looks at the well tenants only; times are of what was sent after the warm-up.
+    pub(crate) fn new(outside: &Outside, published: &[Published], warm_up: Duration, shares: Shares) -> Self {
+        let mut measured = Self { shares: Some(shares), ..Self::default() };
+        for line in tally::compare(outside.expectations(), &outside.happened()) {
+            measured.candidates += line.candidacies;
+            measured.lost += line.missing;
+            measured.doubled += line.doubled + line.unexpected;
+            measured.overtaken += line.overtaken;
+        }
+        let written = outside.invited();
+        let mut waits: HashMap<usize, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+        for sent in published.iter().filter(|sent| outside.is_well(sent.tenant) && sent.after >= warm_up) {
+            let Some(at) = written.get(&format!("{}/{}", sent.place.tenant, sent.place.application)) else { continue };
+            let time = Duration::try_from(at.duration_since(sent.at)).unwrap_or_default();
+            measured.times.push(time);
+            if time > VISIBLE {
+                waits.entry(sent.tenant).or_default().push((sent.at, *at));
+            }
+        }
+        measured.times.sort_unstable();
+        for (tenant, mut waits) in waits {
+            waits.sort_unstable();
+            measured.longest = measured.longest.max(measured.times.last().copied().unwrap_or_default());
+            let (mut count, mut end) = (0, Timestamp::MIN);
+            for (from, to) in waits {
+                count += usize::from(from > end);
+                end = end.max(to);
+            }
+            measured.pauses.insert(tenant, count);
+        }
+        measured
+    }
+
+    /// The time within which so many of a hundred are written.
+    fn percentile(&self, per_cent: f64) -> Option<Duration> {
+        let last = self.times.len().checked_sub(1)?;
+        self.times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
+    }
+}
+
+/// Prints the table.
+pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>) {
+    println!("{head}");
+    println!("{:<44}{:>12}{:>16}{:>9}", "the well tenants", "all well", "five bad ones", "ratio");
+    let line = |what: &str, of: &dyn Fn(&Measured) -> Option<f64>, digits: usize, ratio: bool| {
+        let (a, b) = (well.and_then(of), bad.and_then(of));
+        let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
+        let ratio = match (a, b) {
+            (Some(a), Some(b)) if ratio && a > 0.0 => format!("{:.2}", b / a),
+            _ => String::new(),
+        };
+        println!("{what:<44}{:>12}{:>16}{ratio:>9}", show(a), show(b));
+    };
+    let count = |of: fn(&Measured) -> usize| move |m: &Measured| Some(of(m) as f64);
+    let time = |per_cent: f64| move |m: &Measured| m.percentile(per_cent).map(|t| t.as_secs_f64() * 1000.0);
+    line("candidates", &count(|m| m.candidates), 0, false);
+    line("effects lost", &count(|m| m.lost), 0, false);
+    line("effects doubled", &count(|m| m.doubled), 0, false);
+    line("statuses overtaken by newer ones", &count(|m| m.overtaken), 0, false);
+    for (name, per_cent) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)] {
+        line(&format!("publish to written status, {name}, ms"), &time(per_cent), 1, true);
+    }
+    line("visible pauses (over 1 s)", &count(|m| m.pauses.values().sum()), 0, false);
+    line("tenants that saw one", &count(|m| m.pauses.values().filter(|n| **n == 1).count()), 0, false);
+    line("tenants that saw more than one", &count(|m| m.pauses.values().filter(|n| **n > 1).count()), 0, false);
+    line("longest pause, ms", &|m| Some(m.longest.as_secs_f64() * 1000.0), 0, false);
+    let share = |of: fn(&Shares) -> f64| move |m: &Measured| m.shares.as_ref().map(of);
+    line("processor under load, hub, % of one", &share(|s| s.hub), 0, false);
+    line("the same, broker", &share(|s| s.broker), 0, false);
+    line("the same, database", &share(|s| s.database), 0, false);
+    line("the same, simulators and bridges", &share(|s| s.outside), 0, false);
+    line("the same, others on this machine (noise)", &share(|s| s.others), 0, false);
+    line("hub's memory before the load, MiB", &|m| Some(mib(m.memory.0)), 1, false);
+    line("and after, MiB", &|m| Some(mib(m.memory.1)), 1, false);
+    line("hub's open files before", &count(|m| m.files.0), 0, false);
+    line("and after", &count(|m| m.files.1), 0, false);
+    line("drain at the end, s", &|m| Some(m.drain.as_secs_f64()), 1, false);
+    line("panics in the hub's log", &count(|m| m.panics), 0, false);
+    for line in bad.iter().flat_map(|m| &m.bad) {
+        println!("{line}");
+    }
+}

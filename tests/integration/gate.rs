@@ -1,0 +1,361 @@
+//! What a host that is away, slow, tired or unwilling costs: few calls, no attempts, no facts held up, and in the end
+//! everything once. Calls are counted by the faults that the simulators have served.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "only tests call this, and a test stops where it fails"
+)]
+
+use crate::support::{
+    hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
+    postgres,
+};
+use atshub::{app::Tuning, demo::world::TRIGGER, http};
+use atshub_actors::{
+    gate::GatePolicy,
+    ports::Publication,
+    supervision::{Action, BreakerSnapshot, BreakerState, Phase},
+};
+use atshub_schemas::{
+    CONTENT_TYPE, Envelope, ExternalId, Line, Message, TenantName,
+    fact::{Application, ApplicationChange, Candidate, Job, Stage},
+    topology,
+};
+use atshub_simulators::{
+    Fault, Faults,
+    ashby::{AshbySimulator, NewCandidate},
+};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+/// More faults than any test uses up.
+const ENOUGH: usize = 1_000_000;
+/// Half of a tenant's prefetch: calls of write-backs that may be on their way at once.
+const SHARE: usize = 8;
+const SHORT_PHONE: &str = "12345";
+const CALL: &str = "Phone is too short (minimum is 7 characters).";
+
+/// As patient as the real one in what it concludes from, and less so in what it waits for.
+fn quick() -> GatePolicy {
+    GatePolicy {
+        probe_every: Duration::from_millis(500),
+        spread: Duration::from_millis(200),
+        longest_wait: Duration::from_secs(2),
+        refused_wait: Duration::from_secs(1),
+        ..GatePolicy::default()
+    }
+}
+
+fn on_quick_hub(ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    on_tuned_hub(Pair::Real, Tuning { gate: quick(), ..Tuning::default() }, ashby, bridges, play);
+}
+
+/// A fact that says everything, so that no ATS has to be asked.
+fn moved(tenant: &TenantName, application: &str, name: &str, phone: Option<&str>) -> Envelope {
+    let fact = ApplicationChange {
+        application: Application { id: ExternalId::new(application).unwrap(), url: None, status: None },
+        candidate: Some(Candidate {
+            id: None,
+            name: Some(Line::new(format!("Candidate {name}")).unwrap()),
+            email: Some(format!("{name}@{tenant}.example").parse().unwrap()),
+            phone: phone.map(|phone| phone.to_owned().try_into().unwrap()),
+            profile_url: None,
+        }),
+        job: Some(Job { id: Some("j-1".parse().unwrap()), role: Some(Line::new("1201").unwrap()), ..Job::default() }),
+        recruiter: None,
+        grader: None,
+        from_stage: None,
+        to_stage: Some(Stage { id: None, name: Some(Line::new(TRIGGER).unwrap()) }),
+        reason: None,
+    };
+    let source = Line::new("/tests/gate").unwrap();
+    let mut envelope = Envelope::new(source, tenant.clone(), Timestamp::now(), Message::ApplicationMoved(fact));
+    envelope.subject = Some(ExternalId::new(format!("application/{application}")).unwrap());
+    envelope
+}
+
+async fn publish(walk: &Walk<'_>, facts: &[Envelope]) {
+    let publication = |fact: &Envelope| Publication {
+        exchange: topology::EVENTS.into(),
+        routing_key: fact.routing_key(),
+        message_id: fact.id.to_string(),
+        content_type: CONTENT_TYPE.into(),
+        headers: BTreeMap::new(),
+        body: fact.encode().unwrap().into(),
+    };
+    for answer in walk.running.broker.publish(facts.iter().map(publication).collect()).await {
+        answer.unwrap();
+    }
+}
+
+/// Candidates in an Ashby, and a fact about each.
+async fn candidates(tenant: &TenantName, ats: &AshbySimulator, count: usize, phone: Option<&str>) -> (Vec<String>, Vec<Envelope>) {
+    let job = ats.add_job("Backend engineer", Some("1201"), "rae@acme.example").await;
+    let (mut applications, mut facts) = (Vec::new(), Vec::new());
+    for n in 0..count {
+        let (name, job) = (format!("c{n}"), job.clone());
+        let email = format!("{name}@{tenant}.example");
+        let new = NewCandidate { name: format!("Candidate {name}"), email, job, ..NewCandidate::default() };
+        let application = ats.add_candidate(new).await.unwrap();
+        facts.push(moved(tenant, &application, &name, phone));
+        applications.push(application);
+    }
+    (applications, facts)
+}
+
+/// The breaker before a host of a child, once it is as wanted.
+async fn breaker(walk: &Walk<'_>, child: &str, host: &str, state: BreakerState) -> BreakerSnapshot {
+    breaker_after(walk, child, host, state, Timestamp::MIN).await
+}
+
+/// The same, if it came to that after this time.
+async fn breaker_after(walk: &Walk<'_>, child: &str, host: &str, state: BreakerState, time: Timestamp) -> BreakerSnapshot {
+    let (board, mut found) = (walk.running.hub.board(), None);
+    let wanted = board.until(child, |row| {
+        found = row.breakers.iter().find(|b| b.host == host && b.state == state && b.since > time).cloned();
+        found.is_some()
+    });
+    soon(&format!("{child}: {host} is {state:?}"), wanted).await;
+    found.unwrap()
+}
+
+fn served(faults: &Faults) -> usize {
+    ENOUGH - faults.pending()
+}
+
+/// How many attempts were used up, over all messages.
+async fn attempts_used_up(walk: &Walk<'_>) -> i64 {
+    let client = postgres::client(&walk.ground.addresses.1).await;
+    client.query_one("select coalesce(sum(failures), 0)::int8 from attempts", &[]).await.unwrap().get(0)
+}
+
+/// The id of a message that waits for this reason.
+async fn one_that_waits(walk: &Walk<'_>, why: &str) -> String {
+    let client = postgres::client(&walk.ground.addresses.1).await;
+    let mut found = None;
+    let so = until(async || {
+        let sql = "select id from attempts where next_at > now() + interval '200 ms' and last_error like '%' || $1 || '%' limit 1";
+        found = client.query_opt(sql, &[&why]).await.unwrap().map(|row| row.get(0));
+        found.is_some()
+    });
+    assert!(so.await, "nothing waits because {why}");
+    found.unwrap()
+}
+
+async fn all_are_told(ats: &AshbySimulator, applications: &[String], status: &str) {
+    let last = |effects: &[atshub_simulators::Effect], application: &str| {
+        let last = effects.iter().rev().find(|e| e.kind == "status" && e.subject == application);
+        last.and_then(|e| e.value.as_str()).is_some_and(|text| text.starts_with(status))
+    };
+    happens(&ats.ledger(), status, |effects| applications.iter().all(|application| last(effects, application))).await;
+}
+
+#[test]
+fn an_ats_that_is_away_costs_few_calls_and_no_attempts_and_then_gets_everything_once() {
+    on_quick_hub(&["acme"], &[], async |walk| {
+        const COUNT: usize = 30;
+        let (tenant, ats) = &walk.world.ashby[0];
+        let (applications, facts) = candidates(tenant, ats, COUNT, None).await;
+        ats.faults().next("*", Fault::Fail(503), ENOUGH);
+        publish(walk, &facts).await;
+
+        let open = breaker(walk, "tenant/acme", "ats", BreakerState::Open).await;
+        assert_eq!((open.calls, open.failed), (10, 10), "{open:?}");
+        assert!(open.next_call.is_some() && open.last_error.is_some(), "{open:?}");
+        // The facts flow: everybody is invited while nothing can be written.
+        let platform = walk.world.platform.ledger();
+        happens(&platform, "invitations", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT).await;
+        let id = one_that_waits(walk, "the ATS is taken to be away (10 of 10 calls failed within 2 min); next call at ").await;
+        let shown = walk.ground.shown(&id).await;
+        for part in ["the ATS is taken to be away", "no attempt is used up", "writeback.requested"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let mut told = None;
+        let so = until(async || {
+            for application in &applications {
+                let history = walk.store().journal(tenant, &ExternalId::new(application.clone()).unwrap()).await.unwrap();
+                told = told.take().or_else(|| history.into_iter().find(|line| line.code == "postponed"));
+            }
+            told.is_some()
+        });
+        assert!(so.await, "no candidate's history says why it waits");
+        let told = told.unwrap();
+        assert!(told.text.contains("next call at ") && told.text.contains("Waits until "), "{told:?}");
+        // An outage of some probes: each is one call, whoever waits. After the first, no call is under way from before it opened.
+        breaker_after(walk, "tenant/acme", "ats", BreakerState::Open, open.since).await;
+        let (before, began) = (served(ats.faults()), Timestamp::now());
+        assert!(until(async || served(ats.faults()) >= before + 4).await, "the probes go on");
+        let (probes, time) = (served(ats.faults()) - before, Timestamp::now().duration_since(began).as_secs_f64());
+        assert!(before <= 10 + SHARE + 1 + (Timestamp::now().duration_since(open.since).as_secs_f64() / 0.5) as usize, "{before} calls");
+        assert!(probes as f64 <= time / 0.5 + 2.0, "{probes} probes within {time} s");
+
+        ats.faults().clear();
+        all_are_told(ats, &applications, "Invited").await;
+        walk.nothing_is_left().await;
+        for application in &applications {
+            let (statuses, notes) = (values(&ats.ledger(), "status", application), values(&ats.ledger(), "note", application));
+            let invited = statuses.iter().filter(|text| text.starts_with("Invited")).count();
+            let received = statuses.iter().filter(|text| *text == "Received").count();
+            assert!(invited == 1 && received <= 1 && statuses.len() == invited + received, "{statuses:?}");
+            assert_eq!(notes.len(), 1, "{notes:?}");
+        }
+        // The nine that failed before anything could be concluded from it.
+        assert_eq!(attempts_used_up(walk).await, 9);
+        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+        let child = walk.running.hub.board().child("tenant/acme").unwrap();
+        assert_eq!((child.breakers[0].state, child.generation), (BreakerState::Closed, 1));
+        assert!(child.last_written.is_some());
+    });
+}
+
+#[test]
+fn an_ats_that_hangs_holds_up_its_share_and_the_facts_of_its_tenant_go_on() {
+    // No call ever ends, and nothing is concluded from it: whatever is handled here, is handled beside the calls that hang.
+    let calls = http::Options { total_time: Duration::from_secs(600), ..http::Options::default() };
+    let gate = GatePolicy { share_wait: Duration::from_millis(300), ..quick() };
+    on_tuned_hub(Pair::Real, Tuning { gate, calls, ..Tuning::default() }, &["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        ats.faults().next("*", Fault::Hang, ENOUGH);
+        let (_, facts) = candidates(tenant, ats, 50, Some(SHORT_PHONE)).await;
+        publish(walk, &facts).await;
+        for fact in &facts {
+            walk.message(fact.id.as_str(), "handled").await;
+        }
+        assert!(until(async || served(ats.faults()) == SHARE).await, "{} calls hang", served(ats.faults()));
+        // Now that the share is used up and everything else waits, for facts that come later too.
+        let id = one_that_waits(walk, "the ATS is slow").await;
+        assert_eq!(walk.store().message(&id).await.unwrap()[0].begun, 0, "what was turned away has not begun");
+        let later: Vec<_> = (0..20).map(|n| moved(tenant, &format!("later-{n}"), &format!("later{n}"), Some(SHORT_PHONE))).collect();
+        publish(walk, &later).await;
+        for fact in &later {
+            walk.message(fact.id.as_str(), "handled").await;
+        }
+        assert_eq!(served(ats.faults()), SHARE, "and nobody else was made to hang");
+        assert_eq!(attempts_used_up(walk).await, 0);
+    });
+}
+
+#[test]
+fn a_pause_that_the_ats_asks_for_is_kept_by_all() {
+    on_quick_hub(&["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let (applications, facts) = candidates(tenant, ats, 40, Some(SHORT_PHONE)).await;
+        ats.faults().next("customField.setValue", Fault::RateLimit { retry_after: Some(3) }, 1);
+        publish(walk, &facts).await;
+
+        let limited = breaker(walk, "tenant/acme", "ats", BreakerState::Limited).await;
+        let (since, again) = (limited.since, limited.next_call.unwrap());
+        assert_eq!(again.duration_since(since).as_secs(), 3, "{limited:?}");
+        let shown = walk.ground.shown(&one_that_waits(walk, "the ATS asked for a pause; next call at ").await).await;
+        assert!(shown.contains("no attempt is used up") && shown.contains("0 failed"), "{shown}");
+
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        let effects = ats.ledger().effects();
+        let within = effects.iter().filter(|e| e.kind == "status" && e.at > since && e.at < again).count();
+        // Those whose calls were on their way when the first one heard of it.
+        assert!(within < SHARE, "{within} calls within the pause");
+        for application in &applications {
+            assert_eq!(values(&ats.ledger(), "status", application), [CALL]);
+        }
+        assert_eq!(attempts_used_up(walk).await, 0);
+    });
+}
+
+#[test]
+fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_everything_done() {
+    on_quick_hub(&["acme", "birch"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let (applications, facts) = candidates(tenant, ats, 40, Some(SHORT_PHONE)).await;
+        ats.faults().next("*", Fault::Fail(403), ENOUGH);
+        publish(walk, &facts).await;
+
+        let board = walk.running.hub.board();
+        soon("the pause", board.until("tenant/acme", |row| row.phase == Phase::Paused && row.in_hand == 0)).await;
+        let cause = board.child("tenant/acme").unwrap().cause.unwrap();
+        assert!(cause.contains("does not accept the credential") && cause.contains("set-key"), "{cause}");
+        let calls = served(ats.faults());
+        assert!((2..=SHARE + 1).contains(&calls), "{calls} calls: those on their way, and one to confirm");
+        let stored = async || walk.store().tenants().await.unwrap().into_iter().find(|t| t.name == *tenant).unwrap().standing;
+        assert!(until(async || stored().await == "paused").await);
+        assert_eq!(board.child("tenant/birch").unwrap().phase, Phase::Running, "the neighbour goes on");
+
+        ats.faults().clear();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ats.api_key()).unwrap();
+        walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file.path().to_str().unwrap()]).await;
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        for application in &applications {
+            assert_eq!(values(&ats.ledger(), "status", application), [CALL]);
+        }
+        assert_eq!(attempts_used_up(walk).await, 0);
+        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn one_refusal_to_a_good_key_pauses_nobody_and_a_permission_that_is_missing_is_named() {
+    on_quick_hub(&["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let (applications, facts) = candidates(tenant, ats, 3, Some(SHORT_PHONE)).await;
+        ats.faults().next("customField.setValue", Fault::Fail(403), 1);
+        publish(walk, &facts).await;
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        assert_eq!(attempts_used_up(walk).await, 1, "counted, so that it does not go round for ever");
+        let (board, child) = (walk.running.hub.board(), "tenant/acme");
+        assert_eq!(board.child(child).map(|row| (row.phase, row.generation)), Some((Phase::Running, 1)));
+
+        ats.revoke_permission("candidatesWrite");
+        let (applications, facts) = candidates(tenant, ats, 12, Some(SHORT_PHONE)).await;
+        publish(walk, &facts).await;
+        soon("the pause", board.until(child, |row| row.phase == Phase::Paused && row.in_hand == 0)).await;
+        let cause = board.child(child).unwrap().cause.unwrap();
+        assert!(cause.contains("it lacks candidatesWrite"), "{cause}");
+        ats.grant_permission("candidatesWrite");
+        walk.running.hub.control(child, Action::Resume, "the permission was given").await.unwrap();
+        all_are_told(ats, &applications, CALL).await;
+        walk.nothing_is_left().await;
+        assert_eq!(attempts_used_up(walk).await, 1);
+    });
+}
+
+#[test]
+fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody_once() {
+    on_quick_hub(&[], &["dune"], async |walk| {
+        const COUNT: usize = 40;
+        let tenant = walk.world.bridges[0].tenant().clone();
+        let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
+        // One is invited first, so that the roles are known and every call that fails is one of its own.
+        publish(walk, &[moved(&tenant, "a-first", "first", None)]).await;
+        happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
+        walk.nothing_is_left().await;
+
+        platform.faults().next("*", Fault::Fail(503), ENOUGH);
+        let facts: Vec<_> = (0..COUNT).map(|n| moved(&tenant, &format!("a-{n}"), &format!("c{n}"), None)).collect();
+        publish(walk, &facts).await;
+        let open = breaker(walk, "invites/1", "platform/main", BreakerState::Open).await;
+        let id = one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
+        assert!(walk.ground.shown(&id).await.contains("invite.requested"));
+        breaker_after(walk, "invites/1", "platform/main", BreakerState::Open, open.since).await;
+        let (before, began) = (served(platform.faults()), Timestamp::now());
+        assert!(until(async || served(platform.faults()) >= before + 4).await, "the probes go on");
+        let (probes, time) = (served(platform.faults()) - before, Timestamp::now().duration_since(began).as_secs_f64());
+        assert!(probes as f64 <= time / 0.5 + 2.0, "{probes} probes within {time} s");
+
+        platform.faults().clear();
+        happens(&ledger, "everybody", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT + 1).await;
+        walk.nothing_is_left().await;
+        for n in 0..COUNT {
+            assert_eq!(values(&ledger, "invitation", &format!("c{n}@{tenant}.example")).len(), 1);
+        }
+        // Those that failed before anything could be concluded from it.
+        let used_up = attempts_used_up(walk).await;
+        assert!(used_up < i64::from(open.failed), "{used_up} of {open:?}");
+        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+    });
+}

@@ -1,0 +1,84 @@
+//! The relay and the shared queue of invitations: how much it puts there, and whose goes next.
+
+use crate::support::{
+    build::{moved, publishes, tenant},
+    hub::{soon, until},
+};
+use atshub::{
+    embedded::{broker::EmbeddedBroker, store::SqliteStore},
+    rail::relay::{self, AHEAD},
+};
+use atshub_actors::ports::{Broker, Change, Consumption, OutboxRow, QueueSpec, Store, SystemClock};
+use atshub_schemas::{Envelope, TenantName, topology};
+use std::sync::Arc;
+
+struct Rail {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+}
+
+impl Rail {
+    async fn start() -> Self {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open_in_memory().unwrap());
+        let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::open_in_memory().unwrap());
+        let rail = Self { store, broker };
+        rail.declare(topology::INVITES, topology::INVITES).await;
+        rail
+    }
+
+    async fn declare(&self, queue: &str, key: &str) {
+        let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
+        self.broker.declare(QueueSpec { name: queue.to_owned(), bindings, ..spec() }).await.unwrap();
+    }
+
+    async fn commit(&self, outbox: Vec<OutboxRow>) {
+        self.store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    }
+
+    async fn ask(&self, tenant: &TenantName, count: usize) {
+        let asked = (0..count).map(|_| OutboxRow { routing_key: topology::INVITES.into(), ..publishes(&moved(tenant, "a-1"), None) });
+        self.commit(asked.collect()).await;
+    }
+
+    async fn waiting(&self) -> usize {
+        usize::try_from(self.broker.queues(&[topology::INVITES.to_owned()]).await.unwrap()[0].ready).unwrap()
+    }
+}
+
+fn spec() -> QueueSpec {
+    atshub::hub::inbox(&tenant("acme"))
+}
+
+async fn next(consumption: &mut Consumption) -> Envelope {
+    let delivery = soon("a delivery", consumption.deliveries.recv()).await.unwrap();
+    let envelope = Envelope::decode(&delivery.body).unwrap();
+    delivery.ack.ack().await.unwrap();
+    envelope
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
+    let (rail, flood, acme) = (Rail::start().await, tenant("flood"), tenant("acme"));
+    rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
+    rail.ask(&flood, 200).await;
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock)));
+    assert!(until(async || rail.waiting().await == AHEAD).await, "{} wait", rail.waiting().await);
+    // What goes elsewhere is not held up by them; and each of these is a round in which another invitation could have gone.
+    let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
+    for _ in 0..3 {
+        let other = moved(&acme, "a-2");
+        rail.commit(vec![publishes(&other, None)]).await;
+        assert_eq!(next(&mut own).await.id, other.id);
+        assert_eq!(rail.waiting().await, AHEAD);
+    }
+    rail.ask(&acme, 1).await;
+    let mut invites = rail.broker.consume(topology::INVITES, 4).await.unwrap();
+    let mut tenants = Vec::new();
+    for _ in 0..201 {
+        tenants.push(next(&mut invites).await.tenant);
+    }
+    let passed = tenants.iter().position(|t| *t == acme).unwrap();
+    assert!(passed <= 2 * AHEAD, "only what was ahead already went before it, not {passed}");
+    assert_eq!(tenants.iter().filter(|t| **t == flood).count(), 200, "and the flood is served all the same");
+    running.abort();
+}
