@@ -43,7 +43,7 @@ passed_on! {
     begin(key: &MessageKey) -> Progress;
     crashed(key: &MessageKey, cause: &str) -> u32;
     dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
-    claim(now: Timestamp, limit: usize, lease: Duration) -> Vec<ClaimedRow>;
+    claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
     sent(rows: Vec<ClaimedRow>) -> ();
     unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();
     next_due() -> Option<Timestamp>;
@@ -68,6 +68,7 @@ passed_on! {
     remove_platform(name: &str) -> bool;
     put_secret(secret: SealedSecret) -> ();
     secrets(owner: &str) -> Vec<SealedSecret>;
+    all_secrets() -> Vec<SealedSecret>;
     delete_secret(owner: &str, name: &str) -> bool;
     sweep(now: Timestamp, before: Timestamp) -> ();
     ping() -> ();
