@@ -51,7 +51,7 @@ impl Ground {
         );
         fs::write(&config, text).unwrap();
         let log = self.folder.path().join("hub.log");
-        let out = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let out = fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_atshub"))
             .args(["--config", config.to_str().unwrap(), "serve"])
             .stdin(Stdio::null())
