@@ -7,7 +7,7 @@ use crate::{
     credentials::{KeyFileError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
-    hub::{self, Hub, HubError, HubOptions, Parts},
+    hub::{self, Drills, Hub, HubError, HubOptions, Parts},
     postgres::{PostgresOptions, PostgresStore},
     rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
 };
@@ -15,10 +15,11 @@ use actix_web::dev::ServerHandle;
 use atshub_actors::{
     gate::GatePolicy,
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
-    supervision::{RestartPolicy, Share},
+    supervision::{Board, RestartPolicy, Share, ThreadSnapshot},
 };
 use atshub_schemas::TenantName;
 use std::{
+    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -179,8 +180,8 @@ pub struct Running {
     server: ServerHandle,
 }
 
-/// The hub's tenants, as the doors see them.
-struct Tenants(Arc<hub::Directory>);
+/// The hub's tenants and their actors, as the doors see them.
+struct Tenants(Arc<hub::Directory>, Board);
 
 impl api::Directory for Tenants {
     fn tenant(&self, name: &str) -> Option<TenantDoor> {
@@ -207,11 +208,22 @@ impl api::Directory for Tenants {
                 .to_owned(),
                 generation: child.as_ref().map_or(0, |child| child.generation),
                 restarts: child.as_ref().map_or(0, |child| child.restarts),
+                next_start: child.as_ref().and_then(|child| child.next_start),
+                breakers: child.as_ref().map(|child| child.breakers.clone()).unwrap_or_default(),
                 in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
+                oldest: child.as_ref().and_then(|child| child.oldest),
                 cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
             }
         };
         self.0.all().into_iter().map(row).collect()
+    }
+
+    fn restarts(&self) -> BTreeMap<String, u64> {
+        self.1.restarts()
+    }
+
+    fn threads(&self) -> Vec<ThreadSnapshot> {
+        self.1.threads()
     }
 }
 
@@ -225,7 +237,9 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         Some(sealer) => sealer,
         None => Arc::new(open_sealer(config)?),
     };
-    let store = open_store(config, io.clone()).await?;
+    let drills = config.hub.drills.then(Drills::new);
+    let opened = open_store(config, io.clone()).await?;
+    let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
     let broker = open_broker(config, io.clone()).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listener = TcpListener::bind(config.http.listen).map_err(|source| AppError::Listen { address: config.http.listen, source })?;
@@ -250,6 +264,7 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         http,
         io,
         options,
+        drills,
     };
     let hub = Hub::start(parts).await?;
     let limits = Limits {
@@ -258,8 +273,9 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
         max_in_hand: config.http.max_in_hand,
         ..Limits::default()
     };
-    let directory = Arc::new(Tenants(hub.directory()));
-    let server = api::server(Doors { store, broker: Arc::clone(&broker), directory, clock, limits }, listener, config.http.workers)?;
+    let directory = Arc::new(Tenants(hub.directory(), hub.board()));
+    let doors = Doors { store, broker: Arc::clone(&broker), directory, clock, limits, alive: hub::ALIVE };
+    let server = api::server(doors, listener, config.http.workers)?;
     let handle = server.handle();
     actix_rt::spawn(server);
     tracing::info!(%address, store = config.store.url.masked(), broker = config.broker.url.masked(), "the hub is up");

@@ -23,8 +23,6 @@ use uuid::Uuid;
 
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How often a lease that has run out is looked at.
-const LEASE_LOOK: Duration = Duration::from_millis(250);
 
 /// What every working actor has at hand.
 #[derive(Clone)]
@@ -144,9 +142,7 @@ impl Desk {
     /// to whoever holds the tenant by then.
     pub(crate) async fn lease_again(&self) {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
-        while !self.lease.holds() {
-            tokio::time::sleep(LEASE_LOOK).await;
-        }
+        self.lease.held().await;
     }
 
     /// Ends a try that came to nothing: postponed, on the retry schedule, or parked. Returns once that is durable. Without

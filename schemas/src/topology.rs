@@ -42,6 +42,12 @@ pub fn commands_queue(tenant: &TenantName) -> String {
     format!("atshub.commands.{tenant}")
 }
 
+/// The queue of one hub process on [`CONTROL`]. It goes by itself some time after the process has gone.
+#[must_use]
+pub fn control_queue(process: &uuid::Uuid) -> String {
+    format!("{CONTROL}.{process}")
+}
+
 /// Routing key on [`WORK`] of a tenant's own queue.
 #[must_use]
 pub fn tenant_work_key(tenant: &TenantName) -> String {

@@ -1,5 +1,7 @@
 //! What the doors say of tenants: one row, the same for page, metrics and API.
 
+use atshub_actors::supervision::BreakerSnapshot;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// A tenant, as it is now.
@@ -17,6 +19,12 @@ pub struct TenantRow {
     pub restarts: u32,
     /// Why it is not running.
     pub cause: Option<String>,
+    /// When it is started again, while it backs off.
+    pub next_start: Option<Timestamp>,
+    /// The breakers before its hosts.
+    pub breakers: Vec<BreakerSnapshot>,
     /// Deliveries in hand.
     pub in_flight: u64,
+    /// When the oldest of them came.
+    pub oldest: Option<Timestamp>,
 }

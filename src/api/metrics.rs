@@ -1,9 +1,21 @@
 //! `/metrics`: few numbers, honest ones, in Prometheus' text form (version 0.0.4). Labels are codes and tenants' phases; nothing
-//! about a person, and no label that grows with what strangers send.
+//! about a person, and no label that grows with what strangers send. A tenant's name is a label only while the tenant needs attention.
 
-use super::{Shared, status};
+use super::{
+    Shared,
+    status::{self, Status},
+};
 use actix_web::{HttpResponse, web};
-use std::{collections::BTreeMap, fmt::Write};
+use atshub_actors::supervision::BreakerState;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write},
+    time::Duration,
+};
+
+/// Series at most of a metric that has one for each tenant that needs attention, or for each thread or process.
+const SERIES: usize = 100;
 
 /// Prints them all.
 pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
@@ -24,9 +36,11 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
         "Tenants, by what their actors are doing.",
         &phases.into_iter().map(by("phase")).collect::<Vec<_>>(),
     );
-    let in_hand = status.tenants.iter().map(|row| row.in_flight).sum();
+    let in_hand: u64 = status.tenants.iter().map(|row| row.in_flight).sum();
     metric(&mut text, "atshub_deliveries_in_hand", "gauge", "Deliveries that tenants' actors have in hand.", &[(String::new(), in_hand)]);
+    supervision(&mut text, &status, shared.doors.clock.now());
     if status.store.is_ok() {
+        processes(&mut text, &status, shared.doors.clock.now());
         let counts = |counts: &BTreeMap<String, u64>, name| counts.iter().map(|(code, n)| by(name)((code, *n))).collect::<Vec<_>>();
         metric(&mut text, "atshub_parked_messages", "gauge", "Messages set aside, by code.", &counts(&status.parked, "code"));
         metric(
@@ -42,7 +56,67 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-fn metric(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+/// How actors fare.
+fn supervision(text: &mut String, status: &Status, now: Timestamp) {
+    let restarts: Vec<_> = status.restarts.iter().map(|(code, n)| (labels(&[("cause", code)]), *n)).collect();
+    metric(text, "atshub_restarts_total", "counter", "Deaths and restarts of actors since this process started, by cause.", &restarts);
+    let ill = status.tenants.iter().filter(|row| !["running", "elsewhere"].contains(&row.phase.as_str())).take(SERIES);
+    let ill: Vec<_> = ill.map(|row| (labels(&[("tenant", &row.name), ("phase", &row.phase)]), 1)).collect();
+    metric(text, "atshub_tenant_not_running", "gauge", "1 for each tenant of this process that is not running, by phase.", &ill);
+    let starts =
+        status.tenants.iter().filter_map(|row| Some((labels(&[("tenant", &row.name)]), seconds(now, row.next_start?)))).take(SERIES);
+    metric(
+        text,
+        "atshub_tenant_next_start_seconds",
+        "gauge",
+        "Time until a tenant that backs off is started again.",
+        &starts.collect::<Vec<_>>(),
+    );
+    let mut breakers: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut tripped = Vec::new();
+    for row in &status.tenants {
+        for breaker in &row.breakers {
+            *breakers.entry((breaker.host.as_str(), breaker.state.as_str())).or_default() += 1;
+            if breaker.state != BreakerState::Closed && tripped.len() < SERIES {
+                tripped.push((labels(&[("tenant", &row.name), ("host", &breaker.host), ("state", breaker.state.as_str())]), 1));
+            }
+        }
+    }
+    let breakers: Vec<_> = breakers.into_iter().map(|((host, state), n)| (labels(&[("host", host), ("state", state)]), n)).collect();
+    metric(text, "atshub_breakers", "gauge", "Breakers before tenants' hosts, by how calls are going.", &breakers);
+    metric(text, "atshub_tenant_breaker_not_closed", "gauge", "1 for each breaker that lets no or few calls through.", &tripped);
+    let oldest: f64 = status.tenants.iter().filter_map(|row| row.oldest).map(|at| seconds(at, now)).fold(0.0, f64::max);
+    metric(
+        text,
+        "atshub_oldest_in_hand_seconds",
+        "gauge",
+        "How long the oldest delivery of all has been in hand.",
+        &[(String::new(), oldest)],
+    );
+    let threads = status.threads.iter().take(SERIES);
+    let threads: Vec<_> =
+        threads.map(|thread| (labels(&[("thread", &thread.name)]), Duration::from_millis(thread.beat_age_ms).as_secs_f64())).collect();
+    metric(text, "atshub_thread_beat_age_seconds", "gauge", "How long ago a thread of actors last said that it lives.", &threads);
+}
+
+/// The processes on this store, as they say of themselves.
+fn processes(text: &mut String, status: &Status, now: Timestamp) {
+    let count = |live: bool| status.processes.iter().filter(|process| process.live == live).count();
+    let counts = [("live", count(true)), ("gone", count(false))].map(|(state, n)| (labels(&[("state", state)]), n));
+    metric(text, "atshub_processes", "gauge", "Hub processes heard of within a day.", &counts);
+    let able = status.processes.iter().filter(|process| process.live && process.able).count();
+    metric(text, "atshub_processes_able", "gauge", "Live hub processes that can run tenants.", &[(String::new(), able)]);
+    let ages = status.processes.iter().filter(|process| process.live).take(SERIES);
+    let ages: Vec<_> = ages.map(|process| (labels(&[("process", &process.name)]), seconds(process.beat_at, now))).collect();
+    metric(text, "atshub_process_beat_age_seconds", "gauge", "How long ago a live hub process was heard of.", &ages);
+}
+
+/// Seconds from one time to a later one.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
+}
+
+fn metric(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, impl Display)]) {
     if samples.is_empty() {
         return;
     }

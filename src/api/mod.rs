@@ -18,11 +18,14 @@ pub use gate::Limits;
 
 use crate::ats;
 use actix_web::{App, HttpServer, dev::Server, middleware::DefaultHeaders, web};
-use atshub_actors::ports::{Broker, Clock, Platform, Store, TenantRecord};
+use atshub_actors::{
+    ports::{Broker, Clock, Platform, Store, TenantRecord},
+    supervision::ThreadSnapshot,
+};
 use counters::Counters;
 use gate::Gate;
 use problem::Problem;
-use std::{io, net::TcpListener, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::TcpListener, sync::Arc, time::Duration};
 
 /// Longest wait of a closing server for requests in hand.
 const LAST_REQUESTS: u64 = 10;
@@ -38,6 +41,12 @@ pub trait Directory: Send + Sync + 'static {
 
     /// All tenants, as they are now, by name.
     fn snapshot(&self) -> Vec<TenantRow>;
+
+    /// Deaths and restarts of actors since this process started, by code.
+    fn restarts(&self) -> BTreeMap<String, u64>;
+
+    /// The threads that actors live on.
+    fn threads(&self) -> Vec<ThreadSnapshot>;
 }
 
 /// What a door needs of a tenant.
@@ -66,6 +75,8 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
     /// How much is taken at once, and how long it may take.
     pub limits: Limits,
+    /// A hub process that was heard of within this time is taken to be alive.
+    pub alive: Duration,
 }
 
 /// What every worker shares.

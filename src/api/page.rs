@@ -7,6 +7,7 @@ use super::{
     status::{self, Status},
 };
 use actix_web::{HttpResponse, web};
+use atshub_actors::supervision::BreakerState;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
@@ -15,6 +16,8 @@ use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
 const REFRESH: u32 = 5;
 /// Tenants shown; those that need attention come first.
 const TENANTS: usize = 200;
+/// Processes shown.
+const PROCESSES: usize = 20;
 /// Queues shown.
 const QUEUES: usize = 50;
 /// What every answer that is no page may load: nothing.
@@ -90,7 +93,7 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Stri
         &status.broker,
         "Nothing is lost: what was accepted is in the store, and bridges keep what was not confirmed to them.",
     );
-    tenants(&mut page, &status.tenants);
+    tenants(&mut page, &status.tenants, now);
     page.push_str("<div class=\"pair\">\n");
     let wait = if status.store.is_ok() { None } else { Some("Not known while the store is away.") };
     let none = "None yet. One begins when an application enters a trigger stage.";
@@ -99,6 +102,7 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Stri
     counts(&mut page, "Parked messages", "Code", &status.parked, wait.unwrap_or(none));
     page.push_str("</div>\n");
     queues(&mut page, status);
+    processes(&mut page, status, now);
     let _ = writeln!(
         page,
         "</main>\n<footer>As of {}; refreshed every {REFRESH} s. One message: <code>atshub message show &lt;id&gt;</code></footer>\n</body>\n</html>",
@@ -144,7 +148,20 @@ fn tone(phase: &str) -> &'static str {
     }
 }
 
-fn tenants(page: &mut String, rows: &[TenantRow]) {
+/// Why a tenant is not running, when it is started again, and which of its hosts are not called for now.
+fn concerns(row: &TenantRow, now: jiff::Timestamp) -> String {
+    let until = |at: jiff::Timestamp| duration(at.duration_since(now).as_secs().max(0));
+    let mut concerns: Vec<String> = row.cause.iter().map(|cause| sentence(cause)).collect();
+    concerns.extend(row.next_start.map(|at| format!("next start in {}", until(at))));
+    for breaker in row.breakers.iter().filter(|breaker| breaker.state != BreakerState::Closed) {
+        let next = breaker.next_call.map(|at| format!(", next call in {}", until(at))).unwrap_or_default();
+        let state = breaker.state.as_str().replace('_', " ");
+        concerns.push(format!("breaker before its {}: {}{next}", safe(&breaker.host), chip(("warn", &state))));
+    }
+    concerns.join(" · ")
+}
+
+fn tenants(page: &mut String, rows: &[TenantRow], now: jiff::Timestamp) {
     let _ = write!(page, "<section><h2>Tenants <span class=\"soft\">{}</span></h2>", rows.len());
     if rows.is_empty() {
         let kinds: Vec<&str> = crate::ats::REGISTRY.iter().map(|entry| entry.kind).collect();
@@ -174,7 +191,7 @@ fn tenants(page: &mut String, rows: &[TenantRow]) {
             row.in_flight,
             row.restarts,
             row.generation,
-            sentence(row.cause.as_deref().unwrap_or_default()),
+            concerns(row, now),
         );
     }
     page.push_str("</tbody></table>");
@@ -223,6 +240,36 @@ fn queues(page: &mut String, status: &Status) {
     }
     page.push_str("</tbody></table>");
     more(page, status.queues.len(), QUEUES, "atshub queue list");
+    page.push_str("</section>\n");
+}
+
+/// This process and the others. One alone needs no table.
+fn processes(page: &mut String, status: &Status, now: jiff::Timestamp) {
+    if status.processes.len() < 2 {
+        return;
+    }
+    page.push_str(
+        "<section><h2>Processes</h2><table><thead><tr><th>Process</th><th>State</th><th>Heard of</th><th>Started</th></tr></thead><tbody>\n",
+    );
+    let mut shown: Vec<_> = status.processes.iter().collect();
+    shown.sort_by_key(|process| (!process.live, std::cmp::Reverse(process.beat_at)));
+    for process in shown.into_iter().take(PROCESSES) {
+        let state = match (process.live, process.able) {
+            (true, true) => ("good", "runs tenants"),
+            (true, false) => ("warn", "cannot run tenants now"),
+            (false, _) => ("", "gone"),
+        };
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{} ago</td><td>{}</td></tr>",
+            safe(&process.name),
+            chip(state),
+            duration(now.duration_since(process.beat_at).as_secs().max(0)),
+            seconds(process.started_at),
+        );
+    }
+    page.push_str("</tbody></table>");
+    more(page, status.processes.len(), PROCESSES, "atshub process list");
     page.push_str("</section>\n");
 }
 

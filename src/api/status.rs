@@ -2,7 +2,10 @@
 //! that many watchers cost the store no more than one.
 
 use super::{Shared, answer::TenantRow};
-use atshub_actors::ports::{BrokerHealth, QueueInfo};
+use atshub_actors::{
+    ports::{BrokerHealth, ProcessRecord, QueueInfo},
+    supervision::ThreadSnapshot,
+};
 use atshub_schemas::{TenantName, topology};
 use std::{
     collections::BTreeMap,
@@ -27,6 +30,9 @@ pub(super) struct Status {
     pub(super) queues: Vec<QueueInfo>,
     pub(super) parked: BTreeMap<String, u64>,
     pub(super) candidacies: BTreeMap<String, u64>,
+    pub(super) processes: Vec<ProcessRecord>,
+    pub(super) restarts: BTreeMap<String, u64>,
+    pub(super) threads: Vec<ThreadSnapshot>,
 }
 
 /// The last one.
@@ -69,12 +75,13 @@ async fn gather(shared: &Shared) -> Status {
     let names = queue_names(&tenants);
     let counts = async {
         if store.is_err() {
-            return (BTreeMap::new(), BTreeMap::new());
+            return (BTreeMap::new(), BTreeMap::new(), Vec::new());
         }
         let parked = timeout(PART, doors.store.parked_counts(None)).await;
         let candidacies = timeout(PART, doors.store.candidacy_counts(None)).await;
+        let processes = timeout(PART, doors.store.processes(doors.alive)).await.ok().and_then(Result::ok).unwrap_or_default();
         let known = |answer: Result<Result<BTreeMap<String, u64>, _>, _>| answer.ok().and_then(Result::ok).unwrap_or_default();
-        (known(parked), known(candidacies))
+        (known(parked), known(candidacies), processes)
     };
     let queues = async {
         if broker.is_err() {
@@ -83,8 +90,9 @@ async fn gather(shared: &Shared) -> Status {
             timeout(PART, doors.broker.queues(&names)).await.ok().and_then(Result::ok).unwrap_or_default()
         }
     };
-    let ((parked, candidacies), queues) = tokio::join!(counts, queues);
-    Status { store, broker, tenants, queues, parked, candidacies }
+    let ((parked, candidacies, processes), queues) = tokio::join!(counts, queues);
+    let (restarts, threads) = (doors.directory.restarts(), doors.directory.threads());
+    Status { store, broker, tenants, queues, parked, candidacies, processes, restarts, threads }
 }
 
 fn queue_names(tenants: &[TenantRow]) -> Vec<String> {

@@ -4,12 +4,15 @@
 mod check;
 mod config;
 mod demo;
+mod drill;
 pub mod exit;
 mod key_input;
+mod live;
 mod message;
 mod migrate;
 pub mod out;
 mod platform;
+mod process;
 mod publish;
 mod queue;
 mod schema;
@@ -61,6 +64,9 @@ enum Command {
     /// Customer accounts at ATSs
     #[command(subcommand)]
     Tenant(tenant::Verb),
+    /// Running hub processes
+    #[command(subcommand)]
+    Process(process::Verb),
     /// Queues of the broker
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -78,6 +84,8 @@ enum Command {
     /// Is it well?
     #[command(subcommand)]
     Check(check::Verb),
+    /// Make a fault on purpose, and watch how the hub copes; for tenants that are sandboxes
+    Drill(drill::Args),
     /// Run one simulator alone
     Simulate(simulate::Args),
 }
@@ -122,9 +130,11 @@ async fn obey(cli: Cli, out: Out) -> Ended {
         Command::Migrate => migrate::run(&session).await,
         Command::Platform(verb) => platform::run(verb, &session).await,
         Command::Tenant(verb) => Box::pin(tenant::run(verb, &session)).await,
+        Command::Process(verb) => process::run(verb, &session).await,
         Command::Queue(verb) => queue::run(verb, &session).await,
         Command::Message(verb) => message::run(verb, &session).await,
         Command::Publish(args) => publish::run(args, &session).await,
+        Command::Drill(args) => Box::pin(drill::run(args, &session)).await,
         Command::Check(verb) => check::run(verb, &session).await,
         Command::Config(_) | Command::Schema(_) | Command::Simulate(_) => Ok(Exit::Done),
     }

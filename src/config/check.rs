@@ -71,6 +71,13 @@ pub fn check(config: &Config) -> Vec<Problem> {
             format!("{} can be reached from other machines, in plain HTTP; put a proxy with TLS in front", config.http.listen),
         );
     }
+    if config.hub.drills {
+        add(
+            "hub.drills",
+            false,
+            "drills are allowed: whoever reaches broker and store can make faults here; not where anybody depends on it".into(),
+        );
+    }
     found.sort_by_key(|problem| !problem.fatal);
     found
 }
@@ -137,6 +144,12 @@ mod tests {
             let found = problems(change);
             assert!(found.iter().any(|p| p.key == key && p.fatal && p.text.contains(text)), "{key}: {found:?}");
         }
+    }
+
+    #[test]
+    fn allowed_drills_are_a_warning() {
+        let found = problems(|c| c.hub.drills = true);
+        assert!(matches!(&found[..], [Problem { key: "hub.drills", fatal: false, .. }]), "{found:?}");
     }
 
     #[test]

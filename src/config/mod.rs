@@ -117,6 +117,8 @@ pub struct Hub {
     pub invite_prefetch: u16,
     /// Seconds for the drain.
     pub drain_seconds: u64,
+    /// Whether faults may be made on purpose.
+    pub drills: bool,
 }
 
 /// Logs.

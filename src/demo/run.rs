@@ -128,6 +128,9 @@ pub fn run(options: &Options, say: impl Fn(&str)) -> Result<Option<Summary>, Dem
         world.connect_bridges(&cast, &running.broker)?;
         world.point_at(&format!("http://{}", running.address));
         say(&format!("status page: http://{}/", running.address));
+        if !options.once {
+            say(&drill_line(&config));
+        }
         let summary = if options.once { Some(once(&world, &running, &*store, began, &say).await?) } else { None };
         if summary.is_none() {
             play_on(&world, &running, &say).await?;
@@ -146,8 +149,16 @@ fn configuration(options: &Options, folder: &std::path::Path) -> Config {
     let embedded = Address::new(format!("embedded:{}", folder.display()));
     config.broker.url = options.broker.as_deref().map_or_else(|| embedded.clone(), Address::new);
     config.store.url = options.store.as_deref().map_or(embedded, Address::new);
+    config.hub.drills = true;
     config.http.listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     config
+}
+
+/// What to type in another terminal. The program is named by its path: whoever tries the demonstration has not installed it.
+fn drill_line(config: &Config) -> String {
+    let program = std::env::current_exe().map_or_else(|_| "atshub".to_owned(), |path| path.display().to_string());
+    let (broker, store) = (config.broker.url.masked(), config.store.url.masked());
+    format!("to see how it copes with a fault, in another terminal: {program} drill tenant-panic --broker {broker} --store {store}")
 }
 
 async fn refuse_if_in_use(store: &dyn Store) -> Result<(), DemoError> {

@@ -148,7 +148,7 @@ async fn add(store: &dyn Store, name: &TenantName, ats: &str, connector: &[(&str
         name: name.clone(),
         ats: ats.into(),
         platform: ACCOUNT.into(),
-        policy: Policy { trigger_stages: vec![TRIGGER.into()], connector, ..Policy::default() },
+        policy: Policy { trigger_stages: vec![TRIGGER.into()], connector, sandbox: true, ..Policy::default() },
         standing: "active".into(),
         cause: None,
         until: None,

@@ -188,7 +188,7 @@ impl Directory {
         let mut queues = vec![seat.queue()];
         if seat.entry.is_some_and(|entry| entry.delegates) {
             let bindings = vec![(topology::COMMANDS.to_owned(), format!("{tenant}.#"))];
-            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings });
+            queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings, expires: None });
         }
         for queue in queues {
             if let Err(error) = self.parts.broker.declare(queue).await {
@@ -244,6 +244,7 @@ impl Directory {
                     name: topology::INVITES.into(),
                     single_consumer: false,
                     bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
+                    expires: None,
                 },
                 prefetch: options.invite_prefetch,
                 lane: InviteActor::lane,

@@ -1,14 +1,18 @@
 //! A running hub: supervisor, relay, strays and reload, over adapters that somebody else has opened. No configuration, no
 //! command line, no choice of adapter here; that is [`crate::app`].
 
+mod control;
 mod directory;
+mod drills;
 mod ownership;
 mod processes;
 mod seats;
 mod showing;
 
 pub use directory::Directory;
+pub use drills::{Drills, PROBE};
 pub use ownership::{Standpoint, View, candidates, owner};
+pub use processes::ALIVE;
 pub use seats::{Connected, Seat, inbox};
 
 use crate::{credentials::Sealer, http::Http, rail};
@@ -20,13 +24,14 @@ use atshub_actors::{
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
+use control::Ear;
 use jiff::SignedDuration;
 use processes::Membership;
 use showing::Showing;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -57,6 +62,8 @@ pub struct Parts {
     pub io: Handle,
     /// How much of what.
     pub options: HubOptions,
+    /// Where faults are made on purpose, if they may be: the store is one of its own then.
+    pub drills: Option<Arc<Drills>>,
 }
 
 /// How much of what.
@@ -134,7 +141,7 @@ impl Hub {
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings }).await?;
+            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
         }
         let (stopping, told_to_stop) = watch::channel(false);
         let member = Membership::join(&parts, told_to_stop).await?;
@@ -165,10 +172,23 @@ impl Hub {
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
+        let bell = Arc::new(Notify::new());
+        let ear = Ear {
+            process,
+            broker: Arc::clone(broker),
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            directory: Arc::clone(&directory),
+            supervisor: supervisor.clone(),
+            board: board.clone(),
+            bell: Arc::clone(&bell),
+            drills: parts.drills.clone(),
+        };
+        tasks.push(parts.io.spawn(ear.run()));
         let showing =
             Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), lease, process, place: member.name() };
         tasks.push(parts.io.spawn(showing.run()));
-        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, fatal.clone())));
+        tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
@@ -232,6 +252,7 @@ impl Hub {
         self.beats.abort();
         let _ = self.beats.await;
         processes::leave(&*self.store, self.process).await;
+        let _ = self.broker.delete(&topology::control_queue(&self.process)).await; // else it goes by itself
         self.relay.abort();
         self.broker.close(deadline).await;
     }
@@ -243,12 +264,14 @@ async fn follow(
     directory: Arc<Directory>,
     supervisor: Addr<Supervisor>,
     mut views: watch::Receiver<View>,
+    bell: Arc<Notify>,
     fatal: watch::Sender<Option<String>>,
 ) {
     let (mut changed, mut again) = (false, None::<Instant>);
     loop {
         tokio::select! {
             () = sleep(RELOAD) => {}
+            () = bell.notified() => changed = true,
             seen = views.changed() => match seen {
                 Ok(()) => changed = true,
                 Err(_) => return,

@@ -40,7 +40,7 @@ const BEAT: Duration = Duration::from_secs(2);
 /// Longest wait for the store to take a beat, or a goodbye.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Who was not heard of for so long, by the store's clock, is taken for dead.
-const ALIVE: Duration = Duration::from_secs(10);
+pub const ALIVE: Duration = Duration::from_secs(10);
 /// How long this process may act from the time on at which it sent a beat that was taken. Shorter than [`ALIVE`], and than the
 /// shortest time after which the broker takes a silent connection for dead (1.5 heartbeats, see the RabbitMQ adapter's options):
 /// whatever another process may have been given, this one does not act on any more.

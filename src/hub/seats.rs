@@ -59,18 +59,18 @@ impl Seat {
             Some(entry) => (entry.connect)(account.clone()),
             None => Err(format!("this build knows no ATS called `{}`", record.ats)),
         };
+        let drilled = parts.drills.as_ref().filter(|_| record.policy.sandbox);
+        let connector = match (connector, drilled) {
+            (Ok(connector), Some(drills)) => Ok(drills.over_connector(record.name.clone(), connector)),
+            (connector, _) => connector,
+        };
         let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
         Self { record: Arc::new(record), entry, account, connector, gate, platform, revision }
     }
 
     /// The tenant's queue.
     pub(super) fn queue(&self) -> QueueSpec {
-        let tenant = &self.record.name;
-        QueueSpec {
-            name: topology::tenant_queue(tenant),
-            single_consumer: true,
-            bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
-        }
+        inbox(&self.record.name)
     }
 
     /// What the supervisor needs to run it.
@@ -117,6 +117,7 @@ pub fn inbox(tenant: &TenantName) -> QueueSpec {
         name: topology::tenant_queue(tenant),
         single_consumer: true,
         bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#")), (topology::WORK.into(), topology::tenant_work_key(tenant))],
+        expires: None,
     }
 }
 

@@ -145,6 +145,13 @@ impl Broker for RabbitBroker {
         .await
     }
 
+    async fn lose(&self, cause: &str) {
+        // Without a session there is nothing to lose.
+        if let Ok(session) = self.shared.session() {
+            session.fail(cause);
+        }
+    }
+
     fn health(&self) -> watch::Receiver<BrokerHealth> {
         self.shared.health.subscribe()
     }

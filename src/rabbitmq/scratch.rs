@@ -61,7 +61,7 @@ impl<'a> Scratch<'a> {
         }
         for queue in topology::LAST_STOPS {
             let bindings = vec![(queue.to_owned(), String::new())];
-            self.declare(&QueueSpec { name: queue.to_owned(), single_consumer: false, bindings }).await?;
+            self.declare(&QueueSpec { name: queue.to_owned(), single_consumer: false, bindings, expires: None }).await?;
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ impl<'a> Scratch<'a> {
     pub(super) async fn declare(&mut self, spec: &QueueSpec) -> Result<(), BrokerError> {
         let queue = name(&spec.name)?;
         let what = format!("declare queue `{queue}`");
-        let arguments = topology::queue_arguments(&spec.name, spec.single_consumer, self.session.options.queue_type);
+        let arguments = topology::queue_arguments(spec, self.session.options.queue_type);
         let channel = self.channel().await?;
         let asked = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
         self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;

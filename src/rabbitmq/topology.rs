@@ -1,6 +1,7 @@
 //! What stands on the broker: the fixed exchanges and the arguments of queues. Names come from `atshub_schemas::topology`.
 
 use super::options::QueueType;
+use atshub_actors::ports::QueueSpec;
 use atshub_schemas::topology::{COMMANDS, CONTROL, DEAD, DELIVERY_LIMIT, EVENTS, LIFECYCLE, UNROUTED, WORK};
 use lapin::{
     ExchangeKind,
@@ -34,16 +35,23 @@ pub(super) fn exchange_arguments(exchange: &str) -> FieldTable {
     arguments
 }
 
-/// Arguments of a queue.
-pub(super) fn queue_arguments(queue: &str, single_consumer: bool, kind: QueueType) -> FieldTable {
+/// Arguments of a queue. One that goes by itself is classic whatever the others are: quorum queues cost more than a queue of
+/// one process's own is worth, and nothing of it is dead-lettered.
+pub(super) fn queue_arguments(spec: &QueueSpec, kind: QueueType) -> FieldTable {
+    let QueueSpec { name: queue, single_consumer, expires, .. } = spec;
     let mut arguments = FieldTable::default();
     let mut set = |name: &str, value: AMQPValue| {
         arguments.insert(ShortString::from(name), value);
     };
-    if single_consumer {
+    if *single_consumer {
         set("x-single-active-consumer", AMQPValue::Boolean(true));
     }
-    let last_stop = LAST_STOPS.contains(&queue);
+    if let Some(expires) = expires {
+        set("x-expires", AMQPValue::LongLongInt(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX)));
+        set("x-queue-type", text("classic"));
+        return arguments;
+    }
+    let last_stop = LAST_STOPS.contains(&queue.as_str());
     if !last_stop {
         set("x-dead-letter-exchange", text(DEAD));
         // At-least-once dead-lettering asks for it; classic queues know it too.

@@ -124,7 +124,8 @@ fn mismatch(routing_key: &str, envelope: &Envelope) -> Refusal {
     Refusal::at(RefusalCode::TenantMismatch, "tenant", detail)
 }
 
-async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Store, clock: &dyn Clock) {
+/// Sets a delivery aside under the code of its refusal, waiting for a store that is away; then acknowledges.
+pub(crate) async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Store, clock: &dyn Clock) {
     tracing::warn!(messaging.destination.name = %delivery.queue, code = refusal.code.as_str(), field = refusal.field.as_deref().unwrap_or(""), "a message is parked");
     let parked = Parked {
         at: clock.now(),

@@ -7,9 +7,12 @@ use atshub::{
     api::{self, Directory, Doors, Limits, TenantDoor, TenantRow},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
 };
-use atshub_actors::ports::{Broker, QueueSpec, SystemClock};
+use atshub_actors::{
+    ports::{Broker, QueueSpec, SystemClock},
+    supervision::ThreadSnapshot,
+};
 use atshub_schemas::topology;
-use std::{env, net::TcpListener, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, env, net::TcpListener, path::Path, process::Stdio, sync::Arc, time::Duration};
 use tokio::{process::Command, time::timeout};
 
 /// Longest run of a browser.
@@ -24,6 +27,12 @@ impl Directory for Rows {
     fn snapshot(&self) -> Vec<TenantRow> {
         self.0.clone()
     }
+    fn restarts(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
+    fn threads(&self) -> Vec<ThreadSnapshot> {
+        Vec::new()
+    }
 }
 
 fn row(name: &str, phase: &str, generation: u64, restarts: u32, cause: Option<&str>) -> TenantRow {
@@ -35,6 +44,9 @@ fn row(name: &str, phase: &str, generation: u64, restarts: u32, cause: Option<&s
         restarts,
         cause: cause.map(Into::into),
         in_flight: 2,
+        next_start: None,
+        breakers: Vec::new(),
+        oldest: None,
     }
 }
 
@@ -43,7 +55,7 @@ async fn page(rows: Vec<TenantRow>) -> (String, actix_web::dev::ServerHandle) {
     let broker = EmbeddedBroker::open_in_memory().unwrap();
     for row in &rows {
         let name = topology::tenant_queue(&atshub_schemas::TenantName::new(row.name.clone()).unwrap());
-        broker.declare(QueueSpec { name, single_consumer: true, bindings: Vec::new() }).await.unwrap();
+        broker.declare(QueueSpec { name, single_consumer: true, bindings: Vec::new(), expires: None }).await.unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -53,6 +65,7 @@ async fn page(rows: Vec<TenantRow>) -> (String, actix_web::dev::ServerHandle) {
         directory: Arc::new(Rows(rows)),
         clock: Arc::new(SystemClock),
         limits: Limits::default(),
+        alive: Duration::from_secs(10),
     };
     let server = api::server(doors, listener, 1).unwrap();
     let handle = server.handle();

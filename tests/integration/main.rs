@@ -16,6 +16,7 @@ mod connector_conformance;
 mod deploy;
 mod doors;
 mod gate;
+mod operators;
 mod platform_client;
 mod processes;
 mod relay;

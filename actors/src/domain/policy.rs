@@ -39,6 +39,8 @@ pub struct Policy {
     pub invited_note: bool,
     /// Follow a cancellation in the ATS to the platform.
     pub cancel_from_ats: bool,
+    /// Nobody depends on this tenant: faults may be made here on purpose, where the hub allows drills.
+    pub sandbox: bool,
     /// Most messages of this tenant in hand at once.
     pub prefetch: u16,
     /// Settings of the connector, by its own names (its registry entry lists them).
@@ -58,6 +60,7 @@ impl Default for Policy {
             recruiter_from: vec![RecruiterSource::Candidate, RecruiterSource::Job],
             invited_note: true,
             cancel_from_ats: false,
+            sandbox: false,
             prefetch: 16,
             connector: BTreeMap::new(),
         }

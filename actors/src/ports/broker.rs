@@ -9,6 +9,8 @@
 //!   higher `delivery_count`; past the queue's delivery limit it goes to the dead-letter exchange.
 //! - At most `prefetch` deliveries of one consumption are unacknowledged at any time.
 //! - A queue with `single_consumer` delivers to one consumption at a time; when that ends, to the next.
+//! - A queue that `expires` is removed, with what is in it, once nobody has consumed from it for so long; until then it
+//!   takes messages. Nothing of it is dead-lettered: what nobody wanted in time is of no use later.
 //! - When the broker goes away and comes back, consumptions go on by themselves with new deliveries; acknowledging an
 //!   old one answers [`AckError::Stale`].
 
@@ -62,6 +64,8 @@ pub struct QueueSpec {
     pub single_consumer: bool,
     /// Exchange and routing key of each binding.
     pub bindings: Vec<(String, String)>,
+    /// The queue goes by itself, with everything in it, once nobody has consumed from it for so long. `None`: it stays.
+    pub expires: Option<Duration>,
 }
 
 /// One hand-over of one message.
@@ -173,6 +177,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// What can be said of these queues; one that does not exist is left out.
     async fn queues(&self, names: &[String]) -> Result<Vec<QueueInfo>, BrokerError>;
+
+    /// Loses the connection on purpose, as a real loss does: consumptions go on by themselves with new deliveries, and
+    /// acknowledgements of old ones answer [`AckError::Stale`]. For drills.
+    async fn lose(&self, cause: &str);
 
     /// How the broker is, now and from now on.
     fn health(&self) -> watch::Receiver<BrokerHealth>;

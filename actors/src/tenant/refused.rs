@@ -20,7 +20,9 @@ impl TenantWork {
             }
             Ok(missing) if !missing.is_empty() => {
                 let cause = format!("the ATS does not let the credential do its work ({failure}); it lacks {}", missing.join(", "));
-                self.link.unauthorized(format!("{cause}: give it these, or replace it with `tenant set-key`, and the tenant goes on"));
+                self.link.unauthorized(format!(
+                    "{cause}. Give it these and resume the tenant, or `tenant set-key` replaces it, and the tenant goes on"
+                ));
                 None
             }
             // Good, and so is the tenant: the ATS keeps this one thing to itself. Counted, so that it does not go round for ever.

@@ -60,8 +60,11 @@ pub(in crate::cli) struct SetArgs {
     /// The stages that mean "invite", in place of those set before
     #[arg(long = "trigger-stage", value_name = "STAGE")]
     trigger_stages: Vec<String>,
+    /// Another account at the interview platform
+    #[arg(long, value_name = "ACCOUNT")]
+    platform: Option<String>,
     /// A setting; may be given more than once
-    #[arg(long = "set", value_name = "KEY=VALUE", required_unless_present = "trigger_stages")]
+    #[arg(long = "set", value_name = "KEY=VALUE", required_unless_present_any = ["trigger_stages", "platform"])]
     settings: Vec<String>,
 }
 
@@ -174,6 +177,9 @@ pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
         policy::stages(&mut record.policy, &args.trigger_stages)?;
     }
     policy::apply(&mut record.policy, entry, &args.settings)?;
+    if let Some(account) = args.platform {
+        record.platform = platform(store.as_ref(), &account).await?.name;
+    }
     let read = record.version;
     record.updated_at = Timestamp::now();
     if !store.put_tenant(record, Some(read)).await? {

@@ -1,11 +1,15 @@
 //! `atshub tenant`: customer accounts at ATSs.
 
+mod act;
 mod add;
+mod doing;
 mod key;
 mod list;
 mod policy;
 mod remove;
 mod show;
+
+pub(super) use act::{let_go_on, tell};
 
 use super::{exit::Ended, session::Session};
 use atshub_schemas::TenantName;
@@ -31,6 +35,18 @@ pub(super) enum Verb {
         /// Which tenant
         name: TenantName,
     },
+    /// Make a tenant's actor anew
+    Restart(act::Args),
+    /// Stop a tenant; its messages wait at the broker
+    Pause(act::AsideArgs),
+    /// Let a paused or draining tenant go on
+    Resume(act::Args),
+    /// Set a tenant aside until somebody releases it; its messages wait at the broker
+    Quarantine(act::AsideArgs),
+    /// Let a quarantined tenant go on
+    Release(act::Args),
+    /// Finish what is in hand, then pause
+    Drain(act::AsideArgs),
     /// Remove a tenant and its credentials
     Remove(remove::Args),
 }
@@ -44,6 +60,12 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
         Verb::Set(args) => add::set(args, session).await,
         Verb::SetKey(args) => key::set(args, session).await,
         Verb::TestKey { name } => key::test(&name, session).await,
+        Verb::Restart(args) => act::run(act::RESTART, args, session).await,
+        Verb::Pause(args) => act::aside(act::PAUSE, args, session).await,
+        Verb::Resume(args) => act::run(act::RESUME, args, session).await,
+        Verb::Quarantine(args) => act::aside(act::QUARANTINE, args, session).await,
+        Verb::Release(args) => act::run(act::RELEASE, args, session).await,
+        Verb::Drain(args) => act::aside(act::DRAIN, args, session).await,
         Verb::Remove(args) => remove::run(args, session).await,
     }
 }

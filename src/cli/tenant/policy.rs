@@ -5,7 +5,8 @@ use atshub_actors::domain::{Policy, RecruiterSource};
 use atshub_schemas::Line;
 
 /// Keys of the policy that take one value.
-const PLAIN: [&str; 7] = ["status_field", "role_field", "platform_name", "recruiter_from", "invited_note", "cancel_from_ats", "prefetch"];
+const PLAIN: [&str; 8] =
+    ["status_field", "role_field", "platform_name", "recruiter_from", "invited_note", "cancel_from_ats", "sandbox", "prefetch"];
 /// Keys of the policy that are tables, with what stands behind the full stop.
 const TABLES: [(&str, &str); 3] = [("roles", "<job id or title, or *>"), ("labels", "<state>"), ("trigger_stages_by_job", "<job id>")];
 /// States that can have a label.
@@ -57,6 +58,7 @@ fn one(policy: &mut Policy, entry: &Entry, pair: &str) -> Result<(), Stop> {
         "platform_name" => policy.platform_name = line(key, value)?,
         "invited_note" => policy.invited_note = truth(key, value)?,
         "cancel_from_ats" => policy.cancel_from_ats = truth(key, value)?,
+        "sandbox" => policy.sandbox = truth(key, value)?,
         "recruiter_from" => policy.recruiter_from = value.split(',').map(recruiter).collect::<Result<_, _>>()?,
         "prefetch" => {
             let number = value.trim().parse().ok().filter(|n| PREFETCH.contains(n));

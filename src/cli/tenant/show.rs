@@ -1,14 +1,17 @@
-//! `atshub tenant show`: settings, which credentials are set, what the ATS can do, and how much there is of what.
+//! `atshub tenant show`: what it is doing, settings, which credentials are set, what the ATS can do, and how much there is of what.
 
+use super::doing;
 use crate::{
     ats,
     cli::{
         exit::{Ended, Exit},
+        live::Live,
         session::{Session, tenant},
     },
 };
 use atshub_actors::ports::{SealedSecret, TenantRecord};
 use atshub_schemas::TenantName;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -22,8 +25,12 @@ pub(super) async fn run(name: &TenantName, session: &Session) -> Ended {
     let candidacies = store.candidacy_counts(Some(name)).await?;
     let parked = store.parked_counts(Some(name)).await?;
     let entry = ats::entry(&record.ats);
-    let value = value(&record, entry, &set, &candidacies, &parked);
-    session.out.one(&text(&record, entry, &set, &[("candidacies", &candidacies), ("parked", &parked)]), &value)?;
+    let live = Live::of(store.as_ref(), name).await?;
+    let mut value = value(&record, entry, &set, &candidacies, &parked);
+    value["live"] = doing::value(live.tenant(name).as_ref());
+    let now = Timestamp::now();
+    let doing = |line: &mut dyn FnMut(&str, &str)| doing::lines(&live, name, now, line);
+    session.out.one(&text(&record, entry, &set, &[("candidacies", &candidacies), ("parked", &parked)], doing), &value)?;
     Ok(Exit::Done)
 }
 
@@ -55,7 +62,13 @@ fn value(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[Seale
     value
 }
 
-fn text(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[SealedSecret], counts: &[(&str, &Counts)]) -> String {
+fn text(
+    record: &TenantRecord,
+    entry: Option<&'static ats::Entry>,
+    set: &[SealedSecret],
+    counts: &[(&str, &Counts)],
+    doing: impl FnOnce(&mut dyn FnMut(&str, &str)),
+) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<22} {value}");
@@ -64,8 +77,11 @@ fn text(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[Sealed
     line("ats", entry.map_or("unknown to this build", |entry| entry.name));
     line("platform", &record.platform);
     let cause = record.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-    line("standing", &format!("{}{cause}", record.standing));
+    let ends = record.until.map(|at| format!("; active by itself at {at}")).unwrap_or_default();
+    line("standing", &format!("{}{cause}{ends}", record.standing));
     line("added", &format!("{}, changed {}", record.created_at, record.updated_at));
+    line("\nLIVE", "");
+    doing(&mut line);
     line("\nSETTINGS", "");
     if let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy) {
         policy.iter().filter(|(_, value)| !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));

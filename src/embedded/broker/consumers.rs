@@ -42,6 +42,11 @@ impl Consumers {
         Some((queue, in_hand))
     }
 
+    /// Takes from every consumption what it has in hand, oldest first; the consumptions go on.
+    pub(super) fn lose(&mut self) -> BTreeSet<i64> {
+        self.running.values_mut().flat_map(|running| std::mem::take(&mut running.in_hand)).collect()
+    }
+
     pub(super) fn of_queue(&self, queue: &str) -> Vec<u64> {
         self.lines.get(queue).into_iter().flatten().copied().collect()
     }
@@ -79,9 +84,9 @@ impl Consumers {
     pub(super) fn next(&self, queue: &str, single: bool, most: usize) -> Vec<u64> {
         let Some(line) = self.lines.get(queue) else { return Vec::new() };
         let served = line.iter().take(if single { 1 } else { usize::MAX });
-        let mut room: Vec<(u64, usize)> = served
-            .filter_map(|id| self.running.get(id).map(|running| (*id, running.prefetch.saturating_sub(running.in_hand.len()))))
-            .collect();
+        // After a loss, what was handed over before it may still fill the channel.
+        let room = |running: &Running| running.prefetch.saturating_sub(running.in_hand.len()).min(running.deliveries.capacity());
+        let mut room: Vec<(u64, usize)> = served.filter_map(|id| self.running.get(id).map(|running| (*id, room(running)))).collect();
         let mut next = Vec::new();
         while next.len() < most && !room.is_empty() {
             room.retain_mut(|(id, left)| {

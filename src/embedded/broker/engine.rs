@@ -1,14 +1,14 @@
 //! The thread that owns the file. Gathers what is asked at the same time into one durable transaction, answers after its
-//! commit, then claims and hands over. Everything else about the broker happens elsewhere; all of its order happens here.
+//! commit, then claims and hands over. What each request does is in `work`; all of the order of things is here.
 
 use super::{
     consumers::Consumers,
     request::{ConsumeError, EmbeddedAck, Request},
     role::Role,
-    routing::{self, Topology},
+    routing::Topology,
     table,
 };
-use atshub_actors::ports::{AckError, BrokerError, BrokerHealth, Delivery, Publication, PublishError, QueueSpec};
+use atshub_actors::ports::{BrokerHealth, Delivery};
 use rusqlite::Connection;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info};
@@ -28,22 +28,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const GATHER: usize = 512;
 /// Messages handed over in one round, of one queue.
 const CLAIM: usize = 256;
-/// Longest name, as in AMQP.
-const LONGEST_NAME: usize = 255;
 
 /// What is done once the transaction is durable.
-type After = Box<dyn FnOnce(&mut Consumers)>;
+pub(super) type After = Box<dyn FnOnce(&mut Consumers)>;
 
 pub(super) struct Engine {
-    connection: Connection,
+    pub(super) connection: Connection,
     role: Role,
-    topology: Topology,
+    pub(super) topology: Topology,
     version: i64,
-    consumers: Consumers,
+    pub(super) consumers: Consumers,
     /// Queues in which something may wait for somebody.
-    stirred: BTreeSet<String>,
+    pub(super) stirred: BTreeSet<String>,
     /// Claimed messages of consumptions that ended, to be given back; kept until that is durable.
     returning: Vec<i64>,
+    /// Rises with every loss that was made on purpose: what was handed over before it cannot be acknowledged.
+    pub(super) epoch: u64,
+    /// When the queues that go by themselves were last seen to.
+    pub(super) tended: Option<Instant>,
     health: watch::Sender<BrokerHealth>,
     requests: Sender<Request>,
     closed: Arc<AtomicBool>,
@@ -66,6 +68,8 @@ impl Engine {
             consumers: Consumers::default(),
             stirred: BTreeSet::new(),
             returning: Vec::new(),
+            epoch: 1,
+            tended: None,
             health,
             requests,
             closed: Arc::default(),
@@ -74,6 +78,7 @@ impl Engine {
             engine.recover()?;
             engine.role.release();
         }
+        engine.tend()?;
         Ok(engine)
     }
 
@@ -97,6 +102,8 @@ impl Engine {
             let mut batch = Vec::new();
             match requests.recv_timeout(wait) {
                 Ok(first) => batch.push(first),
+                // After a loss, room comes with deliveries that are taken and never acknowledged: nobody says so.
+                Err(RecvTimeoutError::Timeout) if self.epoch > 1 => self.stirred.extend(self.consumers.queues()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => batch.push(Request::Close(None)),
             }
@@ -123,6 +130,11 @@ impl Engine {
         for request in batch {
             match request {
                 Request::Close(answer) => closing.get_or_insert_default().extend(answer),
+                Request::Lose(cause, answer) => {
+                    self.lose(cause);
+                    // Whoever asked may not wait for it.
+                    let _ = answer.send(());
+                }
                 Request::Consume { queue, prefetch, deliveries, answer } => {
                     let begun = self.begin(&queue, prefetch, deliveries);
                     if let Err(Ok(id)) = answer.send(begun) {
@@ -135,14 +147,14 @@ impl Engine {
         for id in self.consumers.deaf() {
             self.end(id);
         }
-        if let Err(cause) = self.look().and_then(|()| self.work(work)).and_then(|()| self.hand_over()) {
+        if let Err(cause) = self.look().and_then(|()| self.work(work)).and_then(|()| self.hand_over()).and_then(|()| self.tend()) {
             error!(%cause, "the embedded broker could not write its file");
             self.health.send_replace(BrokerHealth::Down { cause: cause.to_string() });
             // Not at once again: a full disk does not empty within a millisecond.
             self.stirred.clear();
         } else if matches!(&*self.health.borrow(), BrokerHealth::Down { .. }) {
             self.stirred.extend(self.consumers.queues());
-            self.health.send_replace(BrokerHealth::Up { epoch: 1 });
+            self.health.send_replace(BrokerHealth::Up { epoch: self.epoch });
         }
         closing
     }
@@ -176,13 +188,22 @@ impl Engine {
         Ok(())
     }
 
-    fn end_all_of(&mut self, queue: &str) {
+    /// A loss made on purpose: what is in hand goes back, and cannot be acknowledged any more.
+    fn lose(&mut self, cause: String) {
+        self.health.send_replace(BrokerHealth::Down { cause });
+        self.epoch += 1;
+        self.returning.extend(self.consumers.lose());
+        self.stirred.extend(self.consumers.queues());
+        self.health.send_replace(BrokerHealth::Up { epoch: self.epoch });
+    }
+
+    pub(super) fn end_all_of(&mut self, queue: &str) {
         for id in self.consumers.of_queue(queue) {
             self.end(id);
         }
     }
 
-    fn end(&mut self, id: u64) {
+    pub(super) fn end(&mut self, id: u64) {
         if let Some((queue, in_hand)) = self.consumers.end(id) {
             self.returning.extend(in_hand);
             self.stirred.insert(queue);
@@ -208,7 +229,7 @@ impl Engine {
     }
 
     /// Runs `body` in one transaction.
-    fn transaction<T>(&mut self, durably: bool, body: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    pub(super) fn transaction<T>(&mut self, durably: bool, body: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         table::confirm_durably(&self.connection, durably)?;
         self.connection.execute_batch("begin immediate")?;
         let done = body(self).and_then(|done| self.connection.execute_batch("commit").map(|()| done));
@@ -249,88 +270,6 @@ impl Engine {
             after(&mut self.consumers);
         }
         Ok(())
-    }
-
-    fn apply(&mut self, request: Request) -> rusqlite::Result<Option<After>> {
-        match request {
-            Request::Declare(spec, answer) => {
-                let said = self.declare(&spec)?;
-                return Ok(Some(Box::new(move |_| drop(answer.send(said)))));
-            }
-            Request::Delete(queue, answer) => {
-                table::delete(&self.connection, &queue)?;
-                self.topology = table::topology(&self.connection)?;
-                self.end_all_of(&queue);
-                return Ok(Some(Box::new(move |_| drop(answer.send(Ok(()))))));
-            }
-            Request::Publish(messages, answer, permit) => {
-                let said = messages.iter().map(|message| self.publish(message)).collect::<rusqlite::Result<Vec<_>>>()?;
-                return Ok(Some(Box::new(move |_| {
-                    drop(permit);
-                    drop(answer.send(said));
-                })));
-            }
-            Request::Ack { consumption, seq, answer } => {
-                let said = if self.consumers.has(consumption, seq) && table::settle(&self.connection, seq)? {
-                    self.stirred.extend(self.consumers.of(consumption));
-                    Ok(())
-                } else {
-                    Err(AckError::Stale)
-                };
-                return Ok(Some(Box::new(move |consumers| {
-                    consumers.settled(consumption, seq);
-                    drop(answer.send(said));
-                })));
-            }
-            Request::Queues(names, answer) => {
-                let mut found = Vec::new();
-                for name in names.iter().filter(|name| self.topology.queues.contains_key(*name)) {
-                    let consumers = u32::try_from(self.consumers.of_queue(name).len()).unwrap_or(u32::MAX);
-                    found.push(table::count(&self.connection, name, consumers)?);
-                }
-                drop(answer.send(found));
-            }
-            Request::End(id) => self.end(id),
-            // Dealt with before the transaction.
-            Request::Consume { .. } | Request::Close(_) => {}
-        }
-        Ok(None)
-    }
-
-    fn declare(&mut self, spec: &QueueSpec) -> rusqlite::Result<Result<(), BrokerError>> {
-        let queue = &spec.name;
-        let names = spec.bindings.iter().flat_map(|(exchange, key)| [exchange, key]).chain([queue]);
-        if let Some(name) = names.into_iter().find(|name| name.len() > LONGEST_NAME) {
-            return Ok(Err(BrokerError::Refused(format!("a name of {} bytes is longer than {LONGEST_NAME}", name.len()))));
-        }
-        if let Some((exchange, _)) = spec.bindings.iter().find(|(exchange, _)| !routing::is_exchange(exchange)) {
-            return Ok(Err(BrokerError::Refused(format!("bind queue `{queue}` to `{exchange}`: there is no such exchange"))));
-        }
-        if self.topology.queues.get(queue).is_some_and(|single| *single != spec.single_consumer) {
-            let cause = format!("declare queue `{queue}`: it exists with another `single_consumer`: drain and delete it first");
-            return Ok(Err(BrokerError::Refused(cause)));
-        }
-        table::declare(&self.connection, spec)?;
-        self.topology = table::topology(&self.connection)?;
-        Ok(Ok(()))
-    }
-
-    fn publish(&mut self, message: &Publication) -> rusqlite::Result<Result<(), PublishError>> {
-        let Publication { exchange, routing_key, message_id, content_type, headers, .. } = message;
-        if !routing::is_exchange(exchange) {
-            return Ok(Err(PublishError::Refused(format!("`{exchange}` is none of the hub's exchanges"))));
-        }
-        if [routing_key, message_id, content_type].into_iter().chain(headers.keys()).any(|name| name.len() > LONGEST_NAME) {
-            let cause = format!("a routing key, message id, content type or header name is longer than {LONGEST_NAME} bytes");
-            return Ok(Err(PublishError::Refused(cause)));
-        }
-        let queues = self.topology.route(exchange, routing_key);
-        if queues.is_empty() {
-            return Ok(Err(PublishError::Unroutable { exchange: exchange.clone(), routing_key: routing_key.clone() }));
-        }
-        table::insert(&self.connection, &queues, message)?;
-        self.stirred.extend(queues.into_iter().map(str::to_owned));
-        Ok(Ok(()))
     }
 
     /// Claims what waits for somebody with room, and hands it over once that is written.
@@ -387,7 +326,13 @@ impl Engine {
             body: message.body.clone(),
             redelivered: message.delivery_count > 0,
             delivery_count: message.delivery_count,
-            ack: Box::new(EmbeddedAck { consumption, seq: message.seq, engine: self.requests.clone(), closed: Arc::clone(&self.closed) }),
+            ack: Box::new(EmbeddedAck {
+                consumption,
+                seq: message.seq,
+                epoch: self.epoch,
+                engine: self.requests.clone(),
+                closed: Arc::clone(&self.closed),
+            }),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The broker on SQLite: queues in one file that survive kill -9, with the semantics of the RabbitMQ topology (matching,
 //! alternate exchange, prefetch, redelivery at the front, delivery limit, single consumer, `mandatory`).
 //!
-//! `engine` is the one thread that owns the file; `table` holds the statements, `routing` the matching, `consumers` who has
-//! what in hand, `role` which process may consume. A second process may open the same folder and publish, declare or count;
+//! `engine` is the one thread that owns the file, `work` what it does for each request; `table` holds the statements, `routing`
+//! the matching, `consumers` who has what in hand, `passing` the queues that go by themselves, `role` which process may consume. A second process may open the same folder and publish, declare or count;
 //! what it wrote is noticed within a quarter of a second. No replication, no network.
 
 mod consumers;
 mod engine;
+mod passing;
 mod request;
 mod role;
 mod routing;
 mod table;
+mod work;
 
 use async_trait::async_trait;
 use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Publication, PublishError, QueueInfo, QueueSpec};
@@ -145,6 +147,11 @@ impl Broker for EmbeddedBroker {
 
     async fn queues(&self, names: &[String]) -> Result<Vec<QueueInfo>, BrokerError> {
         self.ask(|answer| Request::Queues(names.to_vec(), answer)).await
+    }
+
+    async fn lose(&self, cause: &str) {
+        // A thread that is gone has nothing left to lose.
+        let _ = self.ask(|answer| Request::Lose(cause.to_owned(), answer)).await;
     }
 
     fn health(&self) -> watch::Receiver<BrokerHealth> {

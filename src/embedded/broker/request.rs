@@ -14,9 +14,10 @@ pub(super) enum Request {
     Delete(String, oneshot::Sender<Result<(), BrokerError>>),
     Publish(Vec<Publication>, oneshot::Sender<Vec<Result<(), PublishError>>>, OwnedSemaphorePermit),
     Consume { queue: String, prefetch: usize, deliveries: mpsc::Sender<Delivery>, answer: oneshot::Sender<Result<u64, ConsumeError>> },
-    Ack { consumption: u64, seq: i64, answer: oneshot::Sender<Result<(), AckError>> },
+    Ack { consumption: u64, seq: i64, epoch: u64, answer: oneshot::Sender<Result<(), AckError>> },
     End(u64),
     Queues(Vec<String>, oneshot::Sender<Vec<QueueInfo>>),
+    Lose(String, oneshot::Sender<()>),
     Close(Option<oneshot::Sender<()>>),
 }
 
@@ -33,6 +34,7 @@ pub(super) enum ConsumeError {
 pub(super) struct EmbeddedAck {
     pub(super) consumption: u64,
     pub(super) seq: i64,
+    pub(super) epoch: u64,
     pub(super) engine: Sender<Request>,
     pub(super) closed: Arc<AtomicBool>,
 }
@@ -41,8 +43,8 @@ pub(super) struct EmbeddedAck {
 impl Ack for EmbeddedAck {
     async fn ack(self: Box<Self>) -> Result<(), AckError> {
         let (answer, answered) = oneshot::channel();
-        let Self { consumption, seq, engine, closed } = *self;
-        engine.send(Request::Ack { consumption, seq, answer }).map_err(|_| AckError::Stale)?;
+        let Self { consumption, seq, epoch, engine, closed } = *self;
+        engine.send(Request::Ack { consumption, seq, epoch, answer }).map_err(|_| AckError::Stale)?;
         answered.await.unwrap_or_else(|_| {
             // Asked while the thread was ending: its consumption had ended before.
             let over = closed.load(Ordering::Acquire);

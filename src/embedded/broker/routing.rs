@@ -2,7 +2,10 @@
 //! knows nothing of tables or consumers.
 
 use atshub_schemas::topology::{COMMANDS, CONTROL, DEAD, EVENTS, LIFECYCLE, UNROUTED, WORK};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 /// How an exchange compares keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(super) fn is_last_stop(queue: &str) -> bool {
 pub(super) struct Topology {
     /// Queues, and whether each has a single consumer.
     pub(super) queues: BTreeMap<String, bool>,
+    /// Those of them that go by themselves, and after how long without use.
+    pub(super) passing: BTreeMap<String, Duration>,
     /// By exchange and shelf (see [`shelf`]): binding key and queue.
     bindings: HashMap<(String, String), Vec<(String, String)>>,
 }

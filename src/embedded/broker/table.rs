@@ -1,7 +1,10 @@
 //! The tables and every statement on them. It decides nothing beyond the delivery limit, and never commits: who calls it
 //! owns the transaction.
 
-use super::routing::{self, Topology};
+use super::{
+    passing,
+    routing::{self, Topology},
+};
 use atshub_actors::ports::{Publication, QueueInfo, QueueSpec};
 use atshub_schemas::topology::{DEAD, DELIVERY_LIMIT, UNROUTED};
 use bytes::Bytes;
@@ -54,9 +57,10 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     confirm_durably(&connection, true)?;
     connection.execute_batch("begin immediate")?;
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(passing::SCHEMA)?;
     for queue in [DEAD, UNROUTED] {
         let bindings = vec![(queue.to_owned(), String::new())];
-        declare(&connection, &QueueSpec { name: queue.to_owned(), single_consumer: false, bindings })?;
+        declare(&connection, &QueueSpec { name: queue.to_owned(), single_consumer: false, bindings, expires: None })?;
     }
     connection.execute_batch("commit")?;
     Ok(connection)
@@ -90,6 +94,7 @@ pub(super) fn topology(connection: &Connection) -> Result<Topology> {
         let (name, single) = queue?;
         topology.queues.insert(name, single);
     }
+    topology.passing = passing::all(connection)?;
     let mut bindings = connection.prepare_cached("select exchange, routing_key, queue from binding")?;
     for binding in bindings.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))? {
         let (exchange, key, queue): (String, String, String) = binding?;
@@ -177,7 +182,7 @@ pub(super) fn give_back(connection: &Connection, topology: &Topology, seq: i64) 
     let Some((queue, count)) = returned.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))).optional()? else {
         return Ok(None);
     };
-    if count <= DELIVERY_LIMIT || routing::is_last_stop(&queue) {
+    if count <= DELIVERY_LIMIT || routing::is_last_stop(&queue) || topology.passing.contains_key(&queue) {
         return Ok(Some(queue));
     }
     bury(connection, topology, seq, &queue)?;

@@ -1,9 +1,9 @@
 //! Delivering, acknowledging, coming back: what the port says of the way out of a queue.
 
-use super::{conformance, id_of, info, message, next, publish_all, queue, settle, until};
-use atshub_actors::ports::{AckError, Broker, QueueSpec};
-use atshub_schemas::topology::{DEAD, DELIVERY_LIMIT, EVENTS, WORK};
-use std::collections::BTreeSet;
+use super::{conformance, id_of, info, is_unroutable, message, next, publish_all, queue, settle, until};
+use atshub_actors::ports::{AckError, Broker, BrokerError, BrokerHealth, QueueSpec};
+use atshub_schemas::topology::{CONTROL, DEAD, DELIVERY_LIMIT, EVENTS, WORK};
+use std::{collections::BTreeSet, time::Duration};
 
 conformance! { flow:
     an_acknowledged_message_does_not_come_again
@@ -16,6 +16,8 @@ conformance! { flow:
     a_single_consumer_hands_over_to_the_next_when_it_ends
     consumptions_of_a_shared_queue_share_the_work
     dropping_the_receiver_alone_ends_the_consumption
+    a_queue_that_nobody_uses_goes_by_itself_and_one_in_use_stays
+    after_a_loss_deliveries_come_again_and_old_acknowledgements_are_stale
 }
 
 async fn filled(broker: &dyn Broker, count: usize) {
@@ -163,4 +165,48 @@ async fn dropping_the_receiver_alone_ends_the_consumption(broker: &dyn Broker) {
     drop(consumption.deliveries);
     until(broker, "q", |info| info.ready == 1 && info.consumers == 0).await;
     drop(guard);
+}
+
+async fn a_queue_that_nobody_uses_goes_by_itself_and_one_in_use_stays(broker: &dyn Broker) {
+    let passing = |name: &str, key: &str| QueueSpec { expires: Some(Duration::from_millis(500)), ..queue(name, &[(WORK, key)]) };
+    broker.declare(passing("used", "used")).await.unwrap();
+    let mut consumption = broker.consume("used", 1).await.unwrap();
+    broker.declare(QueueSpec { bindings: vec![(CONTROL.to_owned(), String::new())], ..passing("unused", "") }).await.unwrap();
+    let otherwise = broker.declare(queue("used", &[(WORK, "used")])).await;
+    assert!(matches!(otherwise, Err(BrokerError::Refused(_))), "{otherwise:?}");
+    // It takes messages until it goes. To be asked for would count as use: the exchange says when nobody is behind it.
+    let mut taken = 0;
+    let gone = async {
+        while !is_unroutable(&broker.publish(vec![message(CONTROL, "x", taken)]).await[0]) {
+            taken += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(super::SIGNAL_LIMIT, gone).await.expect("the queue never goes");
+    assert!(taken > 0, "it went at once");
+    assert_eq!(info(broker, "unused").await, None);
+    // The other one was consumed from all the while, which is longer than its time.
+    publish_all(broker, vec![message(WORK, "used", 1)]).await;
+    assert_eq!(settle(&mut consumption, 1).await, ["1"]);
+}
+
+async fn after_a_loss_deliveries_come_again_and_old_acknowledgements_are_stale(broker: &dyn Broker) {
+    filled(broker, 4).await;
+    let mut consumption = broker.consume("q", 2).await.unwrap();
+    let held = next(&mut consumption).await;
+    let mut health = broker.health();
+    broker.lose("a test").await;
+    let second = health.wait_for(|health| matches!(health, BrokerHealth::Up { epoch: 2 }));
+    tokio::time::timeout(super::SIGNAL_LIMIT, second).await.expect("no second connection").unwrap();
+    assert_eq!(held.ack.ack().await, Err(AckError::Stale));
+    // What was on its way at the loss may come first, and cannot be acknowledged; everything comes again.
+    let mut done = BTreeSet::new();
+    while done.len() < 4 {
+        let delivery = next(&mut consumption).await;
+        let id = id_of(&delivery);
+        if delivery.ack.ack().await.is_ok() {
+            assert!(done.insert(id), "done twice");
+        }
+    }
+    until(broker, "q", |info| info.ready == 0 && info.unacked.unwrap_or_default() == 0).await;
 }

@@ -65,7 +65,7 @@ use conformance;
 
 fn queue(name: &str, bindings: &[(&str, &str)]) -> QueueSpec {
     let bindings = bindings.iter().map(|(exchange, key)| ((*exchange).to_owned(), (*key).to_owned())).collect();
-    QueueSpec { name: name.to_owned(), single_consumer: false, bindings }
+    QueueSpec { name: name.to_owned(), single_consumer: false, bindings, expires: None }
 }
 
 fn message(exchange: &str, key: &str, id: impl std::fmt::Display) -> Publication {

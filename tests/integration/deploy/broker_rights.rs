@@ -140,10 +140,10 @@ async fn the_definitions_file_gives_the_hub_and_a_bridge_what_they_need() {
     for tenant in [&tenant, &other] {
         for (name, exchange) in [(format!("atshub.tenant.{tenant}"), EVENTS), (format!("atshub.commands.{tenant}"), COMMANDS)] {
             let bindings = vec![(exchange.to_owned(), format!("{tenant}.#"))];
-            broker.declare(QueueSpec { name, single_consumer: exchange == EVENTS, bindings }).await.unwrap();
+            broker.declare(QueueSpec { name, single_consumer: exchange == EVENTS, bindings, expires: None }).await.unwrap();
         }
     }
-    let invites = QueueSpec { name: INVITES.into(), single_consumer: false, bindings: vec![(WORK.into(), INVITES.into())] };
+    let invites = QueueSpec { name: INVITES.into(), single_consumer: false, bindings: vec![(WORK.into(), INVITES.into())], expires: None };
     broker.declare(invites).await.unwrap();
     for (exchange, routing_key) in
         [(WORK, INVITES.to_owned()), (EVENTS, format!("{other}.job.updated.v1")), (COMMANDS, format!("{other}.status.set.v1"))]

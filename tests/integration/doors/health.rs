@@ -5,6 +5,13 @@ use super::{
     world::{Making, broker_that_is_away, store_that_is_away},
 };
 use atshub::api::TenantRow;
+use atshub_actors::{
+    ports::Beat,
+    supervision::{BreakerSnapshot, BreakerState},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+use uuid::Uuid;
 
 pub(super) fn row(name: &str, phase: &str, cause: Option<&str>) -> TenantRow {
     TenantRow {
@@ -15,6 +22,9 @@ pub(super) fn row(name: &str, phase: &str, cause: Option<&str>) -> TenantRow {
         restarts: 2,
         cause: cause.map(Into::into),
         in_flight: 4,
+        next_start: None,
+        breakers: Vec::new(),
+        oldest: None,
     }
 }
 
@@ -40,6 +50,48 @@ async fn without_store_or_broker_a_hub_lives_and_is_not_ready_and_says_why() {
     assert_eq!(get(world.address, "/livez").await.status, 200);
     let metrics = get(world.address, "/metrics").await.body;
     assert!(metrics.contains("\natshub_store_up 0\n") && metrics.contains("\natshub_broker_up 1\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_how_actors_threads_and_processes_fare() {
+    let breaker = BreakerSnapshot {
+        host: "ats".into(),
+        state: BreakerState::Open,
+        since: Timestamp::now(),
+        next_call: None,
+        calls: 12,
+        failed: 7,
+        last_error: None,
+    };
+    let hour = SignedDuration::from_hours(1);
+    let ill = TenantRow {
+        next_start: Some(Timestamp::now() + hour),
+        breakers: vec![breaker],
+        oldest: Some(Timestamp::now() - hour),
+        ..row("acme", "backing_off", Some("told to"))
+    };
+    let world = Making { rows: vec![ill, row("globex", "running", None), row("initech", "elsewhere", None)], ..Making::well() }.open();
+    for (able, name) in [(true, "here:1"), (false, "there:2")] {
+        let beat = Beat { process: Uuid::now_v7(), name: name.into(), started_at: Timestamp::now(), able };
+        world.store.beat(beat, Duration::from_secs(10)).await.unwrap();
+    }
+    let metrics = get(world.address, "/metrics").await.body;
+    for line in [
+        "atshub_restarts_total{cause=\"panic\"} 3",
+        "atshub_tenant_not_running{tenant=\"acme\",phase=\"backing_off\"} 1",
+        "atshub_breakers{host=\"ats\",state=\"open\"} 1",
+        "atshub_tenant_breaker_not_closed{tenant=\"acme\",host=\"ats\",state=\"open\"} 1",
+        "atshub_thread_beat_age_seconds{thread=\"shared/1\"} 0.05",
+        "atshub_processes{state=\"live\"} 2",
+        "atshub_processes_able 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is not in\n{metrics}");
+    }
+    let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    assert!(value("atshub_tenant_next_start_seconds{tenant=\"acme\"}").is_some_and(|s| (3500.0..=3600.0).contains(&s)), "{metrics}");
+    assert!(value("atshub_oldest_in_hand_seconds").is_some_and(|s| s >= 3600.0), "{metrics}");
+    assert!(value("atshub_process_beat_age_seconds{process=\"here:1\"}").is_some_and(|s| s < 10.0), "{metrics}");
+    assert!(!metrics.contains("globex") && !metrics.contains("initech"), "a tenant that is well is no label: {metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

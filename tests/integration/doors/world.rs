@@ -16,6 +16,7 @@ use atshub_actors::{
         Broker, Capabilities, ClaimedRow, Feature, Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole, Store,
         SystemClock, TenantRecord,
     },
+    supervision::ThreadSnapshot,
 };
 use atshub_schemas::{Envelope, ExternalId, Line, TenantName, samples};
 use jiff::Timestamp;
@@ -177,6 +178,14 @@ impl Directory for Tenants {
     fn snapshot(&self) -> Vec<TenantRow> {
         self.rows.clone()
     }
+
+    fn restarts(&self) -> BTreeMap<String, u64> {
+        [("panic".to_owned(), 3)].into()
+    }
+
+    fn threads(&self) -> Vec<ThreadSnapshot> {
+        vec![ThreadSnapshot { number: 1, name: "shared/1".into(), beat_age_ms: 50 }]
+    }
 }
 
 /// Running doors; closed when dropped.
@@ -230,6 +239,7 @@ impl Making {
             directory: Arc::new(Tenants { http, rows: self.rows }),
             clock: Arc::new(SystemClock),
             limits: self.limits,
+            alive: Duration::from_secs(10),
         };
         let server = api::server(doors, listener, 1).unwrap();
         let handle = server.handle();

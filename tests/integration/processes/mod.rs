@@ -1,6 +1,7 @@
 //! Several hub processes on one broker and one store: each tenant runs on exactly one of them; one that dies, hangs, is cut off or
 //! leaves loses its tenants to the others, and nothing is lost or doubled. Real processes; counted at the simulators.
 
+mod asked;
 mod stage;
 mod standing;
 

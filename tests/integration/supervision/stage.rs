@@ -70,6 +70,8 @@ impl Drop for Unblock {
 }
 
 pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(&mut Stage, &Ground)) {
+    // Without a backtrace: looking its names up keeps a thread busy for so long that it counts as standing still.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     on_ground(pair, async |ground, handle| {
         let broker = app::open_broker(&ground.config, handle.clone()).await.unwrap();
         let store = app::open_store(&ground.config, handle.clone()).await.unwrap();
@@ -124,6 +126,7 @@ impl Stage {
                 name: topology::tenant_queue(&tenant),
                 single_consumer: true,
                 bindings: vec![(topology::EVENTS.into(), format!("{tenant}.#"))],
+                expires: None,
             },
             tenant: Some(tenant),
             revision: 1,

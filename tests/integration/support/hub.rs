@@ -104,16 +104,39 @@ pub(crate) struct Walk<'a> {
 
 /// Runs a hub with a cast of this test's own, and lets the test play. Afterwards everything is gone.
 pub(crate) fn on_hub(pair: Pair, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    on_hub_set(pair, |_| {}, ashby, bridges, play);
+}
+
+/// The same, with settings of the test's own.
+pub(crate) fn on_hub_set(
+    pair: Pair,
+    set: impl FnOnce(&mut Config),
+    ashby: &[&str],
+    bridges: &[&str],
+    play: impl AsyncFnOnce(&mut Walk<'_>),
+) {
     let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
-    on_tuned_hub(pair, Tuning { calls, ..Tuning::default() }, ashby, bridges, play);
+    on_any_hub(pair, (Tuning { calls, ..Tuning::default() }, set), ashby, bridges, play);
 }
 
 /// The same with a hub that is tuned in another way.
 pub(crate) fn on_tuned_hub(pair: Pair, tuning: Tuning, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    on_any_hub(pair, (tuning, |_| {}), ashby, bridges, play);
+}
+
+fn on_any_hub(
+    pair: Pair,
+    (tuning, set): (Tuning, impl FnOnce(&mut Config)),
+    ashby: &[&str],
+    bridges: &[&str],
+    play: impl AsyncFnOnce(&mut Walk<'_>),
+) {
     let cast = Cast { ashby: ashby.iter().map(ToString::to_string).collect(), bridges: bridges.iter().map(ToString::to_string).collect() };
     on_ground(pair, async |ground, handle| {
         let mut world = World::start(&cast, RETRY_UNIT).await.unwrap();
-        let running = app::start(&ground.config, handle, tuning).await.unwrap();
+        let mut config = ground.config.clone();
+        set(&mut config);
+        let running = app::start(&config, handle, tuning).await.unwrap();
         world.register(&cast, &*running.hub.store(), &running.sealer).await.unwrap();
         running.hub.reload().await.unwrap();
         world.connect_bridges(&cast, &running.broker).unwrap();

@@ -1,0 +1,75 @@
+//! A store that can be made to fail: while it does, no call reaches the one behind it.
+
+use super::Drills;
+use async_trait::async_trait;
+use atshub_actors::{
+    domain::{Dossier, Lookup},
+    ports::{
+        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+    },
+    supervision::ChildSnapshot,
+};
+use atshub_schemas::{ExternalId, TenantName};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub(super) struct DrilledStore {
+    pub(super) drills: Arc<Drills>,
+    pub(super) store: Arc<dyn Store>,
+}
+
+/// Every call is passed on, unless the store is to be away.
+macro_rules! passed_on {
+    ($($call:ident($($name:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for DrilledStore {
+            $(async fn $call(&self, $($name: $type),*) -> Result<$answer, StoreError> {
+                self.drills.store()?;
+                self.store.$call($($name),*).await
+            })*
+
+            fn outbox_bell(&self) -> Arc<Notify> {
+                self.store.outbox_bell()
+            }
+        }
+    };
+}
+
+passed_on! {
+    commit(change: Change) -> CommitOutcome;
+    begin(key: &MessageKey) -> Progress;
+    crashed(key: &MessageKey, cause: &str) -> u32;
+    dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
+    claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
+    sent(rows: Vec<ClaimedRow>) -> ();
+    unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();
+    next_due() -> Option<Timestamp>;
+    message(id: &str) -> Vec<MessageView>;
+    journal(tenant: &TenantName, application: &ExternalId) -> Vec<JournalEntry>;
+    parked_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
+    candidacy_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
+    tenants() -> Vec<TenantRecord>;
+    put_tenant(tenant: TenantRecord, expected: Option<u64>) -> bool;
+    remove_tenant(name: &TenantName) -> bool;
+    set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
+    end_standing(name: &TenantName, until: Timestamp) -> bool;
+    beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
+    processes(alive: Duration) -> Vec<ProcessRecord>;
+    leave(process: Uuid) -> ();
+    show_children(process: Uuid, children: Vec<ChildSnapshot>) -> ();
+    hide_children(process: Uuid, names: Vec<String>) -> ();
+    children(name: Option<&str>) -> Vec<ShownChild>;
+    tenants_version() -> u64;
+    platforms() -> Vec<PlatformAccount>;
+    put_platform(account: PlatformAccount) -> ();
+    remove_platform(name: &str) -> bool;
+    put_secret(secret: SealedSecret) -> ();
+    secrets(owner: &str) -> Vec<SealedSecret>;
+    all_secrets() -> Vec<SealedSecret>;
+    delete_secret(owner: &str, name: &str) -> bool;
+    sweep(now: Timestamp, before: Timestamp) -> ();
+    ping() -> ();
+}
