@@ -44,7 +44,7 @@ impl Ground {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = self.folder.path().join("atshub.toml");
         let text = format!(
-            "[broker]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            "[broker]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[hub]\ndrills = true\n[log]\nlevel = \"warn\"\n",
             self.node.url(),
             self.server.url(),
             self.folder.path().join("seal.key").display()
