@@ -45,7 +45,16 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
         LogFormat::Text => builder.with_ansi(colour).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init(),
     };
+    std::panic::set_hook(Box::new(panicked));
     Ok(())
+}
+
+/// A panic is one line like any. No backtrace: looking its names up keeps an actor's thread busy for so long that it counts as
+/// standing still, and the neighbours of a tenant that panics would move for it.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    tracing::error!(thread, "panicked at {place}: {}", panic.payload_as_str().unwrap_or("without words"));
 }
 
 #[cfg(test)]

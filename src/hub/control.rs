@@ -112,8 +112,12 @@ impl Ear {
         acknowledge(delivery).await;
     }
 
-    /// The phase of the tenant's actor, if it is this process's.
+    /// The phase of the tenant's actor, if it is this process's. One that is just being let go may still be on the board: what is
+    /// asked of it is for its next owner to do.
     fn runs(&self, tenant: &TenantName) -> Option<Phase> {
+        if !self.directory.owns(tenant) {
+            return None;
+        }
         self.board.child(&child_name(tenant).0).map(|child| child.phase)
     }
 

@@ -44,14 +44,14 @@ impl Ground {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = self.folder.path().join("atshub.toml");
         let text = format!(
-            "[broker]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            "[broker]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[hub]\ndrills = true\n[log]\nlevel = \"warn\"\n",
             self.node.url(),
             self.server.url(),
             self.folder.path().join("seal.key").display()
         );
         fs::write(&config, text).unwrap();
         let log = self.folder.path().join("hub.log");
-        let out = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let out = fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_atshub"))
             .args(["--config", config.to_str().unwrap(), "serve"])
             .stdin(Stdio::null())

@@ -173,12 +173,22 @@ impl Board {
         *self.changed.borrow()
     }
 
-    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
+    /// Shows a child, new or not.
+    pub(super) fn show(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
         let mut rows = self.rows();
         let version = self.step();
         let row = rows.entry(name.to_owned()).or_insert_with(|| Row { version, child: ChildSnapshot::new(name) });
         row.version = version;
         change(&mut row.child);
+    }
+
+    /// Changes what is shown of a child. Of one that has left nothing is shown any more, whoever still speaks of it.
+    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut ChildSnapshot)) {
+        let mut rows = self.rows();
+        if let Some(row) = rows.get_mut(name) {
+            row.version = self.step();
+            change(&mut row.child);
+        }
     }
 
     /// Notes a death or a restart of a child; only the newest are kept of each, and all are counted.
@@ -266,7 +276,7 @@ mod tests {
     fn changes_are_told_once_and_what_does_not_fit_is_told_the_next_time() {
         let (board, known) = (Board::default(), BTreeSet::new());
         for name in ["c", "a", "b"] {
-            board.update(name, |_| {});
+            board.show(name, |_| {});
         }
         let first = board.changes(0, &known, 2);
         assert_eq!(names(&first), ["c", "a"], "in the order of the changes");
@@ -281,11 +291,13 @@ mod tests {
     #[test]
     fn a_child_that_has_gone_is_told_to_whoever_knew_it() {
         let board = Board::default();
-        board.update("a", |_| {});
+        board.show("a", |_| {});
         let first = board.changes(0, &BTreeSet::new(), 9);
         board.remove("a");
         let known: BTreeSet<String> = ["a".to_owned()].into();
         let second = board.changes(first.version, &known, 9);
         assert_eq!((second.rows.len(), second.gone), (0, vec!["a".to_owned()]));
+        board.update("a", |row| row.in_hand = 1);
+        assert!(board.child("a").is_none(), "it has left, and a late word does not bring it back");
     }
 }

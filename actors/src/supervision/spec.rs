@@ -57,7 +57,7 @@ impl fmt::Debug for ChildSpec {
 pub struct Roster(pub Vec<ChildSpec>);
 
 /// All children are let go at once: what they have begun is dropped where it stands and acknowledged to nobody, because it is
-/// not theirs any more. Once this is answered, none of it takes a further step.
+/// not theirs any more. Once this is answered, none of it takes a further step, but for one that is running.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Relinquish;

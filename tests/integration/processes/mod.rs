@@ -39,6 +39,21 @@ fn two_processes_share_the_tenants_and_each_runs_on_exactly_one() {
 }
 
 #[test]
+fn a_process_that_is_killed_and_started_again_does_not_wait_for_its_death_to_be_noticed() {
+    on_stage("again", async |stage| {
+        stage.start_hub().await;
+        let before = stage.process(0).await;
+        stage.shared_out_to(&[0]).await;
+        stage.hubs[0].kill_and_restart();
+        stage.hubs[0].ready().await;
+        // It was heard of a moment ago, and counts no more all the same.
+        let processes: Vec<_> = stage.processes().await.into_iter().map(|process| process.process).collect();
+        assert!(processes.len() == 1 && processes[0] != before, "{processes:?}");
+        stage.shared_out_to(&[0]).await;
+    });
+}
+
+#[test]
 fn the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_nothing_is_lost_or_doubled() {
     on_stage("killed", async |stage| {
         stage.two_hubs_of_which_the_second_has_more().await;

@@ -45,6 +45,8 @@ fn whatever_an_actor_dies_of_its_messages_are_done_by_the_next_and_its_neighbour
             stage.spec(&format!("acme-{n}"), start)
         }));
         stage.raise(specs).await;
+        // What its neighbour is is compared with what it was: that is to be a first generation that is up.
+        stage.until("tenant/other", Phase::Running).await;
         for (n, (way, code)) in WAYS.into_iter().enumerate() {
             let (tenant, first, before) = (format!("acme-{n}"), format!("{way}-1"), stage.board.child("tenant/other").unwrap());
             let child = format!("tenant/{tenant}");

@@ -4,6 +4,7 @@
 mod deaths;
 mod fairness;
 mod freezes;
+mod leaving;
 mod orders;
 mod plain_actix;
 mod probe;

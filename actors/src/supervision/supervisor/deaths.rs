@@ -32,9 +32,6 @@ impl Supervisor {
 
     /// A generation is gone.
     pub(super) fn down(&mut self, name: &ChildName, generation: u64, panicking: bool, ctx: &mut Context<Self>) {
-        if self.left.get(name) == Some(&generation) {
-            self.left.remove(name);
-        }
         let Some(child) = self.children.get_mut(name).filter(|c| c.generation == generation && c.alive) else { return };
         child.alive = false;
         let _ = child.orders.send(Order::Down { generation });

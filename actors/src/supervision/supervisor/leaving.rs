@@ -1,10 +1,12 @@
 //! How children leave: drained, when the roster names them no more or names another configuration of them; or let go at once,
 //! when what they have in hand is not this process's any more.
 
-use super::Supervisor;
+use super::{Child, Supervisor};
 use crate::supervision::spec::{ChildName, ChildSpec, Relinquish, Roster};
-use actix::{ActorFutureExt, AsyncContext, Context, Handler};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture};
+use futures_util::{FutureExt, future::join_all};
 use std::{collections::HashSet, time::Duration};
+use tokio::sync::mpsc;
 
 /// How long a child that is to go may take over what it has in hand. Past it, that is taken back.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -24,7 +26,7 @@ impl Supervisor {
         };
         ctx.spawn(actix::fut::wrap_future::<_, Self>(wait).map(move |(), this, _| {
             if this.children.get(&name).is_some_and(|c| c.leaving)
-                && let Some(spec) = this.forget(&name)
+                && let Some(Child { successor: Some(spec), .. }) = this.forget(&name)
             {
                 this.adopt(spec);
             }
@@ -32,15 +34,14 @@ impl Supervisor {
     }
 
     /// With the last sender of its orders a child's dispatcher ends: it takes back what it has given out, and its consumption ends
-    /// with it. Returns what is to come in the child's place.
-    fn forget(&mut self, name: &ChildName) -> Option<ChildSpec> {
-        let child = self.children.remove(name)?;
-        if child.alive || child.successor.is_some() {
-            self.left.insert(name.clone(), child.generation);
-        }
+    /// with it. Returns what is left of the child: its dispatcher on its way out, and what is to come in its place.
+    fn forget(&mut self, name: &ChildName) -> Option<Child> {
+        let mut child = self.children.remove(name)?;
+        child.orders = mpsc::unbounded_channel().0;
+        self.left.insert(name.clone(), child.generation);
         self.arbiters.rejoin(name);
         self.options.board.remove(&name.0);
-        child.successor
+        Some(child)
     }
 }
 
@@ -69,12 +70,11 @@ impl Handler<Roster> for Supervisor {
 }
 
 impl Handler<Relinquish> for Supervisor {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Relinquish, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Relinquish, _: &mut Context<Self>) -> Self::Result {
         let names: Vec<ChildName> = self.children.keys().cloned().collect();
-        for name in names {
-            let _ = self.forget(&name);
-        }
+        let gone: Vec<_> = names.iter().filter_map(|name| self.forget(name)).map(|child| child.dispatching).collect();
+        Box::pin(FutureExt::map(join_all(gone), |_| ()))
     }
 }

@@ -31,7 +31,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 /// Wait before something that the store did not take is told to it again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -72,6 +75,7 @@ struct Child {
     frozen: u32,
     crash: Option<String>,
     orders: mpsc::UnboundedSender<Order>,
+    dispatching: JoinHandle<()>,
     stage: Stage,
     leaving: bool,
     /// What is to be made in its place once it has left.
@@ -85,7 +89,8 @@ pub struct Supervisor {
     options: SupervisorOptions,
     arbiters: Arbiters,
     children: HashMap<ChildName, Child>,
-    /// Last generations of children that have left, until their end is reported: it must not be taken for that of a successor.
+    /// Last generations of children that have left. One that comes back counts on from there: the late report of an older end must
+    /// not be taken for its own.
     left: HashMap<ChildName, u64>,
     crowd: Crowd,
     next_number: u64,
@@ -119,7 +124,7 @@ impl Supervisor {
             patience: self.options.restarts.patience,
             notices: self.notices.clone(),
         });
-        self.options.io.spawn(dispatcher.run(heard));
+        let dispatching = self.options.io.spawn(dispatcher.run(heard));
         // What was to be drained when the last process ended has nothing in hand any more.
         let drained = spec.standing == Phase::Draining;
         let (name, cause) = (spec.name.clone(), spec.cause.clone());
@@ -135,6 +140,7 @@ impl Supervisor {
             frozen: 0,
             crash: None,
             orders,
+            dispatching,
             stage: Stage::default(),
             leaving: false,
             successor: None,
@@ -192,7 +198,7 @@ impl Supervisor {
 
     fn show(&self, name: &ChildName, cause: Option<String>) {
         let Some(child) = self.children.get(name) else { return };
-        self.options.board.update(&name.0, |row| {
+        self.options.board.show(&name.0, |row| {
             row.phase = child.phase;
             row.generation = child.generation;
             row.restarts = child.intensity.restarts();
