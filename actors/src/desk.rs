@@ -21,6 +21,9 @@ use atshub_schemas::{
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
+/// What a host may take to act on a request whose sender is gone: a process that was killed had it sent, and nobody hears the
+/// answer.
+const LANDING: Duration = Duration::from_secs(5);
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -136,6 +139,14 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Waits, before it is looked whether an earlier beginning had its effect, until a call of that one can hardly be under way any
+    /// more. `known`: that beginning was this process's own, and its calls have ended.
+    pub(crate) async fn landed(&self, progress: Progress, known: bool) {
+        let Some(earlier) = progress.earlier.filter(|_| progress.begun > 1 && !known) else { return };
+        let since = Duration::try_from(self.clock.now().duration_since(earlier)).unwrap_or_default();
+        tokio::time::sleep(LANDING.saturating_sub(since)).await;
     }
 
     /// Waits until this process may act again. Mostly in vain: whoever waits here has its queue taken away, and the message goes

@@ -29,7 +29,7 @@ const BEGIN: &str = "with k as materialized (\
         on conflict (tenant, source, id) do update set begun = a.begun + 1, begun_at = excluded.begun_at, updated_at = excluded.updated_at \
         returning tenant, source, id, begun, failures, crashes) \
     select k.ord, done.ord is not null, coalesce(b.begun, a.begun, 0), coalesce(b.failures, a.failures, 0), \
-        coalesce(b.crashes, a.crashes, 0) \
+        coalesce(b.crashes, a.crashes, 0), a.begun_at \
     from k left join done on done.ord = k.ord \
     left join begun b on b.tenant = k.tenant and b.source = k.source and b.id = k.id \
     left join attempts a on a.tenant = k.tenant and a.source = k.source and a.id = k.id";
@@ -73,7 +73,9 @@ async fn noted(database: &Database, keys: Vec<MessageKey>) -> Result<Vec<Option<
                 let mut answers = vec![None; keys.len()];
                 for row in connection.query(&statement, &[&ords, &days, &tenants, &sources, &ids, &now]).await? {
                     let number = |column: usize| Ok::<_, Fault>(count(row.try_get::<_, i32>(column)?.into()));
-                    let progress = Progress { handled: row.try_get(1)?, begun: number(2)?, failures: number(3)?, crashes: number(4)? };
+                    let (begun, failures, crashes) = (number(2)?, number(3)?, number(4)?);
+                    // The join sees the row as it was before this beginning.
+                    let progress = Progress { handled: row.try_get(1)?, begun, earlier: row.try_get(5)?, failures, crashes };
                     if let Some(answer) = usize::try_from(row.try_get::<_, i32>(0)?).ok().and_then(|ord| answers.get_mut(ord)) {
                         *answer = Some(progress);
                     }

@@ -57,8 +57,8 @@ async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, sto
     while let Some(delivery) = consumption.deliveries.recv().await {
         match accept(&delivery) {
             Ok(envelope) => {
-                let Delivery { queue, redelivered, ack, .. } = delivery;
-                if works.send(Work { envelope: Arc::new(envelope), queue, redelivered, ack }).await.is_err() {
+                let Delivery { queue, ack, .. } = delivery;
+                if works.send(Work { envelope: Arc::new(envelope), queue, ack }).await.is_err() {
                     return; // nobody wants it any more: it goes back with the consumption
                 }
             }

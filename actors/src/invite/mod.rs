@@ -102,8 +102,8 @@ impl Workload for InviteWork {
         }
     }
 
-    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, _redelivered: bool) {
-        while work::perform(&self.office, &self.link, &envelope, queue).await.is_err() {
+    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, known: bool) {
+        while work::perform(&self.office, &self.link, &envelope, queue, known).await.is_err() {
             self.office.desk.lease_again().await;
         }
     }

@@ -21,7 +21,13 @@ use uuid::Uuid;
 const OTHER_WAIT: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
 
 /// Works on a request until what came of it is durable.
-pub(super) async fn perform(office: &InviteOffice, link: &supervision::Link, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
+pub(super) async fn perform(
+    office: &InviteOffice,
+    link: &supervision::Link,
+    envelope: &Arc<Envelope>,
+    queue: &str,
+    known: bool,
+) -> Result<(), Lapsed> {
     let desk = &office.desk;
     let Message::InviteRequested(wanted) = &envelope.message else {
         ignore(desk, envelope, "not_an_invite", "this queue takes invite requests only", None).await;
@@ -48,6 +54,7 @@ pub(super) async fn perform(office: &InviteOffice, link: &supervision::Link, env
     if progress.handled {
         return Ok(());
     }
+    desk.landed(progress, known).await;
     let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, pass, wanted };
     match asking.run(progress).await {
         Ok(()) => Ok(()),

@@ -330,6 +330,8 @@ pub struct Progress {
     pub handled: bool,
     /// Times it was begun, this one included.
     pub begun: u32,
+    /// When it was begun the time before.
+    pub earlier: Option<Timestamp>,
     /// Tries that failed and counted.
     pub failures: u32,
     /// Crashes of an actor while it was in hand.

@@ -13,8 +13,6 @@ pub struct Work {
     pub envelope: Arc<Envelope>,
     /// Queue it came from.
     pub queue: String,
-    /// True if it was handed over before.
-    pub redelivered: bool,
     /// Ends the delivery.
     pub ack: Box<dyn Ack>,
 }

@@ -26,13 +26,13 @@ pub struct Deliver {
     pub envelope: Arc<Envelope>,
     /// Queue it came from.
     pub queue: Arc<str>,
-    /// True if the broker had handed it over before.
-    pub redelivered: bool,
+    /// True if this process has had it in hand before: the calls it made then have ended.
+    pub known: bool,
 }
 
 impl Deliver {
-    pub(super) fn new(token: Token, work: &Work, queue: &Arc<str>) -> Self {
-        Self { token, envelope: Arc::clone(&work.envelope), queue: Arc::clone(queue), redelivered: work.redelivered }
+    pub(super) fn new(token: Token, work: &Work, queue: &Arc<str>, known: bool) -> Self {
+        Self { token, envelope: Arc::clone(&work.envelope), queue: Arc::clone(queue), known }
     }
 }
 
@@ -45,8 +45,8 @@ pub trait Workload: 'static {
         Self: Sized;
 
     /// Works on a message until what follows from it is durable. A store that is away is waited for. Returning means
-    /// "acknowledge".
-    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, redelivered: bool);
+    /// "acknowledge". `known`: see [`Deliver::known`].
+    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, known: bool);
 }
 
 /// The lanes of one child. Holds the child's lifeline.
@@ -93,8 +93,8 @@ impl<W: Workload> Lanes<W> {
             if !delivery.token.begin() {
                 return None;
             }
-            let Deliver { token, envelope, queue, redelivered } = delivery;
-            let work = async move { workload.perform(envelope, &queue, redelivered).await };
+            let Deliver { token, envelope, queue, known } = delivery;
+            let work = async move { workload.perform(envelope, &queue, known).await };
             Some(Guard::new(token, bench, work).await)
         };
         let finish = move |ended: Option<Ended>, actor: &mut A, ctx: &mut Context<A>| {

@@ -50,9 +50,9 @@ impl TenantWork {
         &self.office.record.policy
     }
 
-    async fn try_once(&self, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
+    async fn try_once(&self, envelope: &Arc<Envelope>, queue: &str, known: bool) -> Result<(), Lapsed> {
         match &envelope.message {
-            Message::WritebackRequested(request) => return writeback::perform(self, envelope, request, queue).await,
+            Message::WritebackRequested(request) => return writeback::perform(self, envelope, request, queue, known).await,
             Message::CommandDone(done) => writeback::answered(self, envelope, done.command_id.as_str(), None).await,
             Message::CommandFailed(failed) => writeback::answered(self, envelope, failed.command_id.as_str(), Some(failed)).await,
             _ => return fact::perform(self, envelope, queue).await,
@@ -147,8 +147,8 @@ impl Workload for TenantWork {
         }
     }
 
-    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, _redelivered: bool) {
-        while self.try_once(&envelope, queue).await.is_err() {
+    async fn perform(&self, envelope: Arc<Envelope>, queue: &str, known: bool) {
+        while self.try_once(&envelope, queue, known).await.is_err() {
             self.office.desk.lease_again().await;
         }
     }

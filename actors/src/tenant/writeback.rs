@@ -20,7 +20,13 @@ use atshub_schemas::{
 use std::sync::Arc;
 
 /// Performs a write-back, or ends the try.
-pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request: &WritebackRequested, queue: &str) -> Result<(), Lapsed> {
+pub(super) async fn perform(
+    work: &TenantWork,
+    envelope: &Arc<Envelope>,
+    request: &WritebackRequested,
+    queue: &str,
+    known: bool,
+) -> Result<(), Lapsed> {
     let (desk, draw) = (&work.office.desk, draw(envelope));
     let place = work.writes.stand(&request.application, order(request));
     // Everybody who came together stands in line before anybody's turn comes.
@@ -49,6 +55,7 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, request
     if progress.handled {
         return Ok(());
     }
+    desk.landed(progress, known).await;
     let written = {
         let _calling = place.calling();
         attempt(work, &mut pass, request, progress).await

@@ -211,26 +211,27 @@ fn parked(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 pub(super) fn begin(connection: &Connection, key: &MessageKey) -> Result<Kept<Progress>, Fault> {
     let words = key_words(key);
     let handled = connection.prepare_cached("select 1 from inbox where tenant = ? and source = ? and id = ?")?.exists(words)?;
-    let progress = |row: &rusqlite::Row<'_>| {
-        Ok(Progress { handled, begun: count(row.get(0)?), failures: count(row.get(1)?), crashes: count(row.get(2)?) })
-    };
+    let before = connection
+        .prepare_cached("select begun, failures, crashes, begun_at from attempts where tenant = ? and source = ? and id = ?")?
+        .query_row(words, |row| {
+            let (begun, failures, crashes) = (count(row.get(0)?), count(row.get(1)?), count(row.get(2)?));
+            Ok(Progress { handled, begun, earlier: row.get::<_, Option<Micros>>(3)?.map(|at| at.0), failures, crashes })
+        })
+        .optional()?
+        .unwrap_or(Progress { handled, ..Progress::default() });
     if handled {
-        let known = connection
-            .prepare_cached("select begun, failures, crashes from attempts where tenant = ? and source = ? and id = ?")?
-            .query_row(words, progress)
-            .optional()?;
-        return Ok(Kept::Nothing(known.unwrap_or(Progress { handled, ..Progress::default() })));
+        return Ok(Kept::Nothing(before));
     }
     let [tenant, source, id] = words;
     let now = Micros(stored(Timestamp::now()));
-    let begun = connection
+    connection
         .prepare_cached(
             "insert into attempts (tenant, source, id, begun, begun_at, updated_at) values (?1, ?2, ?3, 1, ?4, ?4) \
              on conflict (tenant, source, id) do update set begun = begun + 1, begun_at = excluded.begun_at, \
-             updated_at = excluded.updated_at returning begun, failures, crashes",
+             updated_at = excluded.updated_at",
         )?
-        .query_row(params![tenant, source, id, now], progress)?;
-    Ok(Kept::All(begun))
+        .execute(params![tenant, source, id, now])?;
+    Ok(Kept::All(Progress { begun: before.begun + 1, ..before }))
 }
 
 /// Counts a crash.

@@ -18,9 +18,15 @@ on_every_store! {
 
 async fn every_beginning_is_counted(store: Tested) {
     let (one, other) = (moved(&tenant("acme"), "a-1"), moved(&tenant("acme"), "a-1"));
+    let mut last = None;
     for begun in 1..=3 {
+        let before = now();
         let progress = store.begin(&MessageKey::from(&one)).await.unwrap();
-        assert_eq!(progress, Progress { begun, ..Progress::default() });
+        assert_eq!(progress, Progress { begun, earlier: progress.earlier, ..Progress::default() });
+        // When it was begun the time before, which was after the time before that.
+        assert_eq!(progress.earlier.is_some(), begun > 1);
+        assert!(progress.earlier.is_none_or(|earlier| last.is_some_and(|last| last <= earlier) && earlier <= now()), "{progress:?}");
+        last = Some(before);
     }
     assert_eq!(store.begin(&MessageKey::from(&other)).await.unwrap().begun, 1);
 }
@@ -51,7 +57,8 @@ async fn a_failed_try_counts_unless_it_was_only_a_wait(store: Tested) {
         assert_eq!(view.last_error.as_deref(), Some("transient: timed out"));
         assert_eq!(view.next_at, Some(next));
     }
-    assert_eq!(store.begin(&key).await.unwrap(), Progress { handled: false, begun: 4, failures: 2, crashes: 0 });
+    let progress = store.begin(&key).await.unwrap();
+    assert_eq!((progress.handled, progress.begun, progress.failures, progress.crashes), (false, 4, 2, 0));
 }
 
 async fn crashes_are_counted_per_message(store: Tested) {
@@ -59,7 +66,8 @@ async fn crashes_are_counted_per_message(store: Tested) {
     assert_eq!(store.crashed(&MessageKey::from(&one), "index out of bounds").await.unwrap(), 1);
     assert_eq!(store.crashed(&MessageKey::from(&other), "overflow").await.unwrap(), 1);
     assert_eq!(store.crashed(&MessageKey::from(&one), "overflow").await.unwrap(), 2);
-    assert_eq!(store.begin(&MessageKey::from(&one)).await.unwrap(), Progress { handled: false, begun: 1, failures: 0, crashes: 2 });
+    let progress = store.begin(&MessageKey::from(&one)).await.unwrap();
+    assert_eq!(progress, Progress { handled: false, begun: 1, earlier: None, failures: 0, crashes: 2 });
     assert_eq!(store.message(one.id.as_str()).await.unwrap()[0].last_error.as_deref(), Some("overflow"));
 }
 
@@ -71,7 +79,8 @@ async fn what_was_handled_says_so_and_is_not_begun_again(store: Tested) {
     store.commit(Change { attempt: Some(attempt), ..Change::default() }).await.unwrap();
     store.commit(Change { handled: handled(&fact), ..Change::default() }).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(store.begin(&key).await.unwrap(), Progress { handled: true, begun: 1, failures: 1, crashes: 0 });
+        let progress = store.begin(&key).await.unwrap();
+        assert_eq!((progress.handled, progress.begun, progress.failures, progress.crashes), (true, 1, 1, 0));
     }
     assert_eq!(store.message(fact.id.as_str()).await.unwrap()[0].next_at, None, "nothing is tried again");
     let never_begun = moved(&tenant("acme"), "a-2");

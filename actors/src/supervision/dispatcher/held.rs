@@ -31,11 +31,13 @@ pub(super) struct Held {
     /// Deaths of a child with this begun that nothing else was blamed for.
     pub(super) abandoned: u32,
     pub(super) flights: Flights,
+    /// It has been given to a child before.
+    pub(super) known: bool,
 }
 
 impl Held {
     pub(super) fn new(work: Work, at: jiff::Timestamp, lane: String) -> Self {
-        Self { work, at, lane, state: State::Pending, abandoned: 0, flights: Flights::default() }
+        Self { work, at, lane, state: State::Pending, abandoned: 0, flights: Flights::default(), known: false }
     }
 
     pub(super) fn is_given_to(&self, generation: u64) -> bool {

@@ -231,8 +231,8 @@ impl Dispatcher {
                 continue;
             }
             let (token, revoke) = Token::new(*ticket, generation, held.flights.clone(), self.reports.0.clone());
-            match child.try_send(Deliver::new(token, &held.work, &self.queue)) {
-                Ok(()) => held.state = State::Given { generation, revoke },
+            match child.try_send(Deliver::new(token, &held.work, &self.queue, held.known)) {
+                Ok(()) => (held.state, held.known) = (State::Given { generation, revoke }, true),
                 Err(SendError::Full(delivery)) => {
                     delivery.token.disarm();
                     again = true;
