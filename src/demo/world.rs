@@ -116,15 +116,16 @@ impl World {
     /// # Errors
     /// [`WorldError`].
     pub async fn register(&self, cast: &Cast, store: &dyn Store, sealer: &Sealer) -> Result<(), WorldError> {
+        // Credentials first: a hub that runs already takes each account over as soon as it is there.
         let url = self.platform.base_url();
-        store.put_platform(PlatformAccount { name: ACCOUNT.into(), kind: "karat".into(), url, updated_at: Timestamp::now() }).await?;
         set(store, sealer, &format!("platform/{ACCOUNT}"), "token", self.platform.token()).await?;
+        store.put_platform(PlatformAccount { name: ACCOUNT.into(), kind: "karat".into(), url, updated_at: Timestamp::now() }).await?;
         for (name, simulator) in &self.ashby {
-            add(store, name, "ashby", &[("api_base", &simulator.url())]).await?;
             let owner = format!("tenant/{name}");
             set(store, sealer, &owner, "api_key", simulator.api_key()).await?;
             set(store, sealer, &owner, "webhook_secret", simulator.webhook_secret()).await?;
             set(store, sealer, &owner, "partner_key", PARTNER_KEY).await?;
+            add(store, name, "ashby", &[("api_base", &simulator.url())]).await?;
         }
         for name in &cast.bridges {
             add(store, &tenant(name)?, "bridge", &[]).await?;

@@ -163,6 +163,8 @@ impl Supervisor {
         child.generation += 1;
         child.alive = true;
         child.crash = None;
+        let generation = child.generation;
+        self.options.board.update(&name.0, |row| row.generation = generation);
         let home = self.arbiters.of(name);
         let link =
             Link { child: name.clone(), generation: child.generation, notices: self.notices.clone(), board: self.options.board.clone() };
