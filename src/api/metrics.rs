@@ -94,8 +94,13 @@ fn supervision(text: &mut String, status: &Status, now: Timestamp) {
         &[(String::new(), oldest)],
     );
     let threads = status.threads.iter().take(SERIES);
-    let threads: Vec<_> =
-        threads.map(|thread| (labels(&[("thread", &thread.name)]), Duration::from_millis(thread.beat_age_ms).as_secs_f64())).collect();
+    // One that stands still and the one in its place have the same name.
+    let threads: Vec<_> = threads
+        .map(|thread| {
+            let labels = labels(&[("thread", &thread.name), ("number", &thread.number.to_string())]);
+            (labels, Duration::from_millis(thread.beat_age_ms).as_secs_f64())
+        })
+        .collect();
     metric(text, "atshub_thread_beat_age_seconds", "gauge", "How long ago a thread of actors last said that it lives.", &threads);
 }
 

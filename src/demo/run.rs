@@ -186,7 +186,9 @@ async fn once(
         let invitations = seen.platform.iter().filter(|e| e.kind == "invitation").count();
         tracing::debug!(invitations, of = expected.0.len(), "so far");
     };
-    say("waiting until everything expected has happened; the faults in the script cost some retries");
+    // In the middle of it all: whatever is in hand now is delivered again.
+    running.broker.lose("the demonstration cuts the connection").await;
+    say("the connection to the broker is cut; waiting until everything expected has happened, though faults cost some retries");
     until_complete(world, &expected, LIMIT, |seen| look(&expected, seen)).await;
     at_rest(running, store).await?;
     say("re-triggers, and second applications for the same role");

@@ -194,8 +194,7 @@ impl Connector for Ashby {
 
     async fn look(&self, request: &WritebackRequested) -> Result<bool, Failure> {
         match &request.write {
-            // An order cannot be read back, and showing the same status again is harmless.
-            Write::Status { .. } if request.assessment.is_some() => Ok(false),
+            // An order cannot be read back. It is shown the status before the field is: what the field shows, the order has.
             Write::Status { text, .. } => {
                 let application = self.application(&request.application).await?.ok_or_else(gone)?;
                 let shown = fields::custom_field(application.get("customFields"), &self.policy.status_field);

@@ -81,7 +81,7 @@ async fn metrics_tell_how_actors_threads_and_processes_fare() {
         "atshub_tenant_not_running{tenant=\"acme\",phase=\"backing_off\"} 1",
         "atshub_breakers{host=\"ats\",state=\"open\"} 1",
         "atshub_tenant_breaker_not_closed{tenant=\"acme\",host=\"ats\",state=\"open\"} 1",
-        "atshub_thread_beat_age_seconds{thread=\"shared/1\"} 0.05",
+        "atshub_thread_beat_age_seconds{thread=\"shared/1\",number=\"1\"} 0.05",
         "atshub_processes{state=\"live\"} 2",
         "atshub_processes_able 1",
     ] {
