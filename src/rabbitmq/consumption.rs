@@ -6,6 +6,7 @@
 
 use super::{
     keeper::{SOUND_AFTER, Shared, cause_of, closed, jittered},
+    refusal,
     scratch::{Scratch, name},
     session::{OpenChannel, Session},
 };
@@ -258,15 +259,38 @@ enum Acked {
     Silent,
 }
 
+/// Whoever waits for an acknowledgement that is on its way. Dropped without an answer, nobody knows whether the broker got it.
+struct OnItsWay(Option<oneshot::Sender<Result<(), AckError>>>);
+
+impl OnItsWay {
+    fn answer(mut self, answer: Result<(), AckError>) {
+        if let Some(waiting) = self.0.take() {
+            // Whoever asked may have stopped waiting.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.take() {
+            let _ = waiting.send(Err(AckError::Unsure("its connection ended meanwhile".to_owned())));
+        }
+    }
+}
+
+/// Its body runs only once it is polled, which is when the acknowledgement is on its way: one that is dropped before leaves
+/// its asker without an answer, and that means stale.
 async fn send_ack(request: AckRequest, limit: Duration) -> Acked {
-    let AckRequest { acker, answer } = request;
-    let (answered, acked) = match timeout(limit, acker.ack(BasicAckOptions::default())).await {
+    let waiting = OnItsWay(Some(request.answer));
+    let (answer, acked) = match timeout(limit, request.acker.ack(BasicAckOptions::default())).await {
         Ok(Ok(true)) => (Ok(()), Acked::Taken),
-        Ok(_) => (Err(AckError::Stale), Acked::Stale),
-        Err(_) => (Err(AckError::Away(format!("none within {} s", limit.as_secs()))), Acked::Silent),
+        // The channel is known to be gone; nothing was sent.
+        Ok(Ok(false)) => (Err(AckError::Stale), Acked::Stale),
+        Ok(Err(error)) => (Err(AckError::Unsure(refusal::words(&error))), Acked::Stale),
+        Err(_) => (Err(AckError::Unsure(format!("not sent within {} s", limit.as_secs()))), Acked::Silent),
     };
-    // Whoever asked may have stopped waiting.
-    let _ = answer.send(answered);
+    waiting.answer(answer);
     acked
 }
 

@@ -12,7 +12,8 @@
 //! - A queue that `expires` is removed, with what is in it, once nobody has consumed from it for so long; until then it
 //!   takes messages. Nothing of it is dead-lettered: what nobody wanted in time is of no use later.
 //! - When the broker goes away and comes back, consumptions go on by themselves with new deliveries; acknowledging an
-//!   old one answers [`AckError::Stale`].
+//!   old one answers [`AckError::Stale`]. One whose acknowledgement was on its way when the connection ended answers
+//!   [`AckError::Unsure`], and is delivered again only if the broker had not taken it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -96,20 +97,24 @@ pub struct Delivery {
 pub trait Ack: Send + Sync + std::fmt::Debug {
     /// Done: the broker may forget the message.
     ///
+    /// `Ok` says that the broker was told, not that it heard: AMQP answers no acknowledgement. A connection that ends right
+    /// afterwards may bring the message again.
+    ///
     /// # Errors
-    /// [`AckError::Stale`] if the connection it came by is gone: the message will come again.
+    /// [`AckError::Stale`] if the connection it came by is gone and the broker was not told: the message will come again.
+    /// [`AckError::Unsure`] if it may have been told: the message comes again or it does not.
     async fn ack(self: Box<Self>) -> Result<(), AckError>;
 }
 
 /// Why an acknowledgement did not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AckError {
-    /// Its connection is gone; the message will be delivered again.
+    /// Its connection is gone, and the broker was not told; the message will be delivered again.
     #[error("the delivery belongs to a connection that is gone")]
     Stale,
-    /// The broker did not take it in time.
-    #[error("no answer to the acknowledgement: {0}")]
-    Away(String),
+    /// The broker may or may not have taken it: the connection ended while it was on its way, or it could not be sent in time.
+    #[error("the broker may not have taken the acknowledgement: {0}")]
+    Unsure(String),
 }
 
 /// A running consumption of one queue. Dropping it ends it; unacknowledged deliveries go back to the queue.

@@ -48,7 +48,7 @@ impl Ack for EmbeddedAck {
         answered.await.unwrap_or_else(|_| {
             // Asked while the thread was ending: its consumption had ended before.
             let over = closed.load(Ordering::Acquire);
-            Err(if over { AckError::Stale } else { AckError::Away("the file could not be written".to_owned()) })
+            Err(if over { AckError::Stale } else { AckError::Unsure("the file could not be written".to_owned()) })
         })
     }
 }

@@ -113,8 +113,9 @@ impl Dispatcher {
         }
         match later {
             Later::Acked(Ok(()) | Err(AckError::Stale)) => {}
-            Later::Acked(Err(error @ AckError::Away(_))) => {
-                tracing::warn!(child = %self.parts.name, %error, "an acknowledgement was not taken; the message will come again");
+            // What was done is stored: if the message comes again, it is found done.
+            Later::Acked(Err(error @ AckError::Unsure(_))) => {
+                tracing::debug!(child = %self.parts.name, %error, "a message may come again");
             }
             Later::Counted { ticket, crashes: Some(crashes), cause } if crashes >= POISON_CRASHES => {
                 self.park(ticket, crashes, cause, Duration::ZERO);
