@@ -1,18 +1,20 @@
 //! The hub's one HTTP client: time limits, size limits, TLS provider, its own threads. What can go wrong is turned into a
 //! [`Failure`] in `translate.rs` and nowhere else. It never repeats a request: that is for the actors to decide.
 
+mod body;
 mod translate;
 
-use atshub_actors::{failure::Failure, flight};
+use atshub_actors::{failure::Failure, flight, lease::Lease};
+use body::LeasedBody;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Method, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    Body, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
     redirect,
 };
 use serde_json::Value;
 use std::time::Duration;
-use tokio::{runtime::Handle, task::AbortHandle};
+use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 
 /// Same-host redirects followed before giving up.
 const MAX_REDIRECTS: usize = 3;
@@ -26,7 +28,7 @@ const IDLE_TIME: Duration = Duration::from_secs(50);
 pub struct Options {
     /// Until the connection stands, TLS included.
     pub connect_time: Duration,
-    /// From the first byte sent to the last one read.
+    /// From the first byte sent to the last one read, redirects included.
     pub total_time: Duration,
     /// Largest answer read, in bytes.
     pub max_answer: usize,
@@ -43,7 +45,8 @@ impl Default for Options {
 pub struct Http {
     client: reqwest::Client,
     io: Handle,
-    max_answer: usize,
+    options: Options,
+    lease: Lease,
 }
 
 /// Whether a request may change something on the other side. Decides what a missing answer means.
@@ -120,13 +123,18 @@ impl Http {
         let client = reqwest::Client::builder()
             .user_agent(concat!("atshub/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_time)
-            .timeout(options.total_time)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
-            .redirect(redirect::Policy::custom(same_host_only))
+            .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| format!("the HTTP client cannot be made: {}", translate::causes(&error)))?;
-        Ok(Self { client, io, max_answer: options.max_answer })
+        Ok(Self { client, io, options, lease: Lease::unlimited() })
+    }
+
+    /// The same client, whose requests that [act](Effect::Acts) are sent only while the lease holds.
+    #[must_use]
+    pub fn under(&self, lease: Lease) -> Self {
+        Self { lease, ..self.clone() }
     }
 
     /// The runtime that requests run on.
@@ -137,17 +145,18 @@ impl Http {
 
     /// Sends, and reads the whole answer, whatever its status. The work is done on the client's own runtime: a caller's
     /// thread that stands still holds up no connection. Dropping the future gives a request up that only reads; one that acts runs
-    /// to its end, as a [flight](atshub_actors::flight) of the work that it belongs to.
+    /// to its end, as a [flight](atshub_actors::flight) of the work that it belongs to. A redirect is followed only where the same
+    /// request goes to the same place again: another host must not see the credential, and a POST must not become a GET.
     ///
     /// # Errors
-    /// [`Failure::Transient`]: no connection, no time left, an answer cut short; `acted` if it was sent and it
-    /// [acts](Effect::Acts).
+    /// [`Failure::Transient`]: no connection, no time left, an answer cut short, a lease that has run out; `acted` if it was sent
+    /// and it [acts](Effect::Acts).
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let (name, effect) = (call.name, call.effect);
         let flight = flight::depart().filter(|_| effect == Effect::Acts);
-        let work = exchange(self.client.clone(), call, self.max_answer);
+        let http = self.clone();
         let task = self.io.spawn(async move {
-            let answer = work.await;
+            let answer = http.exchange(call).await;
             drop(flight);
             answer
         });
@@ -171,6 +180,48 @@ impl Http {
         check(name, effect, &answer)?;
         serde_json::from_slice(&answer.body).map_err(|_| translate::not_understood(name, effect, "its answer is not JSON"))
     }
+
+    async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
+        let Call { name, mut url, effect, headers, body } = call;
+        let bytes = serde_json::to_vec(&body).map_err(|_| Failure::Bug { detail: format!("`{name}` has a body that is not JSON") })?;
+        let (bytes, until) = (Bytes::from(bytes), Instant::now() + self.options.total_time);
+        let mut hops = 0;
+        loop {
+            let body = match effect {
+                Effect::Reads => Body::from(bytes.clone()),
+                Effect::Acts => Body::wrap(LeasedBody { bytes: bytes.clone(), lease: self.lease.clone() }),
+            };
+            let request = self
+                .client
+                .post(url.clone())
+                .timeout(until.saturating_duration_since(Instant::now()))
+                .header(CONTENT_TYPE, "application/json")
+                .header(ACCEPT, "application/json")
+                .headers(headers.clone())
+                .body(body);
+            let response = request.send().await.map_err(|error| translate::transport(name, effect, &error))?;
+            match same_place_again(&url, &response).filter(|_| hops < MAX_REDIRECTS) {
+                Some(elsewhere) => (url, hops) = (elsewhere, hops + 1),
+                None => return self.read(name, effect, response).await,
+            }
+        }
+    }
+
+    async fn read(&self, name: &str, effect: Effect, mut response: reqwest::Response) -> Result<Answer, Failure> {
+        let max_answer = self.options.max_answer;
+        let too_large = || translate::not_understood(name, effect, &format!("its answer is larger than {max_answer} bytes"));
+        if response.content_length().is_some_and(|length| length > max_answer as u64) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| translate::transport(name, effect, &error))? {
+            if body.len() + chunk.len() > max_answer {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body: body.freeze() })
+    }
 }
 
 /// What a status means, for callers that read the body of a failed answer themselves. `Ok` for 2xx.
@@ -189,37 +240,12 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn exchange(client: reqwest::Client, call: Call, max_answer: usize) -> Result<Answer, Failure> {
-    let Call { name, url, effect, headers, body } = call;
-    let body = serde_json::to_vec(&body).map_err(|_| Failure::Bug { detail: format!("`{name}` has a body that is not JSON") })?;
-    let request = client
-        .request(Method::POST, url)
-        .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, "application/json")
-        .headers(headers)
-        .body(body);
-    let mut response = request.send().await.map_err(|error| translate::transport(name, effect, &error))?;
-    let too_large = || translate::not_understood(name, effect, &format!("its answer is larger than {max_answer} bytes"));
-    if response.content_length().is_some_and(|length| length > max_answer as u64) {
-        return Err(too_large());
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| translate::transport(name, effect, &error))? {
-        if body.len() + chunk.len() > max_answer {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body: body.freeze() })
-}
-
-/// Follows a redirect only where the same request goes to the same place again: another host must not see the
-/// credential, and a POST must not become a GET.
-fn same_host_only(attempt: redirect::Attempt<'_>) -> redirect::Action {
+/// Where a redirect leads, if the same request may go there.
+fn same_place_again(from: &Url, response: &reqwest::Response) -> Option<Url> {
+    let to = from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
     let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
-    let same = attempt.previous().last().is_some_and(|last| place(last) == place(attempt.url()));
-    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
-    if same && keeps_method && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+    // The two that keep the method (RFC 9110 §15.4.8, §15.4.9).
+    (matches!(response.status().as_u16(), 307 | 308) && place(from) == place(&to)).then_some(to)
 }
 
 /// An address from a setting: absolute, http or https, without user, password, query or fragment.

@@ -238,6 +238,53 @@ async fn a_redirect_within_the_host_keeps_method_and_body() {
     client(Options::default()).json(call(&url, Effect::Acts)).await.unwrap();
 }
 
+/// Everything that comes on one connection until the other side ends it.
+async fn all_of(mut socket: TcpStream) -> String {
+    let mut seen = Vec::new();
+    // One that is given up in the middle may be reset.
+    let _ = socket.read_to_end(&mut seen).await;
+    String::from_utf8(seen).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_whose_lease_runs_out_on_its_way_to_the_connection_is_not_made() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let lease = Lease::until(std::time::Instant::now() + Duration::from_secs(3600));
+    let leased = client(Options::default()).under(lease.clone());
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_request(&mut socket).await;
+        // The process stands still; when it goes on, the request is on its way to the same place again.
+        lease.renew(std::time::Instant::now());
+        socket.write_all(http_307().as_bytes()).await.unwrap();
+        drop(socket);
+        let (socket, _) = listener.accept().await.unwrap();
+        let acts = all_of(socket).await;
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_request(&mut socket).await;
+        socket.write_all(http("200 OK", "", "{}").as_bytes()).await.unwrap();
+        acts
+    });
+    let failure = leased.json(call(&url, Effect::Acts)).await.unwrap_err();
+    assert!(failure.to_string().contains("may not act any more"), "{failure}");
+    // What only reads is nobody's loss.
+    leased.json(call(&url, Effect::Reads)).await.unwrap();
+    let sent = server.await.unwrap();
+    assert!(!sent.contains(r#"{"a":1}"#), "{sent}");
+}
+
+fn http_307() -> String {
+    http("307 Temporary Redirect", "location: /again\r\nconnection: close\r\n", "")
+}
+
+#[tokio::test]
+async fn a_redirect_without_end_is_given_up() {
+    let url = server(http_307()).await;
+    let failure = client(Options::default()).json(call(&url, Effect::Reads)).await.unwrap_err();
+    assert_eq!(failure.code(), "http_307", "{failure}");
+}
+
 #[test]
 fn a_call_shows_no_credential_when_printed() {
     let call = call("http://127.0.0.1/", Effect::Acts).authorization("Bearer hush").unwrap();

@@ -174,7 +174,7 @@ impl Directory {
         let name = account.name.clone();
         let made = self.parts.sealer.open_these(sealed).map_err(|e| e.to_string()).and_then(|secrets| {
             let entry = platform::entry(&account.kind).ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))?;
-            (entry.connect)(account, secrets, self.parts.http.clone())
+            (entry.connect)(account, secrets, self.parts.http.under(self.desk.lease.clone()))
         });
         let adapter = made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()?;
         let gate = Gate::new(Host::platform(&name), self.parts.options.gate, Arc::clone(&self.desk.clock), self.desk.lease.clone());

@@ -53,8 +53,12 @@ impl Seat {
         revision: u64,
     ) -> Self {
         let entry = ats::entry(&record.ats);
-        let account =
-            ats::Account { tenant: record.name.clone(), policy: Arc::new(record.policy.clone()), secrets, http: parts.http.clone() };
+        let account = ats::Account {
+            tenant: record.name.clone(),
+            policy: Arc::new(record.policy.clone()),
+            secrets,
+            http: parts.http.under(desk.lease.clone()),
+        };
         let connector = match entry {
             Some(entry) => (entry.connect)(account.clone()),
             None => Err(format!("this build knows no ATS called `{}`", record.ats)),

@@ -255,6 +255,10 @@ impl Pass<'_> {
         };
         let mut under_way = UnderWay { gate: self.gate, ticket: Some(ticket), draw: self.draw };
         let answer = call.await;
+        // A call that was not made because the lease ran out, or failed while it did, is for whoever holds the lease now.
+        if answer.is_err() && !self.gate.0.lease.holds() {
+            return Err(Halt::Lapsed);
+        }
         let Some(ticket) = under_way.ticket.take() else { return answer.map_err(Halt::Failed) };
         match answer {
             Ok(answer) if remembered => {

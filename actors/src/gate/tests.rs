@@ -336,3 +336,15 @@ async fn a_process_whose_lease_has_run_out_makes_no_call() {
     assert_eq!(call.await, Err::<(), _>(Halt::Lapsed));
     assert!(matches!(gate.enter(0.0), Err(Halt::Lapsed)));
 }
+
+#[tokio::test]
+async fn a_call_that_fails_after_the_lease_has_run_out_is_left_to_whoever_holds_it_now() {
+    let lease = Lease::unlimited();
+    let (gate, _) = gate(&lease);
+    let mut pass = gate.enter(0.0).ok().unwrap();
+    let call = pass.call(async {
+        lease.renew(std::time::Instant::now());
+        Err::<(), _>(Failure::transient("not sent"))
+    });
+    assert_eq!(call.await, Err(Halt::Lapsed));
+}
