@@ -15,3 +15,4 @@ pub mod ports;
 pub mod settlement;
 pub mod supervision;
 pub mod tenant;
+mod turns;

@@ -13,10 +13,10 @@ use crate::support::{
     hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
-use atshub::{app::Tuning, demo::world::TRIGGER, http};
+use atshub::{app::Tuning, demo::world::{ROLES, TRIGGER}, http};
 use atshub_actors::{
     gate::GatePolicy,
-    ports::Publication,
+    ports::{PlatformAccount, Publication},
     supervision::{Action, BreakerSnapshot, BreakerState, Phase},
 };
 use atshub_schemas::{
@@ -27,6 +27,7 @@ use atshub_schemas::{
 use atshub_simulators::{
     Fault, Faults,
     ashby::{AshbySimulator, NewCandidate},
+    platform::{PlatformOptions, PlatformSimulator},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -357,5 +358,40 @@ fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody
         let used_up = attempts_used_up(walk).await;
         assert!(used_up < i64::from(open.failed), "{used_up} of {open:?}");
         assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_account_are_not_held_up() {
+    // No call ever ends, so that whoever is invited here is invited beside the calls that hang.
+    let calls = http::Options { total_time: Duration::from_secs(600), ..http::Options::default() };
+    let gate = GatePolicy { share_wait: Duration::from_millis(300), ..quick() };
+    on_tuned_hub(Pair::Real, Tuning { gate, calls, ..Tuning::default() }, &[], &["dune", "ember"], async |walk| {
+        let [dune, ember] = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
+        let other = PlatformSimulator::start(PlatformOptions { roles: ROLES.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec(), ..PlatformOptions::default() }).await.unwrap();
+        let store = walk.store();
+        store.put_secret(walk.running.sealer.seal("platform/other", "token", other.token()).unwrap()).await.unwrap();
+        let account = PlatformAccount { name: "other".into(), kind: "karat".into(), url: other.base_url(), updated_at: Timestamp::now() };
+        store.put_platform(account).await.unwrap();
+        let mut moves = store.tenants().await.unwrap().into_iter().find(|tenant| tenant.name == ember).unwrap();
+        moves.platform = "other".into();
+        let version = moves.version;
+        assert!(store.put_tenant(moves, Some(version)).await.unwrap());
+        walk.running.hub.reload().await.unwrap();
+
+        let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
+        publish(walk, &[moved(&dune, "a-first", "first", None)]).await;
+        happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
+        platform.faults().next("*", Fault::Hang, ENOUGH);
+        let hanging: Vec<_> = (0..60).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
+        publish(walk, &hanging).await;
+        one_that_waits(walk, "the platform (account `main`) is slow").await;
+
+        let free: Vec<_> = (0..20).map(|n| moved(&ember, &format!("b-{n}"), &format!("d{n}"), None)).collect();
+        publish(walk, &free).await;
+        happens(&other.ledger(), "twenty", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == free.len()).await;
+        // Half of what each of the two invite actors has in hand.
+        assert_eq!(served(platform.faults()), 2 * SHARE, "nobody else was made to hang");
+        assert_eq!(attempts_used_up(walk).await, 0);
     });
 }

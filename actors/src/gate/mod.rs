@@ -137,6 +137,11 @@ impl Gate {
         Ok(Pass { gate: self, draw, ticket: Some(ticket) })
     }
 
+    /// What it stands before, as on the board.
+    pub(crate) fn label(&self) -> &str {
+        &self.0.host.label
+    }
+
     /// What the host said of the credential is not so, or somebody has seen to it.
     pub(crate) fn relent(&self) {
         self.with(Breaker::relent);

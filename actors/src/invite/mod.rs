@@ -10,11 +10,16 @@ use crate::{
     gate::Gate,
     ports::Platform,
     supervision::{Birth, Deliver, Lanes, Link, Workload},
+    turns::Turns,
 };
 use actix::{Actor, Context, Handler, Recipient};
 use async_trait::async_trait;
 use atshub_schemas::{Envelope, Message, TenantName};
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use uuid::Uuid;
 
 /// What a tenant invites by.
 #[derive(Clone)]
@@ -53,6 +58,16 @@ pub struct InviteActor {
 pub(crate) struct InviteWork {
     office: InviteOffice,
     link: Link,
+    /// By account: each has half of what is in hand for its calls, so that one that hangs does not stop the others.
+    calls: Mutex<HashMap<String, Arc<Turns<Uuid>>>>,
+}
+
+impl InviteWork {
+    fn calls_of(&self, gate: &Gate) -> Arc<Turns<Uuid>> {
+        let share = usize::from(self.office.prefetch).div_ceil(2);
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(calls.entry(gate.label().to_owned()).or_insert_with(|| Arc::new(Turns::new(share))))
+    }
 }
 
 impl InviteActor {
@@ -68,7 +83,7 @@ impl InviteActor {
         let Birth { arbiter, lifeline } = birth;
         Self::start_in_arbiter(&arbiter, move |_| {
             let prefetch = usize::from(office.prefetch.max(1));
-            let work = InviteWork { office, link: lifeline.link() };
+            let work = InviteWork { office, link: lifeline.link(), calls: Mutex::default() };
             Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
         })
         .recipient()
@@ -103,7 +118,7 @@ impl Workload for InviteWork {
     }
 
     async fn perform(&self, envelope: Arc<Envelope>, queue: &str, known: bool) {
-        while work::perform(&self.office, &self.link, &envelope, queue, known).await.is_err() {
+        while work::perform(self, &envelope, queue, known).await.is_err() {
             self.office.desk.lease_again().await;
         }
     }

@@ -1,6 +1,6 @@
 //! One asking: find the role, take the live key, look if somebody began this before, ask, commit what came of it.
 
-use super::{Account, InviteOffice};
+use super::{Account, InviteWork};
 use crate::{
     desk::{About, Desk},
     domain::{
@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
     ports::{Change, CommitOutcome, Conflict, Invitation, Platform, Progress},
-    supervision,
+    turns::{Place, TurnedAway},
 };
 use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
 use jiff::{SignedDuration, Timestamp};
@@ -21,28 +21,28 @@ use uuid::Uuid;
 const OTHER_WAIT: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
 
 /// Works on a request until what came of it is durable.
-pub(super) async fn perform(
-    office: &InviteOffice,
-    link: &supervision::Link,
-    envelope: &Arc<Envelope>,
-    queue: &str,
-    known: bool,
-) -> Result<(), Lapsed> {
-    let desk = &office.desk;
+pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: &str, known: bool) -> Result<(), Lapsed> {
+    let desk = &work.office.desk;
     let Message::InviteRequested(wanted) = &envelope.message else {
         ignore(desk, envelope, "not_an_invite", "this queue takes invite requests only", None).await;
         return Ok(());
     };
     let about = About { dossier: None, candidacy: Some(wanted.candidacy) };
-    let Some(Account { policy, platform, gate }) = office.accounts.account(&envelope.tenant) else {
+    let Some(Account { policy, platform, gate }) = work.office.accounts.account(&envelope.tenant) else {
         let failure = Failure::transient("the tenant, or its platform account, is not set up");
         let progress = desk.begin(envelope).await;
         desk.settle(envelope, queue, &failure, progress, about).await;
         return Ok(());
     };
-    gate.show_on(link);
+    gate.show_on(&work.link);
+    let (calls, draw) = (work.calls_of(&gate), draw(envelope));
+    let place = calls.stand(&wanted.candidacy, None);
     // Before it is noted that work begins: what is turned away has not begun.
-    let pass = match gate.enter(draw(envelope)) {
+    let entered = match place.turn(gate.patience()).await {
+        Ok(()) => gate.enter(draw),
+        Err(TurnedAway) => Err(Halt::Wait(gate.share_used_up(draw))),
+    };
+    let pass = match entered {
         Ok(pass) => pass,
         Err(halt) => {
             let found = read(desk, envelope, wanted).await;
@@ -55,7 +55,7 @@ pub(super) async fn perform(
         return Ok(());
     }
     desk.landed(progress, known).await;
-    let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, pass, wanted };
+    let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, place, pass, wanted };
     match asking.run(progress).await {
         Ok(()) => Ok(()),
         Err((halt, dossier)) => desk.end(envelope, queue, halt, Some(progress), About { dossier: dossier.as_ref(), ..about }).await,
@@ -80,6 +80,7 @@ struct Asking<'a> {
     envelope: &'a Arc<Envelope>,
     policy: &'a Policy,
     platform: &'a dyn Platform,
+    place: Place<'a, Uuid>,
     pass: Pass<'a>,
     wanted: &'a InviteRequested,
 }
@@ -134,7 +135,10 @@ impl Asking<'_> {
             if candidacy.state == State::Inviting {
                 return Ok(Some((dossier, State::Inviting)));
             }
-            let roles = self.pass.perhaps_remembered(self.platform.roles()).await.map_err(|halt| (halt, Some(dossier.clone())))?;
+            let roles = {
+                let _calling = self.place.calling();
+                self.pass.perhaps_remembered(self.platform.roles()).await.map_err(|halt| (halt, Some(dossier.clone())))?
+            };
             let role = candidacy.role_named.as_deref().and_then(|named| resolve_role(named, &roles));
             let Some(role) = role else {
                 self.conclude(|dossier, context| refused(dossier, self.wanted.candidacy, InviteError::RoleMissing, context)).await;
@@ -182,6 +186,7 @@ impl Asking<'_> {
     async fn ask(&mut self, dossier: &Dossier, again: bool) -> Result<Answer, Halt> {
         let Some(request) = request(dossier, self.wanted.candidacy) else { return Ok(Answer::Refused(InviteError::EmailMissing)) };
         let ours = |found: &Invitation| found.ats_url.is_some() && found.ats_url == request.ats_url || request.ats_url.is_none();
+        let _calling = self.place.calling();
         if again && let Some(found) = self.pass.call(self.platform.find(&request)).await? {
             return Ok(if ours(&found) {
                 Answer::Invited(found)

@@ -5,7 +5,6 @@
 
 mod fact;
 mod refused;
-mod turns;
 mod writeback;
 
 use crate::{
@@ -14,12 +13,12 @@ use crate::{
     gate::{Gate, Halt, Lapsed},
     ports::{Connector, Progress, TenantRecord},
     supervision::{Birth, Deliver, Lanes, Link, Workload},
+    turns::Turns,
 };
 use actix::{Actor, Context, Handler, Recipient};
 use async_trait::async_trait;
-use atshub_schemas::{Envelope, Message};
+use atshub_schemas::{Envelope, ExternalId, Message};
 use std::sync::{Arc, atomic::AtomicBool};
-use turns::Turns;
 
 /// Everything one tenant's actor works with.
 #[derive(Clone)]
@@ -39,8 +38,8 @@ pub(crate) struct TenantWork {
     link: Link,
     /// Write-backs have their own share of what is in hand, and so have facts that the ATS is asked about, so that an ATS that
     /// hangs does not stop the others.
-    writes: Turns,
-    reads: Turns,
+    writes: Turns<ExternalId>,
+    reads: Turns<ExternalId>,
     /// The ATS is being asked about the credential, or has been and does not accept it.
     asking: AtomicBool,
 }

@@ -1,18 +1,16 @@
 //! Write-backs: statuses and notes into the tenant's ATS, each once, in order. Also the bridge's answers to commands.
 
-use super::{
-    TenantWork,
-    turns::{Place, TurnedAway},
-};
+use super::TenantWork;
 use crate::{
     desk::{About, Desk},
     domain::{Dossier, Lookup, Verdict, status_as_note},
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
     ports::{Change, CommitOutcome, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
+    turns::{Place, TurnedAway},
 };
 use atshub_schemas::{
-    Envelope, Message,
+    Envelope, ExternalId, Message,
     command::CommandFailed,
     internal::{Write, WritebackRequested},
     topology,
@@ -86,7 +84,7 @@ async fn put_off(
     work: &TenantWork,
     envelope: &Arc<Envelope>,
     queue: &str,
-    place: &Place<'_>,
+    place: &Place<'_, ExternalId>,
     halt: Halt,
     progress: Option<Progress>,
     about: About<'_>,

@@ -1,11 +1,11 @@
-//! Whose turn it is to write into the ATS: a share of what the tenant has in hand at most, one of an application at a time and
-//! the lower status first, those on the schedule included. Who would have to wait behind a call that is slow is turned away,
-//! so that an ATS that hangs holds up its share and no more.
+//! Whose turn it is to call a host: a share of what an actor has in hand at most, one of a subject (an application, a candidacy)
+//! at a time and the lower status first, those on the schedule included. Who would have to wait behind a call that is slow is
+//! turned away, so that a host that hangs holds up its share and no more.
 
-use atshub_schemas::ExternalId;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashMap,
+    hash::Hash,
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,81 +20,81 @@ const WAY_BACK: SignedDuration = SignedDuration::from_secs(2);
 /// Statuses put off after which those that should have come back long ago are forgotten.
 const TIDY_ABOVE: usize = 256;
 
-struct Entry {
+struct Entry<K> {
     ticket: u64,
-    application: ExternalId,
+    subject: K,
     /// The number of a status; a note has none, and comes after the statuses.
     order: Option<u64>,
     running: bool,
     calling: Option<Instant>,
 }
 
-#[derive(Default)]
-struct Room {
+struct Room<K> {
     tickets: u64,
-    entries: Vec<Entry>,
-    /// The lowest status of an application that was put on the schedule, and until when.
-    put_off: HashMap<ExternalId, (u64, Timestamp)>,
+    entries: Vec<Entry<K>>,
+    /// The lowest status of a subject that was put on the schedule, and until when.
+    put_off: HashMap<K, (u64, Timestamp)>,
 }
 
-impl Room {
+impl<K: Eq> Room<K> {
     fn may(&self, ticket: u64, share: usize) -> bool {
         let Some(mine) = self.entries.iter().find(|e| e.ticket == ticket) else { return false };
-        let rank = |entry: &Entry| (entry.order.unwrap_or(u64::MAX), entry.ticket);
-        let before = |other: &Entry| other.ticket != ticket && (other.running || rank(other) < rank(mine));
+        let rank = |entry: &Entry<K>| (entry.order.unwrap_or(u64::MAX), entry.ticket);
+        let before = |other: &Entry<K>| other.ticket != ticket && (other.running || rank(other) < rank(mine));
         let running = self.entries.iter().filter(|e| e.running).count();
-        running < share && !self.entries.iter().any(|e| e.application == mine.application && before(e))
+        running < share && !self.entries.iter().any(|e| e.subject == mine.subject && before(e))
     }
 
-    fn entry(&mut self, ticket: u64) -> Option<&mut Entry> {
+    fn entry(&mut self, ticket: u64) -> Option<&mut Entry<K>> {
         self.entries.iter_mut().find(|e| e.ticket == ticket)
     }
 }
 
-/// The turns of one tenant.
-pub(super) struct Turns {
+/// The turns at one host.
+pub(crate) struct Turns<K> {
     share: usize,
-    room: Mutex<Room>,
+    room: Mutex<Room<K>>,
     changed: Notify,
 }
 
 /// The call before this one is slow.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TurnedAway;
+pub(crate) struct TurnedAway;
 
-impl Turns {
-    pub(super) fn new(share: usize) -> Self {
-        Self { share: share.max(1), room: Mutex::default(), changed: Notify::new() }
+impl<K: Clone + Eq + Hash> Turns<K> {
+    pub(crate) fn new(share: usize) -> Self {
+        let room = Room { tickets: 0, entries: Vec::new(), put_off: HashMap::new() };
+        Self { share: share.max(1), room: Mutex::new(room), changed: Notify::new() }
     }
 
-    /// Stands in line. Lower orders of an application go first, whoever asks first for its turn.
-    pub(super) fn stand(&self, application: &ExternalId, order: Option<u64>) -> Place<'_> {
+    /// Stands in line. Lower orders of a subject go first, whoever asks first for its turn.
+    pub(crate) fn stand(&self, subject: &K, order: Option<u64>) -> Place<'_, K> {
         let mut room = self.lock();
         room.tickets += 1;
         let ticket = room.tickets;
-        room.entries.push(Entry { ticket, application: application.clone(), order, running: false, calling: None });
+        room.entries.push(Entry { ticket, subject: subject.clone(), order, running: false, calling: None });
         Place { turns: self, ticket }
     }
 
-    fn change(&self, ticket: u64, change: impl FnOnce(&mut Entry)) {
+    fn change(&self, ticket: u64, change: impl FnOnce(&mut Entry<K>)) {
         self.lock().entry(ticket).map(change);
         self.changed.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Room> {
+    fn lock(&self) -> MutexGuard<'_, Room<K>> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A place in line, then a turn. Dropping it lets the next one go.
-pub(super) struct Place<'a> {
-    turns: &'a Turns,
+pub(crate) struct Place<'a, K: Clone + Eq + Hash> {
+    turns: &'a Turns<K>,
     ticket: u64,
 }
 
-impl Place<'_> {
+impl<K: Clone + Eq + Hash> Place<'_, K> {
     /// Waits for the turn, but not behind a call that has been going on for longer than `patience`.
-    pub(super) async fn turn(&self, patience: Duration) -> Result<(), TurnedAway> {
+    pub(crate) async fn turn(&self, patience: Duration) -> Result<(), TurnedAway> {
         loop {
             let mut changed = pin!(self.turns.changed.notified());
             changed.as_mut().enable();
@@ -115,39 +115,39 @@ impl Place<'_> {
         }
     }
 
-    /// It goes back to the schedule until then; higher statuses of its application are not to overtake it.
-    pub(super) fn put_off(&self, until: Timestamp, now: Timestamp) {
+    /// It goes back to the schedule until then; higher statuses of its subject are not to overtake it.
+    pub(crate) fn put_off(&self, until: Timestamp, now: Timestamp) {
         let mut room = self.turns.lock();
-        let Some((application, Some(order))) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order)) else { return };
+        let Some((subject, Some(order))) = room.entry(self.ticket).map(|mine| (mine.subject.clone(), mine.order)) else { return };
         if room.put_off.len() > TIDY_ABOVE {
             room.put_off.retain(|_, (_, due)| now < *due + WAY_BACK);
         }
-        let lower = room.put_off.get(&application).is_some_and(|(lowest, due)| *lowest < order && now < *due + WAY_BACK);
+        let lower = room.put_off.get(&subject).is_some_and(|(lowest, due)| *lowest < order && now < *due + WAY_BACK);
         if !lower {
-            room.put_off.insert(application, (order, until));
+            room.put_off.insert(subject, (order, until));
         }
     }
 
-    /// Until when a lower status of its application is on the schedule, or on its way back from there.
-    pub(super) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Until when a lower status of its subject is on the schedule, or on its way back from there.
+    pub(crate) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
         let mut room = self.turns.lock();
-        let (application, order) = room.entry(self.ticket).map(|mine| (mine.application.clone(), mine.order))?;
-        let (lowest, due) = *room.put_off.get(&application)?;
+        let (subject, order) = room.entry(self.ticket).map(|mine| (mine.subject.clone(), mine.order))?;
+        let (lowest, due) = *room.put_off.get(&subject)?;
         if lowest < order? && now < due + WAY_BACK {
             return Some(due.max(now + WAY_BACK / 2));
         }
-        room.put_off.remove(&application);
+        room.put_off.remove(&subject);
         None
     }
 
     /// A call is on its way until what this answers with is dropped.
-    pub(super) fn calling(&self) -> Calling<'_> {
+    pub(crate) fn calling(&self) -> Calling<'_, K> {
         self.turns.change(self.ticket, |mine| mine.calling = Some(Instant::now()));
         Calling(self)
     }
 }
 
-impl Drop for Place<'_> {
+impl<K: Clone + Eq + Hash> Drop for Place<'_, K> {
     fn drop(&mut self) {
         self.turns.lock().entries.retain(|e| e.ticket != self.ticket);
         self.turns.changed.notify_waiters();
@@ -155,9 +155,9 @@ impl Drop for Place<'_> {
 }
 
 /// A call on its way.
-pub(super) struct Calling<'a>(&'a Place<'a>);
+pub(crate) struct Calling<'a, K: Clone + Eq + Hash>(&'a Place<'a, K>);
 
-impl Drop for Calling<'_> {
+impl<K: Clone + Eq + Hash> Drop for Calling<'_, K> {
     fn drop(&mut self) {
         self.0.turns.change(self.0.ticket, |mine| mine.calling = None);
     }
@@ -166,6 +166,7 @@ impl Drop for Calling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atshub_schemas::ExternalId;
     use futures_util::FutureExt;
 
     /// No test lasts so long.
