@@ -12,19 +12,22 @@ use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host},
     invite::{Account, Accounts, InviteActor, InviteOffice},
-    ports::{PlatformAccount, QueueSpec, SealedSecret, StoreError},
+    ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
     supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
 /// Queues declared at the same time.
 const DECLARING: usize = 8;
+/// How often a queue that could not go yet is looked at.
+const RETIRE_AGAIN: Duration = Duration::from_secs(5);
 
 type Seats = BTreeMap<TenantName, Arc<Seat>>;
 /// Credentials as stored, by their owner.
@@ -39,6 +42,14 @@ pub struct Directory {
     seats: RwLock<Arc<Seats>>,
     seen: tokio::sync::Mutex<Seen>,
     enrolling: tokio::sync::Mutex<()>,
+    retiring: Mutex<BTreeMap<TenantName, Retiring>>,
+}
+
+/// A tenant that is gone, whose queues are still to go.
+#[derive(Clone, Copy)]
+struct Retiring {
+    next_look: Instant,
+    told: bool,
 }
 
 /// What the last reload saw.
@@ -50,8 +61,8 @@ struct Seen {
 
 impl Directory {
     pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
-        let (seats, seen, enrolling) = Default::default();
-        Self { parts, desk, board, views, seats, seen, enrolling }
+        let (seats, seen, enrolling, retiring) = Default::default();
+        Self { parts, desk, board, views, seats, seen, enrolling, retiring }
     }
 
     fn seats(&self) -> Arc<Seats> {
@@ -137,8 +148,11 @@ impl Directory {
             after.insert(record.name, seat);
         }
         stream::iter(&new).for_each_concurrent(DECLARING, |seat| self.declare_queues(seat)).await;
-        for gone in before.keys().filter(|name| !after.contains_key(*name)) {
-            self.retire(gone).await;
+        {
+            let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
+            retiring.retain(|name, _| !after.contains_key(name));
+            let gone = before.keys().filter(|name| !after.contains_key(*name)).cloned();
+            retiring.extend(gone.map(|name| (name, Retiring { next_look: Instant::now(), told: false })));
         }
         *self.seats.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
         seen.version = Some(version);
@@ -197,21 +211,44 @@ impl Directory {
         }
     }
 
-    /// A tenant that is gone takes no more messages. Its queues go too, unless there is something in them.
-    async fn retire(&self, tenant: &TenantName) {
-        for queue in [topology::tenant_queue(tenant), topology::commands_queue(tenant)] {
-            let removed = match self.parts.broker.queues(std::slice::from_ref(&queue)).await {
-                Ok(found) if found.iter().all(|q| q.ready == 0 && q.unacked.unwrap_or(0) == 0) => self.parts.broker.delete(&queue).await,
-                Ok(_) => {
-                    tracing::warn!(%tenant, queue, "the tenant is gone, and its queue still holds messages: it is left as it is");
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(%tenant, queue, %error, "failed to remove the queue of a tenant that is gone");
+    /// Removes the queues of tenants that are gone. A queue goes once there is nothing in it and nobody consumes from it: until
+    /// then a child, here or in another process, may have something of it in hand.
+    pub(super) async fn retire(&self) {
+        let now = Instant::now();
+        let due: Vec<(TenantName, Retiring)> = {
+            let retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
+            retiring.iter().filter(|(_, gone)| gone.next_look <= now).map(|(name, gone)| (name.clone(), *gone)).collect()
+        };
+        for (tenant, gone) in due {
+            let mut kept = false;
+            for queue in [topology::tenant_queue(&tenant), topology::commands_queue(&tenant)] {
+                kept |= match self.retire_queue(&tenant, &queue, gone.told).await {
+                    Ok(removed) => !removed,
+                    Err(error) => {
+                        tracing::debug!(%tenant, queue, %error, "failed to remove the queue of a tenant that is gone; trying again");
+                        true
+                    }
+                };
+            }
+            let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
+            match retiring.get_mut(&tenant) {
+                Some(gone) if kept => *gone = Retiring { next_look: Instant::now() + RETIRE_AGAIN, told: true },
+                _ => drop(retiring.remove(&tenant)),
             }
         }
+    }
+
+    /// False: it has to stay for now.
+    async fn retire_queue(&self, tenant: &TenantName, queue: &String, told: bool) -> Result<bool, BrokerError> {
+        let found = self.parts.broker.queues(std::slice::from_ref(queue)).await?;
+        if let Some(found) = found.iter().find(|q| q.ready > 0 || q.consumers > 0 || q.unacked.unwrap_or(0) > 0) {
+            if found.ready > 0 && !told {
+                tracing::warn!(%tenant, queue, ready = found.ready, "the tenant is gone, and its queue still holds messages: it stays until they are gone too");
+            }
+            return Ok(false);
+        }
+        self.parts.broker.delete(queue).await?;
+        Ok(true)
     }
 
     /// Tells the supervisor which children there should be.

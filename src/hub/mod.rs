@@ -295,6 +295,7 @@ async fn follow(
             fatal.send_replace(Some("the supervisor is gone; this process has to be started anew".into()));
             return;
         }
+        directory.retire().await;
         if let Err(error) = directory.end_standings().await {
             tracing::warn!(%error, "failed to let a tenant go on whose time has come; trying again");
         }

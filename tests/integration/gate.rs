@@ -13,7 +13,11 @@ use crate::support::{
     hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
-use atshub::{app::Tuning, demo::world::{ROLES, TRIGGER}, http};
+use atshub::{
+    app::Tuning,
+    demo::world::{ROLES, TRIGGER},
+    http,
+};
 use atshub_actors::{
     gate::GatePolicy,
     ports::{PlatformAccount, Publication},
@@ -368,7 +372,12 @@ fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_acco
     let gate = GatePolicy { share_wait: Duration::from_millis(300), ..quick() };
     on_tuned_hub(Pair::Real, Tuning { gate, calls, ..Tuning::default() }, &[], &["dune", "ember"], async |walk| {
         let [dune, ember] = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
-        let other = PlatformSimulator::start(PlatformOptions { roles: ROLES.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec(), ..PlatformOptions::default() }).await.unwrap();
+        let other = PlatformSimulator::start(PlatformOptions {
+            roles: ROLES.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec(),
+            ..PlatformOptions::default()
+        })
+        .await
+        .unwrap();
         let store = walk.store();
         store.put_secret(walk.running.sealer.seal("platform/other", "token", other.token()).unwrap()).await.unwrap();
         let account = PlatformAccount { name: "other".into(), kind: "karat".into(), url: other.base_url(), updated_at: Timestamp::now() };

@@ -88,7 +88,9 @@ fn main() {
             size.seconds,
             size.seed
         );
-        measure::print(&head, well.as_ref(), bad.as_ref());
+        // What was sent a second before its end may still stand behind it.
+        let flood = WARM_UP..WARM_UP + bad.as_ref().map_or(Duration::ZERO, |bad| bad.flood + Duration::from_secs(1));
+        measure::print(&head, well.as_ref(), bad.as_ref(), &flood);
     });
 }
 
@@ -138,6 +140,7 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
     measured.files = (files, hub.files());
     measured.panics = hub.said("panicked at");
     if let (Some(bad), Some(flood)) = (&bad, flood) {
+        measured.flood = flood;
         measured.bad = bad.report(&outside, &ground, flood).await;
     }
     measured.drain = hub.stop().await;

@@ -5,6 +5,7 @@ use atshub::demo::tally;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     time::Duration,
 };
 
@@ -18,8 +19,8 @@ pub(crate) struct Measured {
     lost: usize,
     doubled: usize,
     overtaken: usize,
-    /// Publishing to written status, sorted.
-    times: Vec<Duration>,
+    /// Publishing to written status, sorted, and when that was sent since the load began.
+    times: Vec<(Duration, Duration)>,
     /// Per tenant that had any: how many stretches of over a second in which a candidate waited; and the longest of all.
     pauses: BTreeMap<usize, usize>,
     longest: Duration,
@@ -28,6 +29,8 @@ pub(crate) struct Measured {
     pub(crate) files: (usize, usize),
     pub(crate) panics: usize,
     pub(crate) drain: Duration,
+    /// How long the flood took to be published.
+    pub(crate) flood: Duration,
     /// What became of the bad ones, a line each.
     pub(crate) bad: Vec<String>,
 }
@@ -47,7 +50,7 @@ impl Measured {
         for sent in published.iter().filter(|sent| outside.is_well(sent.tenant) && sent.after >= warm_up) {
             let Some(at) = written.get(&format!("{}/{}", sent.place.tenant, sent.place.application)) else { continue };
             let time = Duration::try_from(at.duration_since(sent.at)).unwrap_or_default();
-            measured.times.push(time);
+            measured.times.push((time, sent.after));
             if time > VISIBLE {
                 waits.entry(sent.tenant).or_default().push((sent.at, *at));
             }
@@ -55,7 +58,7 @@ impl Measured {
         measured.times.sort_unstable();
         for (tenant, mut waits) in waits {
             waits.sort_unstable();
-            measured.longest = measured.longest.max(measured.times.last().copied().unwrap_or_default());
+            measured.longest = measured.longest.max(measured.times.last().map_or(Duration::ZERO, |(time, _)| *time));
             let (mut count, mut end) = (0, Timestamp::MIN);
             for (from, to) in waits {
                 count += usize::from(from > end);
@@ -66,15 +69,26 @@ impl Measured {
         measured
     }
 
-    /// The time within which so many of a hundred are written.
-    fn percentile(&self, per_cent: f64) -> Option<Duration> {
-        let last = self.times.len().checked_sub(1)?;
-        self.times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
+    /// The time within which so many of a hundred are written, of those that were not sent within this stretch.
+    fn percentile(&self, per_cent: f64, without: &Range<Duration>) -> Option<Duration> {
+        let times: Vec<Duration> = self.times.iter().filter(|(_, after)| !without.contains(after)).map(|(time, _)| *time).collect();
+        let last = times.len().checked_sub(1)?;
+        times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
+    }
+
+    /// When the slowest hundredth was sent: whole seconds since the load began, and how many in each.
+    fn slowest(&self) -> String {
+        let mut seconds = BTreeMap::<u64, usize>::new();
+        for (_, after) in self.times.iter().rev().take(self.times.len().div_ceil(100)) {
+            *seconds.entry(after.as_secs()).or_default() += 1;
+        }
+        let shown: Vec<String> = seconds.iter().map(|(second, count)| format!("{second} ({count})")).collect();
+        shown.join(", ")
     }
 }
 
-/// Prints the table.
-pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>) {
+/// Prints the table. `flood` is the stretch in which the flood was published.
+pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>, flood: &Range<Duration>) {
     println!("{head}");
     println!("{:<44}{:>12}{:>16}{:>9}", "the well tenants", "all well", "five bad ones", "ratio");
     let line = |what: &str, of: &dyn Fn(&Measured) -> Option<f64>, digits: usize, ratio: bool| {
@@ -87,13 +101,19 @@ pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>)
         println!("{what:<44}{:>12}{:>16}{ratio:>9}", show(a), show(b));
     };
     let count = |of: fn(&Measured) -> usize| move |m: &Measured| Some(of(m) as f64);
-    let time = |per_cent: f64| move |m: &Measured| m.percentile(per_cent).map(|t| t.as_secs_f64() * 1000.0);
+    let time =
+        |per_cent: f64, without: Range<Duration>| move |m: &Measured| m.percentile(per_cent, &without).map(|t| t.as_secs_f64() * 1000.0);
     line("candidates", &count(|m| m.candidates), 0, false);
     line("effects lost", &count(|m| m.lost), 0, false);
     line("effects doubled", &count(|m| m.doubled), 0, false);
     line("statuses overtaken by newer ones", &count(|m| m.overtaken), 0, false);
-    for (name, per_cent) in [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)] {
-        line(&format!("publish to written status, {name}, ms"), &time(per_cent), 1, true);
+    let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)];
+    for (name, per_cent) in percentiles {
+        line(&format!("publish to written status, {name}, ms"), &time(per_cent, Duration::ZERO..Duration::ZERO), 1, true);
+    }
+    // While the flood is published the broker has its hands full, whatever the hub does.
+    for (name, per_cent) in percentiles {
+        line(&format!("but for when the flood was published, {name}"), &time(per_cent, flood.clone()), 1, true);
     }
     line("visible pauses (over 1 s)", &count(|m| m.pauses.values().sum()), 0, false);
     line("tenants that saw one", &count(|m| m.pauses.values().filter(|n| **n == 1).count()), 0, false);
@@ -111,6 +131,11 @@ pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>)
     line("and after", &count(|m| m.files.1), 0, false);
     line("drain at the end, s", &|m| Some(m.drain.as_secs_f64()), 1, false);
     line("panics in the hub's log", &count(|m| m.panics), 0, false);
+    for (name, measured) in [("all well", well), ("five bad ones", bad)] {
+        if let Some(measured) = measured {
+            println!("{name}: the slowest hundredth was sent in these seconds: {}", measured.slowest());
+        }
+    }
     for line in bad.iter().flat_map(|m| &m.bad) {
         println!("{line}");
     }

@@ -2,9 +2,12 @@
 
 use crate::support::{
     build::later,
-    hub::{Pair, Walk, on_hub, soon},
+    hub::{Pair, Walk, happens, on_hub, soon, until},
 };
+use atshub::demo::world::{Cast, TRIGGER};
 use atshub_actors::{ports::TenantRecord, supervision::Phase};
+use atshub_schemas::topology;
+use atshub_simulators::{Effect, Fault, ashby::NewCandidate};
 use jiff::Timestamp;
 
 /// The one tenant of these tests.
@@ -65,7 +68,7 @@ fn what_children_do_is_told_to_the_store_until_they_are_gone() {
         let store = walk.store();
         let told = async |phase: Phase| {
             let mut last = Vec::new();
-            let found = crate::support::hub::until(async || {
+            let found = until(async || {
                 last = store.children(Some(CHILD)).await.unwrap();
                 last.len() == 1 && last[0].child.phase == phase
             });
@@ -79,7 +82,48 @@ fn what_children_do_is_told_to_the_store_until_they_are_gone() {
         let place = format!(":{}", std::process::id());
         assert!(shared.iter().any(|c| c.child.name.starts_with("invites/1@") && c.child.name.ends_with(&place)), "{shared:?}");
         assert!(store.remove_tenant(&name).await.unwrap());
-        let gone = crate::support::hub::until(async || store.children(Some(CHILD)).await.unwrap().is_empty());
+        let gone = until(async || store.children(Some(CHILD)).await.unwrap().is_empty());
         assert!(gone.await, "a tenant that is gone is shown no more");
     });
+}
+
+fn removed_in_the_middle_of_its_work_and_added_again(pair: Pair) {
+    on_hub(pair, &[ACME], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        let board = walk.running.hub.board();
+        ats.faults().next("*", Fault::Hang, 1);
+        let job = ats.add_job("Backend engineer", Some("1201"), "rae@acme.example").await;
+        let new = NewCandidate { name: "Ada".into(), email: "ada@acme.example".into(), job, ..NewCandidate::default() };
+        let application = ats.add_candidate(new).await.unwrap();
+        ats.move_stage(&application, TRIGGER).await.unwrap();
+        soon("a fact in hand", board.until(CHILD, |child| child.in_hand > 0)).await;
+        let queue = [topology::tenant_queue(tenant)];
+        let stands = async || !walk.running.broker.queues(&queue).await.unwrap().is_empty();
+
+        assert!(walk.store().remove_tenant(tenant).await.unwrap());
+        walk.running.hub.reload().await.unwrap();
+        assert!(stands().await, "what is in hand would be lost with its queue");
+        assert!(until(async || board.child(CHILD).is_none()).await, "a tenant that is gone has no child");
+
+        let cast = Cast { ashby: vec![ACME.into()], bridges: Vec::new() };
+        walk.world.register(&cast, &*walk.store(), &walk.running.sealer).await.unwrap();
+        walk.running.hub.reload().await.unwrap();
+        let invited = |effects: &[Effect]| effects.iter().any(|e| e.subject == application && e.value.to_string().contains("Invited"));
+        happens(&ats.ledger(), "the interrupted fact has its consequences", invited).await;
+        walk.nothing_is_left().await;
+
+        assert!(walk.store().remove_tenant(tenant).await.unwrap());
+        walk.running.hub.reload().await.unwrap();
+        assert!(until(async || !stands().await).await, "nobody consumes from it any more, and nothing is in it");
+    });
+}
+
+#[test]
+fn a_tenant_that_is_removed_in_the_middle_of_its_work_and_added_again_has_lost_nothing_on_rabbitmq_and_postgresql() {
+    removed_in_the_middle_of_its_work_and_added_again(Pair::Real);
+}
+
+#[test]
+fn a_tenant_that_is_removed_in_the_middle_of_its_work_and_added_again_has_lost_nothing_on_the_embedded_pair() {
+    removed_in_the_middle_of_its_work_and_added_again(Pair::Embedded);
 }

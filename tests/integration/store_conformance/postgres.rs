@@ -262,3 +262,43 @@ async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_
     let left = behind.query("select name from children", &[]).await.unwrap();
     assert_eq!(left.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["tenant/globex"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_grow_from_nothing_are_read_by_their_indexes_before_anybody_has_analysed_them() {
+    const MESSAGES: i64 = 500;
+    let database = TestDatabase::empty().await;
+    let behind = client(&database.url).await;
+    let store = database.store().await;
+    for table in ["dossiers", "inbox", "outbox", "attempts", "journal"] {
+        // Partitioned tables are never analysed by themselves; the others are not to be either.
+        let _ = behind.batch_execute(&format!("alter table {table} set (autovacuum_enabled = off)")).await;
+    }
+    let acme = tenant("acme");
+    for n in 0..MESSAGES {
+        let id = format!("a-{n}");
+        let fact = moved(&acme, &id);
+        store.begin(&MessageKey::from(&fact)).await.unwrap();
+        assert!(store.dossiers(&acme, Lookup::Application(external(&id))).await.unwrap().is_empty());
+        let change = Change {
+            handled: handled(&fact),
+            outbox: vec![publishes(&fact, None)],
+            ..saves(&dossier(&acme, &id, &format!("{id}@example.org")))
+        };
+        assert_eq!(store.commit(change).await, Ok(CommitOutcome::Committed));
+        let rows = store.claim(now(), 10, 10, Duration::from_secs(60)).await.unwrap();
+        store.sent(rows).await.unwrap();
+    }
+    drop(store);
+    // What a connection has counted is there to be read soon after it has ended.
+    let counted = "select coalesce(sum(seq_tup_read), 0)::int8, coalesce(sum(n_tup_ins) filter (where relname = 'dossiers'), 0)::int8 \
+                   from pg_stat_user_tables";
+    let read = loop {
+        let row = behind.query_one(counted, &[]).await.unwrap();
+        if row.get::<_, i64>(1) == MESSAGES {
+            break row.get::<_, i64>(0);
+        }
+        tokio::task::yield_now().await;
+    };
+    // To read all of one table for every message would be half of their number squared: 125,000 rows.
+    assert!(read < 10 * MESSAGES, "{read} rows were read that no index led to");
+}
