@@ -35,7 +35,7 @@ pub enum Failure {
         /// The other side's own words.
         detail: String,
     },
-    /// The answer was not what its documentation says; repeating will not help.
+    /// The answer was not what its documentation says. Repeating helps only if it was not the other side's own, but a proxy's.
     #[error("answer not understood: {detail}")]
     Malformed {
         /// What was expected and what came.

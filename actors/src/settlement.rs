@@ -14,6 +14,8 @@ pub const RETRIES: [Duration; 6] = [
     Duration::from_secs(2 * 3600),
     Duration::from_secs(6 * 3600),
 ];
+/// How many of those an answer gets that was not understood: a proxy's or a maintenance page passes, a changed API does not.
+const NOT_UNDERSTOOD: usize = 4;
 /// Shortest wait, whatever the draw.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Wait of work that found its credential refused; it costs no attempt, and the tenant is paused meanwhile.
@@ -41,18 +43,19 @@ pub enum Settlement {
 #[must_use]
 pub fn settle(failure: &Failure, failures: u32, now: Timestamp, draw: f64) -> Settlement {
     let after = |wait: Duration| now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(6));
+    let retried = |schedule: &[Duration], code: &str| match schedule.get(failures as usize) {
+        Some(base) => Settlement::Retry { at: after(base.mul_f64(draw.clamp(0.0, 1.0)).max(SHORTEST)), counts: true },
+        None => Settlement::Park { code: code.into() },
+    };
     match failure {
-        Failure::Transient { .. } => match RETRIES.get(failures as usize) {
-            Some(base) => Settlement::Retry { at: after(base.mul_f64(draw.clamp(0.0, 1.0)).max(SHORTEST)), counts: true },
-            None => Settlement::Park { code: "retries_used_up".into() },
-        },
+        Failure::Transient { .. } => retried(&RETRIES, "retries_used_up"),
+        Failure::Malformed { .. } => retried(&RETRIES[..NOT_UNDERSTOOD], "malformed_answer"),
         Failure::RateLimited { retry_after } => {
             // Spread over a tenth more than asked for, so that the wave does not come back as a wave.
             Settlement::Retry { at: after((*retry_after).max(SHORTEST).mul_f64(1.0 + 0.1 * draw.clamp(0.0, 1.0))), counts: false }
         }
         Failure::Unauthorized { .. } => Settlement::Retry { at: after(UNAUTHORIZED_WAIT), counts: false },
         Failure::Rejected { code, .. } => Settlement::Park { code: code.clone() },
-        Failure::Malformed { .. } => Settlement::Park { code: "malformed_answer".into() },
         Failure::Bug { .. } => Settlement::Park { code: "bug".into() },
     }
 }
@@ -76,6 +79,14 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_not_understood_is_asked_for_again_for_half_an_hour_and_then_parked() {
+        let malformed = Failure::Malformed { detail: "a page of a proxy".into() };
+        let settled: Vec<Settlement> = (0..=4).map(|failures| settle(&malformed, failures, now(), 1.0)).collect();
+        assert!(settled[..4].iter().all(|settlement| matches!(settlement, Settlement::Retry { counts: true, .. })), "{settled:?}");
+        assert_eq!(settled[4], Settlement::Park { code: "malformed_answer".into() });
+    }
+
+    #[test]
     fn waiting_for_a_rate_limit_or_a_credential_costs_no_attempt() {
         let limited = Failure::RateLimited { retry_after: Duration::from_secs(30) };
         let refused = Failure::Unauthorized { detail: "key revoked".into() };
@@ -88,7 +99,6 @@ mod tests {
     fn what_cannot_pass_is_parked_at_once_under_its_own_code() {
         let rejected = Failure::Rejected { code: "status_field_missing".into(), detail: String::new() };
         assert_eq!(settle(&rejected, 0, now(), 0.5), Settlement::Park { code: "status_field_missing".into() });
-        assert!(matches!(settle(&Failure::Malformed { detail: String::new() }, 0, now(), 0.5), Settlement::Park { .. }));
         assert!(matches!(settle(&Failure::Bug { detail: String::new() }, 0, now(), 0.5), Settlement::Park { .. }));
     }
 

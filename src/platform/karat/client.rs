@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// Nodes asked for on a page.
 const PAGE: u32 = 100;
-/// Pages followed before an answer counts as endless.
+/// Pages followed at most.
 const MAX_PAGES: usize = 40;
 
 const CREATE_INVITATION: &str =
@@ -55,12 +55,28 @@ impl Karat {
         Self { api: GraphQl::new(http, endpoint, token), roles: RoleCache::default() }
     }
 
-    /// The newest live invitation among the candidacies that this filter gives.
+    /// The newest live invitation among the candidacies that this filter gives, as far as they are followed. The newest come first:
+    /// what a look after an unclear call is for is among them. One that is older is kept from being doubled by the platform's own
+    /// refusal.
     async fn newest_live(&self, filter: Value, wanted: &InvitationRequest) -> Result<Option<Invitation>, Failure> {
         let variables = json!({"filter": filter, "orderBy": ["CREATED_AT_DESC"]});
         let pick = |nodes: Vec<Candidacy>| nodes.iter().find_map(|candidacy| candidacies::invitation(candidacy, wanted));
-        pages(&self.api, "candidacies", CANDIDACIES, variables, pick).await
+        Ok(match pages(&self.api, "candidacies", CANDIDACIES, variables, pick).await? {
+            Pages::Picked(found) => Some(found),
+            Pages::AllSeen => None,
+            Pages::TooMany => {
+                tracing::warn!(pages = MAX_PAGES, of = PAGE, "a role has more live candidacies than are looked through");
+                None
+            }
+        })
     }
+}
+
+/// What came of following pages.
+enum Pages<R> {
+    Picked(R),
+    AllSeen,
+    TooMany,
 }
 
 /// Follows the pages of a connection until `pick` has what it looks for.
@@ -70,23 +86,23 @@ async fn pages<T: DeserializeOwned, R>(
     query: &str,
     mut variables: Value,
     mut pick: impl FnMut(Vec<T>) -> Option<R>,
-) -> Result<Option<R>, Failure> {
+) -> Result<Pages<R>, Failure> {
     variables["first"] = PAGE.into();
     for _ in 0..MAX_PAGES {
         let data = api.run(field, Effect::Reads, query, variables.clone()).await?;
         let page = candidacies::page::<T>(data, field)
             .ok_or_else(|| strange(field, Effect::Reads, "its page does not have the documented fields"))?;
         if let Some(found) = pick(page.nodes.into_iter().flatten().collect()) {
-            return Ok(Some(found));
+            return Ok(Pages::Picked(found));
         }
         match page.page_info.end_cursor {
             Some(cursor) if page.page_info.has_next_page && variables.get("after") != Some(&Value::String(cursor.clone())) => {
                 variables["after"] = cursor.into();
             }
-            _ => return Ok(None),
+            _ => return Ok(Pages::AllSeen),
         }
     }
-    Err(Failure::Malformed { detail: format!("`{field}` has more than {MAX_PAGES} pages of {PAGE}") })
+    Ok(Pages::TooMany)
 }
 
 async fn all_roles(api: GraphQl) -> Result<Vec<PlatformRole>, Failure> {
@@ -99,8 +115,10 @@ async fn all_roles(api: GraphQl) -> Result<Vec<PlatformRole>, Failure> {
             }));
             None::<()>
         };
-    pages(&api, "roles", ROLES, json!({"filter": {"archived": [false]}}), gather).await?;
-    Ok(roles)
+    match pages(&api, "roles", ROLES, json!({"filter": {"archived": [false]}}), gather).await? {
+        Pages::TooMany => Err(Failure::Malformed { detail: format!("`roles` has more than {MAX_PAGES} pages of {PAGE}") }),
+        Pages::Picked(()) | Pages::AllSeen => Ok(roles),
+    }
 }
 
 #[async_trait]
@@ -174,5 +192,48 @@ impl Platform for Karat {
             }
             None => Err(strange("me", Effect::Reads, "its answer has no name")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Options;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        runtime::Handle,
+    };
+
+    /// A platform whose every page has another one after it. Ends each connection after its answer.
+    async fn endless() -> Karat {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Url::parse(&format!("http://{}/graphql", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            for cursor in 0.. {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.read(&mut [0; 16 * 1024]).await.unwrap();
+                let page = json!({"pageInfo": {"endCursor": cursor.to_string(), "hasNextPage": true}, "nodes": []});
+                let body = json!({"data": {"candidacies": page, "roles": page}}).to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                socket.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        Karat::new(Http::new(Handle::current(), Options::default()).unwrap(), endpoint, "token".to_owned().into())
+    }
+
+    #[tokio::test]
+    async fn a_role_with_more_live_candidacies_than_are_looked_through_is_no_error_and_endless_roles_are() {
+        let karat = endless().await;
+        let wanted = InvitationRequest {
+            name: "Ada".parse().unwrap(),
+            email: "ada@example.org".parse().unwrap(),
+            role: "1201".parse().unwrap(),
+            phone: None,
+            ats_url: None,
+        };
+        assert_eq!(karat.find(&wanted).await, Ok(None));
+        let failure = karat.roles().await.unwrap_err();
+        assert!(failure.to_string().contains("more than 40 pages"), "{failure}");
     }
 }
