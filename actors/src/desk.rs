@@ -203,39 +203,58 @@ impl Desk {
 
     /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
     pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
+        self.settle_with(Change::default(), envelope, queue, failure, progress, about).await;
+    }
+
+    /// The same together with a change that follows from it.
+    pub(crate) async fn settle_with(
+        &self,
+        change: Change,
+        envelope: &Arc<Envelope>,
+        queue: &str,
+        failure: &Failure,
+        progress: Progress,
+        about: About<'_>,
+    ) -> CommitOutcome {
         let route = (topology::WORK, route_of(envelope, queue));
-        self.settle_to(envelope, queue, route, failure, progress, about).await;
+        self.settle_to(change, envelope, queue, route, failure, progress, about).await
+    }
+
+    /// Whether work that failed like this, now, is not tried again.
+    pub(crate) fn gives_up(&self, failure: &Failure, progress: Progress) -> bool {
+        matches!(settle(failure, progress.failures, self.clock.now(), 0.0), Settlement::Park { .. })
     }
 
     /// The same for a command that a bridge could not perform: it goes back to the bridge's queue.
     pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) {
         let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
-        self.settle_to(envelope, &queue, route, failure, progress, About { dossier: None, candidacy: None }).await;
+        self.settle_to(Change::default(), envelope, &queue, route, failure, progress, About { dossier: None, candidacy: None }).await;
     }
 
+    #[allow(clippy::too_many_arguments, reason = "private: what the functions above have in common")]
     async fn settle_to(
         &self,
+        mut change: Change,
         envelope: &Arc<Envelope>,
         queue: &str,
         (exchange, routing_key): (&str, String),
         failure: &Failure,
         progress: Progress,
         about: About<'_>,
-    ) {
+    ) -> CommitOutcome {
         let now = self.clock.now();
         let settlement = settle(failure, progress.failures, now, rand::random_range(0.0..=1.0));
         tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
-        let mut change = Change::default();
         match settlement {
             Settlement::Retry { at, counts } => {
                 change.attempt = Some(self.attempt(envelope, failure, counts, Some(at)));
                 let row = OutboxRow { exchange: exchange.to_owned(), routing_key, envelope: Arc::clone(envelope), not_before: Some(at) };
-                change.outbox = vec![row];
-                change.journal = vec![self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}"))];
+                change.outbox.push(row);
+                change.journal.push(self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}")));
             }
             Settlement::Park { code } => {
                 change.attempt = Some(self.attempt(envelope, failure, true, None));
-                change.journal = vec![self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}"))];
+                change.journal.push(self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}")));
                 let parked = Parked {
                     at: now,
                     tenant: Some(envelope.tenant.to_string()),
@@ -249,11 +268,11 @@ impl Desk {
                     detail: failure.to_string(),
                     body: envelope.encode().unwrap_or_default().into(),
                 };
-                change.outbox = lifecycle::parked(&parked).into_iter().collect();
+                change.outbox.extend(lifecycle::parked(&parked));
                 change.parked = Some(parked);
             }
         }
-        self.commit(change).await;
+        self.commit(change).await
     }
 
     fn attempt(&self, envelope: &Envelope, failure: &Failure, counts: bool, next_at: Option<jiff::Timestamp>) -> Attempt {

@@ -9,7 +9,7 @@
     reason = "only tests call this, and a test stops where it fails"
 )]
 
-use crate::support::hub::{Pair, Walk, happens, on_tuned_hub, until, values};
+use crate::support::hub::{Pair, Walk, happens, on_hub, on_tuned_hub, until, values};
 use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::domain::{Lookup, State};
 use atshub_schemas::{
@@ -104,5 +104,23 @@ fn the_second_of_two_at_once_is_invited_when_the_first_is_refused() {
         shows(walk, "first", NAMELESS).await;
         let told = shows(walk, "second", "Invited").await;
         assert!(told.len() == 2 && told[0] == "Received", "{told:?}");
+    });
+}
+
+#[test]
+fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_move_invites() {
+    on_hub(Pair::Embedded, &[], &["dune"], async |walk| {
+        // An answer that says for good that there is nothing of that kind: it is not asked for again.
+        walk.world.platform.faults().next("roles", Fault::Fail(404), 1);
+        applies(walk, "only", NAME).await;
+        let told = shows(walk, "only", "Invite failed: no usable answer from Karat.").await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        let parked = until(async || walk.store().parked_counts(None).await.unwrap().get("http_404") == Some(&1));
+        assert!(parked.await, "an operator can see that it was given up");
+        applies(walk, "only", NAME).await;
+        let told = shows(walk, "only", "Invited").await;
+        assert_eq!(told[2..], ["Received".to_owned(), told[3].clone()], "{told:?}");
+        walk.nothing_is_left().await;
+        assert_eq!(walk.world.platform.ledger().count("invitation"), 1);
     });
 }

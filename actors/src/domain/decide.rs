@@ -283,7 +283,7 @@ pub fn correct(dossier: &Dossier, envelope: &Envelope, context: Context<'_>) -> 
         InviteError::PhoneTooShort => next.candidate.phone != dossier.candidate.phone && !ask::phone_too_short(&next.candidate),
         InviteError::RecruiterIsCandidate => !ask::recruiter_is_candidate(&next, context.policy),
         InviteError::EmailMissing => next.candidate.email.is_some(),
-        InviteError::AlreadyActive { .. } | InviteError::Other { .. } => false,
+        InviteError::AlreadyActive { .. } | InviteError::NoAnswer | InviteError::Other { .. } => false,
     };
     if !(cured && in_stage) {
         return save(

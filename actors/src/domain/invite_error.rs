@@ -21,6 +21,8 @@ pub enum InviteError {
     RecruiterIsCandidate,
     /// There is nobody to invite: no e-mail address, in the fact or in the ATS.
     EmailMissing,
+    /// The platform was asked as often as it is asked, and gave no answer that says what came of it.
+    NoAnswer,
     /// The platform refused with a sentence we do not know; it is kept.
     Other {
         /// The platform's own words.
@@ -47,6 +49,7 @@ impl InviteError {
             Self::AlreadyActive { .. } => "already_active",
             Self::RecruiterIsCandidate => "recruiter_is_candidate",
             Self::EmailMissing => "email_missing",
+            Self::NoAnswer => "no_answer",
             Self::Other { .. } => "refused_by_platform",
         }
     }
@@ -63,7 +66,7 @@ impl InviteError {
         Some(match code {
             "role_missing" | "phone_too_short" | "recruiter_is_candidate" | "email_missing" => "data",
             "already_active" => "state",
-            "refused_by_platform" => "platform",
+            "no_answer" | "refused_by_platform" => "platform",
             _ => return None,
         })
     }
@@ -82,6 +85,11 @@ impl InviteError {
             }
             Self::RecruiterIsCandidate => "Recruiter and candidate can't be the same.".into(),
             Self::EmailMissing => "Candidate has no e-mail address.".into(),
+            Self::NoAnswer => {
+                format!(
+                    "Invite failed: no usable answer from {platform}. Please move the candidate out of this stage and back to try again."
+                )
+            }
             Self::Other { text } => text.clone(),
         }
     }
@@ -108,6 +116,10 @@ impl InviteError {
             Self::EmailMissing => {
                 Remedy { who: "recruiter", what: "Give the candidate an e-mail address; the invite is then tried again by itself." }
             }
+            Self::NoAnswer => Remedy {
+                who: "recruiter",
+                what: "Move the candidate out of the stage and back; if the platform has invited after all, the interview's link is shown then.",
+            },
             Self::Other { .. } => Remedy {
                 who: "support",
                 what: "Ask the platform's support what the sentence means; then move the candidate out of the stage and back.",

@@ -58,6 +58,10 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, place, pass, wanted };
     match asking.run(progress).await {
         Ok(()) => Ok(()),
+        Err((Halt::Failed(failure), _)) if desk.gives_up(&failure, progress) => {
+            asking.give_up(queue, &failure, progress).await;
+            Ok(())
+        }
         Err((halt, dossier)) => desk.end(envelope, queue, halt, Some(progress), About { dossier: dossier.as_ref(), ..about }).await,
     }
 }
@@ -152,8 +156,7 @@ impl Asking<'_> {
                     let link = match self.holder(key).await {
                         Holder::Gone => continue,
                         // Its answer decides this one too: a link to show, or a free key. It comes, because a candidacy that is
-                        // `inviting` waits for no other one's key: no two wait for each other. (Should its request be parked,
-                        // a person has to end it; until then this one waits where everybody can see why.)
+                        // `inviting` waits for no other one's key: no two wait for each other.
                         Holder::Asking => {
                             let until = after_other(candidacy.changed_at, self.desk.clock.now());
                             return Err((Halt::Wait(Wait::for_other(until, progress.begun == 1)), Some(dossier)));
@@ -208,6 +211,30 @@ impl Asking<'_> {
 
     async fn read(&self) -> Option<(Dossier, Candidacy)> {
         read(self.desk, self.envelope, self.wanted).await
+    }
+
+    /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew. Should the
+    /// platform have invited all the same, it refuses that with the link of the interview.
+    async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
+        loop {
+            let found = self.read().await;
+            let ours = |c: &Candidacy| c.intent == self.wanted.intent && matches!(c.state, State::Received | State::Inviting);
+            let decision = found.as_ref().filter(|(_, candidacy)| ours(candidacy)).map(|(dossier, candidacy)| {
+                let context = Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() };
+                refused(dossier, candidacy.id, InviteError::NoAnswer, context)
+            });
+            let saved = decision.as_ref().and_then(|decision| decision.dossier.as_ref()).or(found.as_ref().map(|(dossier, _)| dossier));
+            let about = About { dossier: saved, candidacy: Some(self.wanted.candidacy) };
+            let mut change = Change::default();
+            if let (Some(decision), Some(saved)) = (&decision, saved) {
+                change.outbox = self.desk.rows(saved, &decision.effects, self.envelope);
+                change.dossiers = decision.dossier.clone().map(Desk::save).into_iter().collect();
+            }
+            let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, about).await;
+            if !matches!(outcome, CommitOutcome::Conflict(_)) {
+                return;
+            }
+        }
     }
 
     /// Commits a decision on the newest version of the dossier, and with it that the message is handled.
