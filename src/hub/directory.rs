@@ -39,7 +39,7 @@ pub struct Directory {
     desk: Desk,
     board: Board,
     views: watch::Receiver<View>,
-    seats: RwLock<Arc<Seats>>,
+    read: RwLock<Read>,
     seen: tokio::sync::Mutex<Seen>,
     enrolling: tokio::sync::Mutex<()>,
     retiring: Mutex<BTreeMap<TenantName, Retiring>>,
@@ -52,6 +52,13 @@ struct Retiring {
     told: bool,
 }
 
+/// The seats, as the store had them at a time.
+struct Read {
+    seats: Arc<Seats>,
+    /// Before it was asked.
+    at: Instant,
+}
+
 /// What the last reload saw.
 #[derive(Default)]
 struct Seen {
@@ -61,12 +68,13 @@ struct Seen {
 
 impl Directory {
     pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
-        let (seats, seen, enrolling, retiring) = Default::default();
-        Self { parts, desk, board, views, seats, seen, enrolling, retiring }
+        let (seen, enrolling, retiring) = Default::default();
+        let read = RwLock::new(Read { seats: Arc::default(), at: Instant::now() });
+        Self { parts, desk, board, views, read, seen, enrolling, retiring }
     }
 
     fn seats(&self) -> Arc<Seats> {
-        Arc::clone(&self.seats.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).seats)
     }
 
     /// A tenant's seat.
@@ -117,9 +125,10 @@ impl Directory {
     /// The store's.
     pub async fn reload(&self) -> Result<bool, StoreError> {
         let mut seen = self.seen.lock().await;
-        let store = &self.parts.store;
+        let (store, began) = (&self.parts.store, Instant::now());
         let version = store.tenants_version().await?;
         if seen.version == Some(version) {
+            self.read.write().unwrap_or_else(PoisonError::into_inner).at = began;
             return Ok(false);
         }
         // All at once: one tenant's change must not cost a question for each of thousands.
@@ -154,7 +163,7 @@ impl Directory {
             let gone = before.keys().filter(|name| !after.contains_key(*name)).cloned();
             retiring.extend(gone.map(|name| (name, Retiring { next_look: Instant::now(), told: false })));
         }
-        *self.seats.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read { seats: Arc::new(after), at: began };
         seen.version = Some(version);
         Ok(true)
     }
@@ -256,17 +265,20 @@ impl Directory {
         // One at a time, so that an older roster does not overtake a newer one.
         let _turn = self.enrolling.lock().await;
         // Whether there still is a supervisor is looked at by `follow`.
-        let _ = supervisor.send(Roster(self.roster())).await;
+        let _ = supervisor.send(self.roster()).await;
     }
 
     /// The children that there should be in this process: the tenants that it runs, and its part of the shared queues.
-    fn roster(self: &Arc<Self>) -> Vec<ChildSpec> {
+    fn roster(self: &Arc<Self>) -> Roster {
         let view = self.views.borrow().clone();
-        let seats = self.seats();
+        let (seats, read_at) = {
+            let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+            (Arc::clone(&read.seats), read.at)
+        };
         let mut children: Vec<ChildSpec> =
             seats.values().filter(|seat| view.owns(&seat.record.name)).map(|seat| seat.spec(&self.desk)).collect();
         if !view.works() {
-            return children;
+            return Roster { children, read_at };
         }
         let options = self.parts.options;
         let office =
@@ -290,7 +302,7 @@ impl Directory {
                 factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),
             }
         }));
-        children
+        Roster { children, read_at }
     }
 }
 

@@ -33,15 +33,12 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::sleep,
 };
 use uuid::Uuid;
 
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
-/// The roster is told once more this long after a change. A supervisor that has just changed a standing itself does not listen for
-/// a while, lest what was read before that was stored undo it.
-const ROSTER_AGAIN: Duration = Duration::from_secs(6);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
 const SWEEP: Duration = Duration::from_secs(3600);
 
@@ -150,6 +147,7 @@ impl Hub {
         let fatal = watch::Sender::new(None);
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
+        let bell = Arc::new(Notify::new());
         let supervisor = Supervisor::new(SupervisorOptions {
             intake: Arc::new(intake),
             store: Arc::clone(&parts.store),
@@ -160,6 +158,7 @@ impl Hub {
             share: parts.options.share,
             arbiters: parts.options.arbiters,
             fatal: fatal.clone(),
+            stored: Arc::clone(&bell),
         })
         .start();
         let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: lease.clone() };
@@ -172,7 +171,6 @@ impl Hub {
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
         }
-        let bell = Arc::new(Notify::new());
         let ear = Ear {
             process,
             broker: Arc::clone(broker),
@@ -267,7 +265,7 @@ async fn follow(
     bell: Arc<Notify>,
     fatal: watch::Sender<Option<String>>,
 ) {
-    let (mut changed, mut again) = (false, None::<Instant>);
+    let mut changed = false;
     loop {
         tokio::select! {
             () = sleep(RELOAD) => {}
@@ -281,14 +279,8 @@ async fn follow(
             Ok(new) => changed |= new,
             Err(error) => tracing::warn!(%error, "failed to look for changed tenants; trying again"),
         }
-        if changed {
-            again = Some(Instant::now() + ROSTER_AGAIN);
-        }
-        let due = again.is_some_and(|at| Instant::now() >= at);
-        if changed || due {
+        if std::mem::take(&mut changed) {
             directory.enrol(&supervisor).await;
-            again = again.filter(|_| !due);
-            changed = false;
         }
         if !supervisor.connected() {
             // Nobody is left to hear of deaths: a process without its supervisor only looks alive.

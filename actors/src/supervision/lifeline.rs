@@ -29,6 +29,8 @@ pub(super) enum Notice {
     NoProgress { child: ChildName, generation: u64, cause: String },
     /// A closed child has nothing in hand any more.
     Closed { child: ChildName },
+    /// A standing of the supervisor's own making is in the store.
+    Stored { child: ChildName },
     /// A thread stands still, in the middle of work for the child of this number.
     Stuck { thread: ThreadNumber, child: u64, age: Duration },
     /// A thread that stood still goes on.

@@ -4,7 +4,11 @@ use super::{lanes::Deliver, lifeline::Birth, phase::Phase, rehearsal::Rehearsal}
 use crate::ports::QueueSpec;
 use actix::{Message, Recipient};
 use atshub_schemas::{Envelope, TenantName};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The name of a child, for example `tenant/acme` or `invites/1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +58,12 @@ impl fmt::Debug for ChildSpec {
 /// The children there should be. Those that are not named are drained and let go.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Roster(pub Vec<ChildSpec>);
+pub struct Roster {
+    /// The children.
+    pub children: Vec<ChildSpec>,
+    /// Before their standings were read. What the supervisor has stored since is not undone by them.
+    pub read_at: Instant,
+}
 
 /// All children are let go at once: what they have begun is dropped where it stands and acknowledged to nobody, because it is
 /// not theirs any more. Once this is answered, none of it takes a further step, but for one that is running.

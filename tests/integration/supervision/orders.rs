@@ -5,8 +5,9 @@ use super::{
     probe::Start,
     stage::{on_stage, quick},
 };
-use crate::support::hub::{LIMIT, Pair, until};
+use crate::support::hub::{LIMIT, Pair, soon, until};
 use atshub_actors::supervision::{Action, Phase, Rehearsal, Shutdown};
+use std::time::Instant;
 
 on_both_pairs! {
     a_paused_child_takes_nothing_and_a_resumed_one_takes_everything
@@ -44,6 +45,22 @@ fn a_restart_begins_again_what_was_begun_and_counts_against_nobody(pair: Pair) {
         assert!(stage.done.try_recv().is_err(), "done once");
         let acme = stage.board.child("tenant/acme").unwrap();
         assert_eq!((acme.generation, acme.restarts, acme.history[0].code.as_str()), (2, 0, "operator"));
+    });
+}
+
+#[test]
+fn a_standing_that_is_older_than_what_the_supervisor_stored_undoes_nothing_and_a_newer_one_counts_at_once() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        let acme = || vec![stage.spec("acme", Start::Well)];
+        let before = Instant::now();
+        stage.raise(acme()).await;
+        stage.until("tenant/acme", Phase::Running).await;
+        assert_eq!(stage.control("tenant/acme", Action::Pause).await, Ok(Phase::Paused));
+        soon("it is stored", stage.stored.notified()).await;
+        stage.tell(acme(), before).await;
+        assert_eq!(stage.board.child("tenant/acme").unwrap().phase, Phase::Paused);
+        stage.tell(acme(), Instant::now()).await;
+        stage.until("tenant/acme", Phase::Running).await;
     });
 }
 

@@ -25,9 +25,9 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 /// How the stage is set.
 #[derive(Clone, Copy)]
@@ -50,6 +50,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) board: Board,
     pub(crate) fatal: watch::Sender<Option<String>>,
+    pub(crate) stored: Arc<Notify>,
     pub(crate) done: mpsc::UnboundedReceiver<(u64, String)>,
     pub(crate) flights: mpsc::UnboundedReceiver<Flight>,
     pub(crate) strings: Strings,
@@ -76,7 +77,7 @@ pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(
         let broker = app::open_broker(&ground.config, handle.clone()).await.unwrap();
         let store = app::open_store(&ground.config, handle.clone()).await.unwrap();
         let clock = Arc::new(SystemClock);
-        let (board, fatal) = (Board::default(), watch::Sender::new(None));
+        let (board, fatal, stored) = (Board::default(), watch::Sender::new(None), Arc::new(Notify::new()));
         let intake = Consumer::new(Arc::clone(&broker), Arc::clone(&store), clock.clone(), handle.clone());
         let options = SupervisorOptions {
             intake: Arc::new(intake),
@@ -88,6 +89,7 @@ pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(
             share: setting.share,
             arbiters: setting.arbiters,
             fatal: fatal.clone(),
+            stored: Arc::clone(&stored),
         };
         let ((tell, done), (depart, flights)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let strings = Strings {
@@ -99,7 +101,7 @@ pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(
         };
         let _unblock = Unblock(Arc::clone(&strings.block));
         let supervisor = Supervisor::new(options).start();
-        let mut stage = Stage { supervisor, broker, store, board, fatal, done, flights, strings, births: Arc::default() };
+        let mut stage = Stage { supervisor, broker, store, board, fatal, stored, done, flights, strings, births: Arc::default() };
         play(&mut stage, ground).await;
         stage.broker.close(LIMIT).await;
     });
@@ -142,7 +144,12 @@ impl Stage {
         for spec in &specs {
             self.broker.declare(spec.queue.clone()).await.unwrap();
         }
-        self.supervisor.send(Roster(specs)).await.unwrap();
+        self.tell(specs, Instant::now()).await;
+    }
+
+    /// The supervisor is told which children there should be, as the store had them at a time.
+    pub(crate) async fn tell(&self, children: Vec<ChildSpec>, read_at: Instant) {
+        self.supervisor.send(Roster { children, read_at }).await.unwrap();
     }
 
     /// Publishes messages that tell a probe what to do; answers with their message ids.

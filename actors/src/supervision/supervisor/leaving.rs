@@ -48,8 +48,8 @@ impl Supervisor {
 impl Handler<Roster> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Roster(specs): Roster, ctx: &mut Context<Self>) {
-        let wanted: HashSet<&ChildName> = specs.iter().map(|s| &s.name).collect();
+    fn handle(&mut self, Roster { children, read_at }: Roster, ctx: &mut Context<Self>) {
+        let wanted: HashSet<&ChildName> = children.iter().map(|s| &s.name).collect();
         let gone: Vec<ChildName> = self.children.keys().filter(|name| !wanted.contains(name)).cloned().collect();
         for name in gone {
             match self.children.get_mut(&name) {
@@ -57,11 +57,11 @@ impl Handler<Roster> for Supervisor {
                 _ => self.dismiss(&name, None, ctx),
             }
         }
-        for spec in specs {
+        for spec in children {
             let name = spec.name.clone();
             match self.children.get_mut(&name) {
                 Some(child) if child.leaving => child.successor = Some(spec),
-                Some(child) if child.spec.revision == spec.revision => self.follow(spec),
+                Some(child) if child.spec.revision == spec.revision => self.follow(spec, read_at),
                 Some(_) => self.dismiss(&name, Some(spec), ctx), // another configuration: made anew
                 None => self.adopt(spec),
             }

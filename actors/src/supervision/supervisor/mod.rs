@@ -32,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -60,6 +60,8 @@ pub struct SupervisorOptions {
     pub arbiters: usize,
     /// Changes to a sentence when this process can no longer do its work, and should end for its init system to start another.
     pub fatal: watch::Sender<Option<String>>,
+    /// Rung when a standing of the supervisor's own making is stored: a roster is wanted that was read after that.
+    pub stored: Arc<Notify>,
 }
 
 struct Child {
@@ -80,8 +82,10 @@ struct Child {
     leaving: bool,
     /// What is to be made in its place once it has left.
     successor: Option<ChildSpec>,
-    /// When this supervisor last changed the standing itself: a roster read before that was stored must not undo it.
-    stood: Option<Instant>,
+    /// Standings of the supervisor's own making that are on their way to the store, and when the last one was there: a roster read
+    /// before that must not undo it.
+    storing: u32,
+    stored: Option<Instant>,
 }
 
 /// The supervisor.
@@ -144,7 +148,8 @@ impl Supervisor {
             stage: Stage::default(),
             leaving: false,
             successor: None,
-            stood: None,
+            storing: 0,
+            stored: None,
         };
         self.next_number += 1;
         self.children.insert(name.clone(), child);
@@ -229,14 +234,15 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(name) else { return };
         let Some(tenant) = child.spec.tenant.clone() else { return };
         child.spec.standing = phase;
-        child.stood = Some(Instant::now());
+        child.storing += 1;
         let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
-        let store = Arc::clone(&self.options.store);
+        let (store, name, notices) = (Arc::clone(&self.options.store), name.clone(), self.notices.clone());
         self.options.io.spawn(async move {
             while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), None).await {
                 tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again");
                 tokio::time::sleep(STORE_AGAIN).await;
             }
+            let _ = notices.send(Notice::Stored { child: name });
         });
     }
 }
@@ -269,6 +275,12 @@ impl StreamHandler<Notice> for Supervisor {
             }
             Notice::NoProgress { child, generation, cause } => self.no_progress(&child, generation, cause, ctx),
             Notice::Closed { child } => self.closed(&child),
+            Notice::Stored { child: name } => {
+                if let Some(child) = self.children.get_mut(&name) {
+                    (child.storing, child.stored) = (child.storing.saturating_sub(1), Some(Instant::now()));
+                }
+                self.options.stored.notify_one();
+            }
             Notice::Stuck { thread, child, age } => self.stuck(thread, child, age, ctx),
             Notice::Returned { thread } => self.returned(thread),
         }

@@ -8,17 +8,14 @@ use crate::supervision::{
 };
 use actix::{Context, Handler, ResponseFuture};
 use futures_util::{FutureExt, future::join_all};
-use std::time::Duration;
-
-/// How long a standing of the supervisor's own making may take to be stored and read back.
-const STANDING_SETTLES: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 impl Supervisor {
     /// Follows a standing that somebody else has stored: an operator at another process, the command line.
-    pub(super) fn follow(&mut self, spec: ChildSpec) {
+    pub(super) fn follow(&mut self, spec: ChildSpec, read_at: Instant) {
         let Some(child) = self.children.get_mut(&spec.name) else { return };
-        let own = child.stood.is_some_and(|at| at.elapsed() < STANDING_SETTLES);
-        if own || child.spec.standing == spec.standing {
+        let older = child.storing > 0 || child.stored.is_some_and(|at| read_at <= at);
+        if older || child.spec.standing == spec.standing {
             return;
         }
         child.spec.standing = spec.standing;
