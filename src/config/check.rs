@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 /// The numbers that have bounds: setting, value, least, most.
-fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 11] {
+fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 12] {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     [
         ("store.connections", config.store.connections.into(), 1, 500),
@@ -31,6 +31,7 @@ fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 11] {
         ("hub.io_threads", count(config.hub.io_threads), 1, 256),
         ("hub.invite_actors", count(config.hub.invite_actors), 1, 256),
         ("hub.invite_prefetch", config.hub.invite_prefetch.into(), 1, 1000),
+        ("hub.tenant_share", config.hub.tenant_share.into(), 1, 10_000),
         ("hub.drain_seconds", config.hub.drain_seconds, 1, 600),
     ]
 }
