@@ -9,18 +9,16 @@
     reason = "only tests call this, and a test stops where it fails"
 )]
 
+mod platform;
+
 use crate::support::{
     hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
-use atshub::{
-    app::Tuning,
-    demo::world::{ROLES, TRIGGER},
-    http,
-};
+use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::{
     gate::GatePolicy,
-    ports::{PlatformAccount, Publication},
+    ports::Publication,
     supervision::{Action, BreakerSnapshot, BreakerState, Phase},
 };
 use atshub_schemas::{
@@ -31,7 +29,6 @@ use atshub_schemas::{
 use atshub_simulators::{
     Fault, Faults,
     ashby::{AshbySimulator, NewCandidate},
-    platform::{PlatformOptions, PlatformSimulator},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -326,81 +323,5 @@ fn one_refusal_to_a_good_key_pauses_nobody_and_a_permission_that_is_missing_is_n
         all_are_told(ats, &applications, CALL).await;
         walk.nothing_is_left().await;
         assert_eq!(attempts_used_up(walk).await, 1);
-    });
-}
-
-#[test]
-fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody_once() {
-    on_quick_hub(&[], &["dune"], async |walk| {
-        const COUNT: usize = 40;
-        let tenant = walk.world.bridges[0].tenant().clone();
-        let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
-        // One is invited first, so that the roles are known and every call that fails is one of its own.
-        publish(walk, &[moved(&tenant, "a-first", "first", None)]).await;
-        happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
-        walk.nothing_is_left().await;
-
-        platform.faults().next("*", Fault::Fail(503), ENOUGH);
-        let facts: Vec<_> = (0..COUNT).map(|n| moved(&tenant, &format!("a-{n}"), &format!("c{n}"), None)).collect();
-        publish(walk, &facts).await;
-        let open = breaker(walk, "invites/1", "platform/main", BreakerState::Open).await;
-        let id = one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
-        assert!(walk.ground.shown(&id).await.contains("invite.requested"));
-        breaker_after(walk, "invites/1", "platform/main", BreakerState::Open, open.since).await;
-        let (before, began) = (served(platform.faults()), Timestamp::now());
-        assert!(until(async || served(platform.faults()) >= before + 4).await, "the probes go on");
-        let (probes, time) = (served(platform.faults()) - before, Timestamp::now().duration_since(began).as_secs_f64());
-        assert!(probes as f64 <= time / 0.5 + 2.0, "{probes} probes within {time} s");
-
-        platform.faults().clear();
-        happens(&ledger, "everybody", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT + 1).await;
-        walk.nothing_is_left().await;
-        for n in 0..COUNT {
-            assert_eq!(values(&ledger, "invitation", &format!("c{n}@{tenant}.example")).len(), 1);
-        }
-        // Those that failed before anything could be concluded from it.
-        let used_up = attempts_used_up(walk).await;
-        assert!(used_up < i64::from(open.failed), "{used_up} of {open:?}");
-        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
-    });
-}
-
-#[test]
-fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_account_are_not_held_up() {
-    // No call ever ends, so that whoever is invited here is invited beside the calls that hang.
-    let calls = http::Options { total_time: Duration::from_secs(600), ..http::Options::default() };
-    let gate = GatePolicy { share_wait: Duration::from_millis(300), ..quick() };
-    on_tuned_hub(Pair::Real, Tuning { gate, calls, ..Tuning::default() }, &[], &["dune", "ember"], async |walk| {
-        let [dune, ember] = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
-        let other = PlatformSimulator::start(PlatformOptions {
-            roles: ROLES.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec(),
-            ..PlatformOptions::default()
-        })
-        .await
-        .unwrap();
-        let store = walk.store();
-        store.put_secret(walk.running.sealer.seal("platform/other", "token", other.token()).unwrap()).await.unwrap();
-        let account = PlatformAccount { name: "other".into(), kind: "karat".into(), url: other.base_url(), updated_at: Timestamp::now() };
-        store.put_platform(account).await.unwrap();
-        let mut moves = store.tenants().await.unwrap().into_iter().find(|tenant| tenant.name == ember).unwrap();
-        moves.platform = "other".into();
-        let version = moves.version;
-        assert!(store.put_tenant(moves, Some(version)).await.unwrap());
-        walk.running.hub.reload().await.unwrap();
-
-        let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
-        publish(walk, &[moved(&dune, "a-first", "first", None)]).await;
-        happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
-        platform.faults().next("*", Fault::Hang, ENOUGH);
-        let hanging: Vec<_> = (0..60).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
-        publish(walk, &hanging).await;
-        one_that_waits(walk, "the platform (account `main`) is slow").await;
-
-        let free: Vec<_> = (0..20).map(|n| moved(&ember, &format!("b-{n}"), &format!("d{n}"), None)).collect();
-        publish(walk, &free).await;
-        happens(&other.ledger(), "twenty", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == free.len()).await;
-        // Half of what each of the two invite actors has in hand.
-        assert_eq!(served(platform.faults()), 2 * SHARE, "nobody else was made to hang");
-        assert_eq!(attempts_used_up(walk).await, 0);
     });
 }
