@@ -152,6 +152,11 @@ impl Hub {
         fs::read_to_string(&self.log).unwrap_or_default().lines().filter(|line| line.contains(words)).count()
     }
 
+    /// The first of those.
+    pub(crate) fn first_said(&self, words: &str) -> Option<String> {
+        fs::read_to_string(&self.log).unwrap_or_default().lines().find(|line| line.contains(words)).map(str::to_owned)
+    }
+
     /// The end of its log.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

@@ -143,6 +143,8 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
         measured.flood = flood;
         measured.bad = bad.report(&outside, &ground, flood).await;
     }
+    measured.bad.extend(hub.first_said("parked").map(|line| format!("the first that was parked: {line}")));
+    measured.bad.extend(hub.first_said("code=\"malformed\"").map(|line| format!("the first answer that was not understood: {line}")));
     measured.drain = hub.stop().await;
     drop(outside);
     measured
