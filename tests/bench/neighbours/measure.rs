@@ -76,6 +76,16 @@ impl Measured {
         times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
     }
 
+    /// The medians of ten seconds each, in ms, in the order of time.
+    fn medians(&self) -> String {
+        let mut stretches = BTreeMap::<u64, Vec<f64>>::new();
+        for (time, after) in &self.times {
+            stretches.entry(after.as_secs() / 10).or_default().push(time.as_secs_f64() * 1000.0);
+        }
+        let shown: Vec<String> = stretches.into_values().filter_map(middle).map(|median| format!("{median:.0}")).collect();
+        shown.join(", ")
+    }
+
     /// When the slowest hundredth was sent: whole seconds since the load began, and how many in each.
     fn slowest(&self) -> String {
         let mut seconds = BTreeMap::<u64, usize>::new();
@@ -87,52 +97,76 @@ impl Measured {
     }
 }
 
+/// How a line sums up several rounds.
+#[derive(Clone, Copy, PartialEq)]
+enum Over {
+    /// All of them together: what must not happen in any.
+    All,
+    /// The one in the middle.
+    Middle,
+    /// The same, and the ratio of each round: the one in the middle, the least and the most.
+    Ratio,
+}
+
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 /// Prints the table. `flood` is the stretch in which the flood was published.
-pub(crate) fn print(head: &str, well: Option<&Measured>, bad: Option<&Measured>, flood: &Range<Duration>) {
+pub(crate) fn print(head: &str, well: &[Measured], bad: &[Measured], flood: &Range<Duration>) {
     println!("{head}");
-    println!("{:<44}{:>12}{:>16}{:>9}", "the well tenants", "all well", "five bad ones", "ratio");
-    let line = |what: &str, of: &dyn Fn(&Measured) -> Option<f64>, digits: usize, ratio: bool| {
-        let (a, b) = (well.and_then(of), bad.and_then(of));
-        let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
-        let ratio = match (a, b) {
-            (Some(a), Some(b)) if ratio && a > 0.0 => format!("{:.2}", b / a),
+    println!("{:<44}{:>12}{:>16}  ratio", "the well tenants", "all well", "five bad ones");
+    let line = |what: &str, of: &dyn Fn(&Measured) -> Option<f64>, digits: usize, over: Over| {
+        let show = |rounds: &[Measured]| {
+            let values: Vec<f64> = rounds.iter().filter_map(of).collect();
+            let value = if over == Over::All && !values.is_empty() { Some(values.iter().sum()) } else { middle(values) };
+            value.map_or_else(|| "-".to_owned(), |value: f64| format!("{value:.digits$}"))
+        };
+        let ratios: Vec<f64> = well.iter().zip(bad).filter_map(|(well, bad)| Some(of(bad)? / of(well)?)).collect();
+        let ratio = match (middle(ratios.clone()), ratios.iter().copied().reduce(f64::min), ratios.iter().copied().reduce(f64::max)) {
+            (Some(middle), Some(least), Some(most)) if over == Over::Ratio && ratios.len() > 1 => {
+                format!("{middle:.2} ({least:.2} to {most:.2})")
+            }
+            (Some(middle), ..) if over == Over::Ratio => format!("{middle:.2}"),
             _ => String::new(),
         };
-        println!("{what:<44}{:>12}{:>16}{ratio:>9}", show(a), show(b));
+        println!("{what:<44}{:>12}{:>16}  {ratio}", show(well), show(bad));
     };
     let count = |of: fn(&Measured) -> usize| move |m: &Measured| Some(of(m) as f64);
     let time =
         |per_cent: f64, without: Range<Duration>| move |m: &Measured| m.percentile(per_cent, &without).map(|t| t.as_secs_f64() * 1000.0);
-    line("candidates", &count(|m| m.candidates), 0, false);
-    line("effects lost", &count(|m| m.lost), 0, false);
-    line("effects doubled", &count(|m| m.doubled), 0, false);
-    line("statuses overtaken by newer ones", &count(|m| m.overtaken), 0, false);
+    line("candidates", &count(|m| m.candidates), 0, Over::All);
+    line("effects lost", &count(|m| m.lost), 0, Over::All);
+    line("effects doubled", &count(|m| m.doubled), 0, Over::All);
+    line("statuses overtaken by newer ones", &count(|m| m.overtaken), 0, Over::All);
     let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)];
     for (name, per_cent) in percentiles {
-        line(&format!("publish to written status, {name}, ms"), &time(per_cent, Duration::ZERO..Duration::ZERO), 1, true);
+        line(&format!("publish to written status, {name}, ms"), &time(per_cent, Duration::ZERO..Duration::ZERO), 1, Over::Ratio);
     }
     // While the flood is published the broker has its hands full, whatever the hub does.
     for (name, per_cent) in percentiles {
-        line(&format!("but for when the flood was published, {name}"), &time(per_cent, flood.clone()), 1, true);
+        line(&format!("but for when the flood was published, {name}"), &time(per_cent, flood.clone()), 1, Over::Ratio);
     }
-    line("visible pauses (over 1 s)", &count(|m| m.pauses.values().sum()), 0, false);
-    line("tenants that saw one", &count(|m| m.pauses.values().filter(|n| **n == 1).count()), 0, false);
-    line("tenants that saw more than one", &count(|m| m.pauses.values().filter(|n| **n > 1).count()), 0, false);
-    line("longest pause, ms", &|m| Some(m.longest.as_secs_f64() * 1000.0), 0, false);
+    line("visible pauses (over 1 s)", &count(|m| m.pauses.values().sum()), 0, Over::All);
+    line("tenants that saw one", &count(|m| m.pauses.values().filter(|n| **n == 1).count()), 0, Over::All);
+    line("tenants that saw more than one", &count(|m| m.pauses.values().filter(|n| **n > 1).count()), 0, Over::All);
+    line("longest pause, ms", &|m| Some(m.longest.as_secs_f64() * 1000.0), 0, Over::Middle);
     let share = |of: fn(&Shares) -> f64| move |m: &Measured| m.shares.as_ref().map(of);
-    line("processor under load, hub, % of one", &share(|s| s.hub), 0, false);
-    line("the same, broker", &share(|s| s.broker), 0, false);
-    line("the same, database", &share(|s| s.database), 0, false);
-    line("the same, simulators and bridges", &share(|s| s.outside), 0, false);
-    line("the same, others on this machine (noise)", &share(|s| s.others), 0, false);
-    line("hub's memory before the load, MiB", &|m| Some(mib(m.memory.0)), 1, false);
-    line("and after, MiB", &|m| Some(mib(m.memory.1)), 1, false);
-    line("hub's open files before", &count(|m| m.files.0), 0, false);
-    line("and after", &count(|m| m.files.1), 0, false);
-    line("drain at the end, s", &|m| Some(m.drain.as_secs_f64()), 1, false);
-    line("panics in the hub's log", &count(|m| m.panics), 0, false);
-    for (name, measured) in [("all well", well), ("five bad ones", bad)] {
-        if let Some(measured) = measured {
+    line("processor under load, hub, % of one", &share(|s| s.hub), 0, Over::Middle);
+    line("the same, broker", &share(|s| s.broker), 0, Over::Middle);
+    line("the same, database", &share(|s| s.database), 0, Over::Middle);
+    line("the same, simulators and bridges", &share(|s| s.outside), 0, Over::Middle);
+    line("the same, others on this machine (noise)", &share(|s| s.others), 0, Over::Middle);
+    line("hub's memory before the load, MiB", &|m| Some(mib(m.memory.0)), 1, Over::Middle);
+    line("and after, MiB", &|m| Some(mib(m.memory.1)), 1, Over::Middle);
+    line("hub's open files before", &count(|m| m.files.0), 0, Over::Middle);
+    line("and after", &count(|m| m.files.1), 0, Over::Middle);
+    line("drain at the end, s", &|m| Some(m.drain.as_secs_f64()), 1, Over::Middle);
+    line("panics in the hub's log", &count(|m| m.panics), 0, Over::All);
+    for (name, rounds) in [("all well", well), ("five bad ones", bad)] {
+        for measured in rounds {
+            println!("{name}: medians of ten seconds each, ms: {}", measured.medians());
             println!("{name}: the slowest hundredth was sent in these seconds: {}", measured.slowest());
         }
     }
