@@ -201,6 +201,11 @@ impl Desk {
         self.commit(change).await;
     }
 
+    /// Whether work that failed like this, now, is not tried again.
+    pub(crate) fn gives_up(&self, failure: &Failure, progress: Progress) -> bool {
+        matches!(settle(failure, progress.failures, self.clock.now(), 0.0), Settlement::Park { .. })
+    }
+
     /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
     pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
         self.settle_with(Change::default(), envelope, queue, failure, progress, about).await;
@@ -220,12 +225,7 @@ impl Desk {
         self.settle_to(change, envelope, queue, route, failure, progress, about).await
     }
 
-    /// Whether work that failed like this, now, is not tried again.
-    pub(crate) fn gives_up(&self, failure: &Failure, progress: Progress) -> bool {
-        matches!(settle(failure, progress.failures, self.clock.now(), 0.0), Settlement::Park { .. })
-    }
-
-    /// The same for a command that a bridge could not perform: it goes back to the bridge's queue.
+    /// [`Desk::settle`] for a command that a bridge could not perform: it goes back to the bridge's queue.
     pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) {
         let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
         self.settle_to(Change::default(), envelope, &queue, route, failure, progress, About { dossier: None, candidacy: None }).await;

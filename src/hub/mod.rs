@@ -84,21 +84,6 @@ pub struct HubOptions {
     pub sole: bool,
 }
 
-impl Default for HubOptions {
-    fn default() -> Self {
-        Self {
-            arbiters: 2,
-            invite_actors: 2,
-            invite_prefetch: 16,
-            restarts: RestartPolicy::default(),
-            gate: GatePolicy::default(),
-            share: Share::default(),
-            retention: Duration::from_secs(30 * 24 * 3600),
-            sole: false,
-        }
-    }
-}
-
 /// Why a hub did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {

@@ -1,13 +1,5 @@
 //! An account at an ATS that has no field for the status: recruiters read it in the feed, and operators what to set up.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use crate::support::hub::{Pair, happens, on_hub, until, values};
 use atshub::demo::world::TRIGGER;
 use atshub_simulators::{Fault, ashby::NewCandidate};

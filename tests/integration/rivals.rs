@@ -1,23 +1,13 @@
 //! Two applications of one person for one role, at the same time: the platform is asked for the first, and what it answers
 //! decides the second.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
-use crate::support::hub::{Pair, Walk, happens, on_hub, on_tuned_hub, until, values};
-use atshub::{app::Tuning, demo::world::TRIGGER, http};
-use atshub_actors::domain::{Lookup, State};
-use atshub_schemas::{
-    Envelope, Line, Message,
-    fact::{Application, ApplicationChange, Candidate, Job, Stage},
+use crate::support::{
+    build::entered,
+    hub::{Pair, Walk, happens, on_hub, on_tuned_hub, until, values},
 };
+use atshub::{app::Tuning, http};
+use atshub_actors::domain::{Lookup, State};
 use atshub_simulators::Fault;
-use jiff::Timestamp;
 use std::time::Duration;
 
 const CALL: &str = "Invite failed: Role already has an active interview for this candidate.";
@@ -55,24 +45,7 @@ fn on_rivals(first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_>)) {
 /// The same person's application for a job with the same role.
 async fn applies(walk: &Walk<'_>, application: &str, name: &str) {
     let bridge = &walk.world.bridges[0];
-    let fact = ApplicationChange {
-        application: Application { id: application.parse().unwrap(), url: None, status: None },
-        candidate: Some(Candidate {
-            id: None,
-            name: Some(Line::new(name).unwrap()),
-            email: Some("ada@dune.example".parse().unwrap()),
-            phone: None,
-            profile_url: None,
-        }),
-        job: Some(Job { id: Some("j-1".parse().unwrap()), role: Some(Line::new("1201").unwrap()), ..Job::default() }),
-        recruiter: None,
-        grader: None,
-        from_stage: None,
-        to_stage: Some(Stage { id: None, name: Some(Line::new(TRIGGER).unwrap()) }),
-        reason: None,
-    };
-    let source = Line::new("/tests/rivals").unwrap();
-    bridge.publish(&Envelope::new(source, bridge.tenant().clone(), Timestamp::now(), Message::ApplicationMoved(fact))).await;
+    bridge.publish(&entered(bridge.tenant(), application, name, "ada@dune.example", None)).await;
 }
 
 /// Waits until an application's last status begins like this; answers with all of them.

@@ -1,14 +1,6 @@
 //! A hub that is started before its broker and store are: it waits, says so, and begins by itself. What waiting does not mend
 //! ends it at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use crate::support::{hub::until, hub_process::HubProcess, postgres::TestDatabase, rabbitmq::VirtualHost, services};
 use atshub::credentials::Sealer;
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};

@@ -21,7 +21,7 @@ pub enum InviteError {
     RecruiterIsCandidate,
     /// There is nobody to invite: no e-mail address, in the fact or in the ATS.
     EmailMissing,
-    /// The platform was asked as often as it is asked, and gave no answer that says what came of it.
+    /// The request was given up: whatever the platform answered, if it did, does not say what came of it.
     NoAnswer,
     /// The platform refused with a sentence we do not know; it is kept.
     Other {
@@ -85,11 +85,9 @@ impl InviteError {
             }
             Self::RecruiterIsCandidate => "Recruiter and candidate can't be the same.".into(),
             Self::EmailMissing => "Candidate has no e-mail address.".into(),
-            Self::NoAnswer => {
-                format!(
-                    "Invite failed: no usable answer from {platform}. Please move the candidate out of this stage and back to try again."
-                )
-            }
+            Self::NoAnswer => format!(
+                "Invite failed: no usable answer from {platform}. Please move the candidate out of this stage and back to try again."
+            ),
             Self::Other { text } => text.clone(),
         }
     }

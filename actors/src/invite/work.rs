@@ -131,7 +131,7 @@ impl Asking<'_> {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
                 return Ok(None);
             };
-            if candidacy.intent != self.wanted.intent || !matches!(candidacy.state, State::Received | State::Inviting) {
+            if !self.is_wanted(&candidacy) {
                 let text = format!("the candidacy is {} at intent {}; nothing is to be asked", candidacy.state.code(), candidacy.intent);
                 ignore(self.desk, self.envelope, "already_asked", &text, Some(&dossier)).await;
                 return Ok(None);
@@ -213,41 +213,51 @@ impl Asking<'_> {
         read(self.desk, self.envelope, self.wanted).await
     }
 
+    /// Whether the platform is still to be asked for what this message wants.
+    fn is_wanted(&self, candidacy: &Candidacy) -> bool {
+        candidacy.intent == self.wanted.intent && matches!(candidacy.state, State::Received | State::Inviting)
+    }
+
+    fn about<'d>(&self, dossier: Option<&'d Dossier>) -> About<'d> {
+        About { dossier, candidacy: Some(self.wanted.candidacy) }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() }
+    }
+
+    /// What a decision changes, and the dossier as it is then.
+    fn change_of<'d>(&self, dossier: &'d Dossier, decision: &'d Decision) -> (Change, &'d Dossier) {
+        let saved = decision.dossier.as_ref().unwrap_or(dossier);
+        let outbox = self.desk.rows(saved, &decision.effects, self.envelope);
+        let dossiers = decision.dossier.clone().map(Desk::save).into_iter().collect();
+        (Change { outbox, dossiers, ..Change::default() }, saved)
+    }
+
     /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew. Should the
     /// platform have invited all the same, it refuses that with the link of the interview.
     async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
-        loop {
-            let found = self.read().await;
-            let ours = |c: &Candidacy| c.intent == self.wanted.intent && matches!(c.state, State::Received | State::Inviting);
-            let decision = found.as_ref().filter(|(_, candidacy)| ours(candidacy)).map(|(dossier, candidacy)| {
-                let context = Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() };
-                refused(dossier, candidacy.id, InviteError::NoAnswer, context)
-            });
-            let saved = decision.as_ref().and_then(|decision| decision.dossier.as_ref()).or(found.as_ref().map(|(dossier, _)| dossier));
-            let about = About { dossier: saved, candidacy: Some(self.wanted.candidacy) };
-            let mut change = Change::default();
-            if let (Some(decision), Some(saved)) = (&decision, saved) {
-                change.outbox = self.desk.rows(saved, &decision.effects, self.envelope);
-                change.dossiers = decision.dossier.clone().map(Desk::save).into_iter().collect();
+        while let Some((dossier, candidacy)) = self.read().await {
+            if !self.is_wanted(&candidacy) {
+                return self.desk.settle(self.envelope, queue, failure, progress, self.about(Some(&dossier))).await;
             }
-            let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, about).await;
+            let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, self.context());
+            let (change, saved) = self.change_of(&dossier, &decision);
+            let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, self.about(Some(saved))).await;
             if !matches!(outcome, CommitOutcome::Conflict(_)) {
                 return;
             }
         }
+        self.desk.settle(self.envelope, queue, failure, progress, self.about(None)).await;
     }
 
     /// Commits a decision on the newest version of the dossier, and with it that the message is handled.
     async fn conclude(&self, decide: impl Fn(&Dossier, Context<'_>) -> Decision) {
         while let Some((dossier, _)) = self.read().await {
-            let context = Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() };
-            let decision = decide(&dossier, context);
-            let saved = decision.dossier.as_ref().unwrap_or(&dossier);
-            let about = About { dossier: Some(saved), candidacy: Some(self.wanted.candidacy) };
-            let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, about);
-            let outbox = self.desk.rows(saved, &decision.effects, self.envelope);
-            let dossiers = decision.dossier.map(Desk::save).into_iter().collect();
-            let change = Change { handled, dossiers, outbox, journal: vec![entry], ..Change::default() };
+            let decision = decide(&dossier, self.context());
+            let (change, saved) = self.change_of(&dossier, &decision);
+            let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, self.about(Some(saved)));
+            let change = Change { handled, journal: vec![entry], ..change };
             if !matches!(self.desk.commit(change).await, CommitOutcome::Conflict(_)) {
                 return;
             }

@@ -22,7 +22,7 @@ pub struct Share {
 
 impl Default for Share {
     fn default() -> Self {
-        Self { deliveries: 4, window: Duration::from_millis(250) }
+        Self { deliveries: 16, window: Duration::from_millis(250) }
     }
 }
 
@@ -58,15 +58,16 @@ pub(super) struct Window {
     busy: bool,
     taken: u32,
     began: Instant,
-    /// What all had taken when the window before this one began, and when this one did; the first without this tenant's own.
-    before: u64,
+    /// What all had taken when this window began.
     base: u64,
+    /// The same of the window before, and what this tenant took in that: whatever is above, others took since.
+    before: u64,
 }
 
 impl Window {
     pub(super) fn new(share: Share, crowd: Crowd, now: Instant) -> Self {
         let base = crowd.taken();
-        Self { share, crowd, busy: false, taken: 0, began: now, before: base, base }
+        Self { share, crowd, busy: false, taken: 0, began: now, base, before: base }
     }
 
     /// How long this tenant has to wait before it may take another delivery; `None`: not at all.

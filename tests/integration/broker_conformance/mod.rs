@@ -1,13 +1,5 @@
 //! The broker port's contract, sentence by sentence, on both adapters; then what only one of them can show.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 mod cases;
 mod embedded;
 mod flow;

@@ -1,31 +1,20 @@
 //! What a host that is away, slow, tired or unwilling costs: few calls, no attempts, no facts held up, and in the end
 //! everything once. Calls are counted by the faults that the simulators have served.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 mod platform;
 
 use crate::support::{
+    build::entered,
     hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
-use atshub::{app::Tuning, demo::world::TRIGGER, http};
+use atshub::{app::Tuning, http};
 use atshub_actors::{
     gate::GatePolicy,
     ports::Publication,
     supervision::{Action, BreakerSnapshot, BreakerState, Phase},
 };
-use atshub_schemas::{
-    CONTENT_TYPE, Envelope, ExternalId, Line, Message, TenantName,
-    fact::{Application, ApplicationChange, Candidate, Job, Stage},
-    topology,
-};
+use atshub_schemas::{CONTENT_TYPE, Envelope, ExternalId, TenantName, topology};
 use atshub_simulators::{
     Fault, Faults,
     ashby::{AshbySimulator, NewCandidate},
@@ -55,28 +44,9 @@ fn on_quick_hub(ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Wa
     on_tuned_hub(Pair::Real, Tuning { gate: quick(), ..Tuning::default() }, ashby, bridges, play);
 }
 
-/// A fact that says everything, so that no ATS has to be asked.
+/// A fact about a candidate of this name.
 fn moved(tenant: &TenantName, application: &str, name: &str, phone: Option<&str>) -> Envelope {
-    let fact = ApplicationChange {
-        application: Application { id: ExternalId::new(application).unwrap(), url: None, status: None },
-        candidate: Some(Candidate {
-            id: None,
-            name: Some(Line::new(format!("Candidate {name}")).unwrap()),
-            email: Some(format!("{name}@{tenant}.example").parse().unwrap()),
-            phone: phone.map(|phone| phone.to_owned().try_into().unwrap()),
-            profile_url: None,
-        }),
-        job: Some(Job { id: Some("j-1".parse().unwrap()), role: Some(Line::new("1201").unwrap()), ..Job::default() }),
-        recruiter: None,
-        grader: None,
-        from_stage: None,
-        to_stage: Some(Stage { id: None, name: Some(Line::new(TRIGGER).unwrap()) }),
-        reason: None,
-    };
-    let source = Line::new("/tests/gate").unwrap();
-    let mut envelope = Envelope::new(source, tenant.clone(), Timestamp::now(), Message::ApplicationMoved(fact));
-    envelope.subject = Some(ExternalId::new(format!("application/{application}")).unwrap());
-    envelope
+    entered(tenant, application, &format!("Candidate {name}"), &format!("{name}@{tenant}.example"), phone)
 }
 
 async fn publish(walk: &Walk<'_>, facts: &[Envelope]) {

@@ -1,13 +1,5 @@
 //! Operators at the real command line, beside a running hub: what they ask of a tenant, what they see, and drills.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 mod asking;
 mod drills;
 mod seeing;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use atshub::demo::world::{ROLES, TRIGGER};
 use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, State},
     ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole},
@@ -60,6 +61,30 @@ pub(crate) fn moved(tenant: &TenantName, application_id: &str) -> Envelope {
         reason: None,
     };
     Envelope::new(words("/bridges/test"), tenant.clone(), now(), Message::ApplicationMoved(change))
+}
+
+/// A new fact that says everything, so that no ATS has to be asked: a person's application entered the demonstration's trigger stage,
+/// for a job with its first role.
+pub(crate) fn entered(tenant: &TenantName, application_id: &str, name: &str, email: &str, phone: Option<&str>) -> Envelope {
+    let change = ApplicationChange {
+        application: application(application_id),
+        candidate: Some(Candidate {
+            id: None,
+            name: Some(words(name)),
+            email: Some(email.parse().unwrap()),
+            phone: phone.map(|phone| phone.to_owned().try_into().unwrap()),
+            profile_url: None,
+        }),
+        job: Some(Job { id: Some(external("j-1")), role: Some(words(ROLES[0].0)), ..Job::default() }),
+        recruiter: None,
+        grader: None,
+        from_stage: None,
+        to_stage: Some(Stage { id: None, name: Some(words(TRIGGER)) }),
+        reason: None,
+    };
+    let mut envelope = Envelope::new(words("/bridges/test"), tenant.clone(), now(), Message::ApplicationMoved(change));
+    envelope.subject = Some(external(&format!("application/{application_id}")));
+    envelope
 }
 
 pub(crate) fn handled(envelope: &Envelope) -> Option<Handled> {

@@ -1,14 +1,6 @@
 //! A whole hub for one test, on RabbitMQ and PostgreSQL or on the embedded pair, with a simulated outside; also the real
 //! command line beside it. No expectations of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use super::{
     postgres::{TestDatabase, client},
     rabbitmq::VirtualHost,
@@ -23,7 +15,7 @@ use atshub::{
 use atshub_actors::ports::{MessageView, QueueInfo, Store};
 use atshub_schemas::topology;
 use atshub_simulators::{Effect, Ledger};
-use std::{future::Future, process::Output, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, process::Output, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 /// Longer than any of this may take on a busy machine; only a failure waits so long.
@@ -75,15 +67,10 @@ impl Ground {
         Self { config, addresses, folder, _host: services.0, _database: services.1 }
     }
 
-    /// Messages that are still to be published, those included that are being published just now.
-    async fn unsent(&self) -> i64 {
-        const SQL: &str = "select count(*) from outbox where sent_at is null";
+    async fn outbox(&self) -> Outbox {
         match self.addresses.1.strip_prefix("embedded:") {
-            None => client(&self.addresses.1).await.query_one(SQL, &[]).await.unwrap().get(0),
-            Some(folder) => {
-                let file = rusqlite::Connection::open(std::path::Path::new(folder).join("hub.db")).unwrap();
-                file.query_row(SQL, [], |row| row.get(0)).unwrap()
-            }
+            None => Outbox::Postgres(client(&self.addresses.1).await),
+            Some(folder) => Outbox::Embedded(rusqlite::Connection::open(Path::new(folder).join("hub.db")).unwrap()),
         }
     }
 
@@ -107,6 +94,23 @@ impl Ground {
     /// What `atshub message show` prints of a message.
     pub(crate) async fn shown(&self, id: &str) -> String {
         self.says(&["message", "show", id]).await
+    }
+}
+
+/// A look behind the store, at the outbox.
+enum Outbox {
+    Postgres(tokio_postgres::Client),
+    Embedded(rusqlite::Connection),
+}
+
+impl Outbox {
+    /// Messages that are still to be published, those included that are being published just now.
+    async fn unsent(&self) -> i64 {
+        const SQL: &str = "select count(*) from outbox where sent_at is null";
+        match self {
+            Self::Postgres(client) => client.query_one(SQL, &[]).await.unwrap().get(0),
+            Self::Embedded(file) => file.query_row(SQL, [], |row| row.get(0)).unwrap(),
+        }
     }
 }
 
@@ -208,10 +212,10 @@ impl Walk<'_> {
     /// are three looks, one after the other, in the direction in which messages go; that nothing was done between them, and the
     /// same once more, says that none has gone past them.
     pub(crate) async fn nothing_is_left(&self) {
-        let (mut left, mut rests) = (String::new(), 0);
+        let (outbox, mut left, mut rests) = (self.ground.outbox().await, String::new(), 0);
         let rested = until(async || {
             let done = self.done();
-            let unsent = self.ground.unsent().await;
+            let unsent = outbox.unsent().await;
             let waiting: Vec<_> = self.queues().await.into_iter().filter(|q| q.ready > 0 || q.unacked.unwrap_or(0) > 0).collect();
             let busy: Vec<_> =
                 self.running.hub.board().snapshot().into_iter().filter(|c| c.in_hand > 0).map(|c| (c.name, c.in_hand)).collect();

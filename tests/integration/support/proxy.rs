@@ -1,13 +1,5 @@
 //! A TCP proxy that can fall silent or cut its connections, as networks do.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -3,14 +3,6 @@
 //! `ATSHUB_TEST_AMQP_URL` names the broker (default: guest on this machine). Virtual hosts are made with `rabbitmqctl`; for a
 //! broker elsewhere, `ATSHUB_TEST_RABBITMQ_API` (`http://user:password@host:15672`) names its management API instead.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use std::{process::Command, time::Duration};
 use uuid::Uuid;
 

@@ -1,14 +1,6 @@
 //! The README's walkthroughs, end to end: what the simulators saw, what `atshub message show` prints, the order of the
 //! statuses, and that nothing is left anywhere.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "only tests call this, and a test stops where it fails"
-)]
-
 use crate::{
     supervision::{Start, on_stage, quick},
     support::hub::{Pair, Walk, happens, on_hub, soon, values},
