@@ -276,7 +276,7 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
         invite_prefetch: config.hub.invite_prefetch,
         restarts: tuning.restarts,
         gate: tuning.gate,
-        share: Share { deliveries: config.hub.tenant_share, ..Share::default() },
+        share: Share::of(config.hub.tenant_share),
         retention: config.retention.time(),
         sole: !(matches!(config.broker.url.broker()?, BrokerAddress::Amqp(_))
             && matches!(config.store.url.store()?, StoreAddress::Postgres(_))),

@@ -115,7 +115,7 @@ pub struct Hub {
     pub invite_actors: usize,
     /// Invitations that one of them has in hand at most.
     pub invite_prefetch: u16,
-    /// Deliveries that a tenant may take in a quarter of a second while others are at work.
+    /// Deliveries that a tenant may take in a second while others are at work.
     pub tenant_share: u32,
     /// Seconds for the drain.
     pub drain_seconds: u64,

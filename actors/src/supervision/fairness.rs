@@ -1,124 +1,127 @@
-//! The fairness window: a tenant may take a share of deliveries freely in each window of time; past that it takes more only while
-//! no other tenant of this process is at work. One tenant's flood then costs the others little, and a tenant that is alone is not
-//! held back at all. One whose work only waits, for an ATS that hangs, is not at work: it holds nobody back.
+//! Fairness: each tenant has an allowance of deliveries, a token bucket. One that has used it up takes more only while nobody who
+//! keeps within an allowance is at work. A tenant's flood then costs the others little, and a tenant that is alone is not held
+//! back at all, nor by another flood, nor by one whose work only waits, for an ATS that hangs.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
 
 /// How much a tenant may take freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Deliveries in a window.
-    pub deliveries: u32,
-    /// Length of a window.
-    pub window: Duration,
+    /// Deliveries in a second.
+    pub per_second: u32,
+    /// Deliveries that one which took none for a while may take at once.
+    pub saved: u32,
+    /// Who took nothing for so long is not at work.
+    pub quiet: Duration,
 }
 
 impl Default for Share {
+    /// A candidate costs a tenant about seven deliveries: two that come a second are within it, and five that come at once.
     fn default() -> Self {
-        Self { deliveries: 16, window: Duration::from_millis(250) }
+        Self::of(16)
     }
 }
 
-/// What all tenants of a process are at. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Crowd(Arc<Sums>);
-
-#[derive(Debug)]
-struct Sums {
-    /// How many have work in hand.
-    busy: watch::Sender<usize>,
-    /// Deliveries that all have taken so far.
-    taken: AtomicU64,
+impl Share {
+    /// So many in a second, of which those of two seconds can be saved up.
+    #[must_use]
+    pub fn of(per_second: u32) -> Self {
+        Self { per_second, saved: per_second.saturating_mul(2), quiet: Duration::from_millis(250) }
+    }
 }
 
-impl Default for Crowd {
-    fn default() -> Self {
-        Self(Arc::new(Sums { busy: watch::Sender::new(0), taken: AtomicU64::new(0) }))
-    }
+/// Which tenants of a process are at work, of those that keep within their allowances. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Crowd(Arc<Members>);
+
+#[derive(Debug, Default)]
+struct Members {
+    count: AtomicU64,
+    recent: Mutex<Recent>,
+}
+
+/// Who took something last, and who did before that: one of the two is another, whoever asks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recent {
+    last: Option<(u64, Instant)>,
+    other: Option<(u64, Instant)>,
 }
 
 impl Crowd {
-    fn taken(&self) -> u64 {
-        self.0.taken.load(Ordering::Relaxed)
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn took(&self, member: u64, now: Instant) {
+        let mut recent = self.lock();
+        if recent.last.is_some_and(|(last, _)| last != member) {
+            recent.other = recent.last;
+        }
+        recent.last = Some((member, now));
+    }
+
+    fn others_took_at(&self, member: u64) -> Option<Instant> {
+        let Recent { last, other } = *self.lock();
+        last.filter(|(last, _)| *last != member).or(other).map(|(_, at)| at)
     }
 }
 
-/// One tenant's window.
+/// One tenant's allowance.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct Allowance {
     share: Share,
     crowd: Crowd,
-    busy: bool,
-    taken: u32,
-    began: Instant,
-    /// What all had taken when this window began.
-    base: u64,
-    /// The same of the window before, and what this tenant took in that: whatever is above, others took since.
-    before: u64,
+    member: u64,
+    tokens: f64,
+    counted_at: Instant,
+    /// It has used up what it had, and has not kept within its share since: what it takes holds nobody back.
+    floods: bool,
 }
 
-impl Window {
+impl Allowance {
     pub(super) fn new(share: Share, crowd: Crowd, now: Instant) -> Self {
-        let base = crowd.taken();
-        Self { share, crowd, busy: false, taken: 0, began: now, base, before: base }
+        let member = crowd.0.count.fetch_add(1, Ordering::Relaxed);
+        Self { share, crowd, member, tokens: share.saved.into(), counted_at: now, floods: false }
+    }
+
+    fn count(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.counted_at).as_secs_f64();
+        let saved = f64::from(self.share.saved);
+        self.tokens = (self.tokens + elapsed * f64::from(self.share.per_second)).min(saved);
+        self.counted_at = now;
+        if self.tokens >= saved / 2.0 {
+            self.floods = false;
+        }
     }
 
     /// How long this tenant has to wait before it may take another delivery; `None`: not at all.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
-        let elapsed = now.saturating_duration_since(self.began);
-        if elapsed >= self.share.window {
-            (self.before, self.base) = (self.base + u64::from(self.taken), self.crowd.taken());
-            (self.began, self.taken) = (now, 0);
-        }
-        if self.taken < self.share.deliveries || !self.others_are_at_work() {
+        self.count(now);
+        if self.tokens >= 1.0 {
             return None;
         }
-        Some((self.began + self.share.window).saturating_duration_since(now).max(Duration::from_millis(1)))
-    }
-
-    /// Whether another tenant has work in hand, and took some in this window or the one before.
-    fn others_are_at_work(&self) -> bool {
-        let took = self.crowd.taken().saturating_sub(u64::from(self.taken)) > self.before;
-        took && *self.crowd.0.busy.borrow() > usize::from(self.busy)
-    }
-
-    /// Waits until this tenant may take another delivery: its next window begins after `wait`, or all others are done.
-    pub(super) fn opens(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
-        let (mut busy, own) = (self.crowd.0.busy.subscribe(), usize::from(self.busy));
-        async move {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                // The sender lives as long as any window does.
-                _ = busy.wait_for(|busy| *busy <= own) => {}
-            }
-        }
+        self.floods = true;
+        let quiet = self.crowd.others_took_at(self.member)? + self.share.quiet;
+        let left = quiet.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        let token = Duration::from_secs_f64((1.0 - self.tokens) / f64::from(self.share.per_second.max(1)));
+        Some(left.min(token).max(Duration::from_millis(1)))
     }
 
     /// It took one.
-    pub(super) fn took(&mut self) {
-        self.taken = self.taken.saturating_add(1);
-        self.crowd.0.taken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether it has work in hand now.
-    pub(super) fn is_busy(&mut self, busy: bool) {
-        if self.busy != busy {
-            self.busy = busy;
-            self.crowd.0.busy.send_modify(|count| *count = if busy { *count + 1 } else { count.saturating_sub(1) });
+    pub(super) fn took(&mut self, now: Instant) {
+        self.count(now);
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
         }
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        self.is_busy(false);
+        if !self.floods {
+            self.crowd.took(self.member, now);
+        }
     }
 }
 
@@ -127,80 +130,80 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn two(now: Instant) -> (Window, Window) {
+    const QUIET: Duration = Duration::from_millis(250);
+    const SHARE: Share = Share { per_second: 10, saved: 20, quiet: QUIET };
+
+    fn tenants<const N: usize>(now: Instant) -> [Allowance; N] {
         let crowd = Crowd::default();
-        (Window::new(Share::default(), crowd.clone(), now), Window::new(Share::default(), crowd, now))
+        std::array::from_fn(|_| Allowance::new(SHARE, crowd.clone(), now))
+    }
+
+    /// Takes as much as it may, of so many.
+    fn take(tenant: &mut Allowance, most: usize, at: Instant) -> usize {
+        (0..most).take_while(|_| tenant.wait(at).is_none().then(|| tenant.took(at)).is_some()).count()
     }
 
     #[test]
     fn a_tenant_that_is_alone_never_waits() {
         let now = Instant::now();
-        let (mut flood, _idle) = two(now);
-        flood.is_busy(true);
-        for _ in 0..10_000 {
-            assert_eq!(flood.wait(now), None);
-            flood.took();
-        }
+        let [mut flood, _idle] = tenants(now);
+        assert_eq!(take(&mut flood, 10_000, now), 10_000);
     }
 
     #[test]
-    fn a_flood_waits_for_its_next_window_while_another_has_work_and_goes_on_when_it_has_none() {
+    fn a_flood_is_held_to_its_share_while_another_is_at_work_and_goes_on_when_none_is() {
         let now = Instant::now();
-        let (mut flood, mut other) = two(now);
-        flood.is_busy(true);
-        other.is_busy(true);
-        other.took();
-        (0..Share::default().deliveries).for_each(|_| flood.took());
-        assert_eq!(flood.wait(now), Some(Share::default().window));
-        other.is_busy(false);
-        assert_eq!(flood.wait(now), None);
-        drop(other);
-        assert_eq!(flood.wait(now), None);
+        let [mut flood, mut other] = tenants(now);
+        other.took(now);
+        assert_eq!(take(&mut flood, 1000, now), 20, "what it had saved");
+        assert_eq!(flood.wait(now), Some(Duration::from_millis(100)), "until it has one more");
+        assert_eq!(take(&mut flood, 1000, now + QUIET - Duration::from_millis(1)), 2);
+        assert_eq!(take(&mut flood, 1000, now + QUIET), 1000, "the other's work only waits, or is done");
+        other.took(now + QUIET);
+        assert!(flood.wait(now + QUIET).is_some());
     }
 
     #[test]
-    fn one_whose_work_only_waits_holds_nobody_back_after_a_window() {
-        let (now, window) = (Instant::now(), Share::default().window);
-        let (mut flood, mut hangs) = two(now);
-        flood.is_busy(true);
-        hangs.is_busy(true);
-        hangs.took();
-        let take_all = |flood: &mut Window, at| {
-            let mut taken = 0;
-            while flood.wait(at).is_none() && taken < 1000 {
-                flood.took();
-                taken += 1;
-            }
-            taken
-        };
-        assert_eq!(take_all(&mut flood, now), Share::default().deliveries, "it was just at work");
-        assert_eq!(take_all(&mut flood, now + window), Share::default().deliveries, "it was at work in the window before");
-        assert_eq!(take_all(&mut flood, now + window * 2), 1000);
-        hangs.took();
-        assert!(flood.wait(now + window * 2).is_some(), "it goes on");
+    fn two_floods_do_not_hold_each_other_back_and_both_make_way_for_a_third_tenant() {
+        let now = Instant::now();
+        let [mut one, mut two, mut third] = tenants(now);
+        assert_eq!(take(&mut one, 1000, now), 1000);
+        assert_eq!(take(&mut two, 1000, now), 20, "nobody knew that the first is a flood before it had taken its share");
+        let later = now + QUIET;
+        assert_eq!((take(&mut one, 1000, later), take(&mut two, 1000, later)), (1000, 1000));
+        third.took(later);
+        assert_eq!((take(&mut one, 1000, later), take(&mut two, 1000, later)), (0, 0));
+        let much_later = later + Duration::from_secs(10);
+        assert_eq!(take(&mut one, 15, much_later), 15, "a flood that is over has saved up again");
+        assert!(!one.floods);
     }
 
     proptest! {
         #[test]
-        fn in_any_window_a_tenant_takes_no_more_than_twice_its_share_while_others_have_work(steps in proptest::collection::vec(0u64..40, 1..400)) {
+        fn while_others_keep_within_theirs_a_tenant_takes_what_it_had_saved_and_its_share_and_no_more(steps in proptest::collection::vec(100u64..250, 1..400)) {
             let start = Instant::now();
-            let (mut flood, mut other) = two(start);
-            other.is_busy(true);
-            other.took();
-            flood.is_busy(true);
-            let (mut now, mut taken) = (start, Vec::new());
+            let [mut flood, mut other] = tenants(start);
+            let (mut now, mut taken) = (start, 0);
             for step in steps {
                 now += Duration::from_millis(step);
-                other.took();
-                while flood.wait(now).is_none() {
-                    flood.took();
-                    taken.push(now);
-                }
+                prop_assert_eq!(other.wait(now), None, "who keeps within a share never waits");
+                other.took(now);
+                taken += take(&mut flood, 1000, now);
+                let most = f64::from(SHARE.saved) + now.duration_since(start).as_secs_f64() * f64::from(SHARE.per_second);
+                prop_assert!(taken as f64 <= most + 0.001 && taken as f64 > most - f64::from(SHARE.saved) - 1.0, "{taken} of {most}");
             }
-            let share = Share::default();
-            for (i, at) in taken.iter().enumerate() {
-                let within = taken[i..].iter().take_while(|t| t.duration_since(*at) < share.window).count();
-                prop_assert!(within <= 2 * share.deliveries as usize, "{within}");
+        }
+
+        #[test]
+        fn a_wait_is_never_in_vain(offset in 0u64..250) {
+            let start = Instant::now();
+            let [mut flood, mut other] = tenants(start);
+            other.took(start);
+            let now = start + Duration::from_millis(offset);
+            take(&mut flood, 1000, start);
+            take(&mut flood, 1000, now);
+            if let Some(wait) = flood.wait(now) {
+                prop_assert_eq!(flood.wait(now + wait + Duration::from_micros(1)), None);
             }
         }
     }

@@ -11,7 +11,7 @@ mod patience;
 
 use super::{
     board::Board,
-    fairness::Window,
+    fairness::Allowance,
     intake::{Intake, Work, Works},
     lanes::Deliver,
     lifeline::Notice,
@@ -76,7 +76,7 @@ pub(super) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub board: Board,
     /// Holds a tenant to its share; a child that works for all tenants has none.
-    pub window: Option<Window>,
+    pub allowance: Option<Allowance>,
     /// With work in hand and nothing done for so long, the child is stuck.
     pub patience: Duration,
     pub notices: mpsc::UnboundedSender<Notice>,
@@ -132,8 +132,8 @@ impl Dispatcher {
     pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
             let room = self.held.len() < usize::from(self.parts.prefetch) && self.closing.is_empty();
-            let wait = self.parts.window.as_mut().filter(|_| room).and_then(|window| window.wait(Instant::now()));
-            let opens = wait.and_then(|wait| Some(self.parts.window.as_ref()?.opens(wait)));
+            let wait = self.parts.allowance.as_mut().filter(|_| room).and_then(|allowance| allowance.wait(Instant::now()));
+            let opens = wait.map(tokio::time::sleep);
             let working = !self.held.is_empty() && self.child.is_some();
             tokio::select! {
                 biased;
@@ -208,8 +208,8 @@ impl Dispatcher {
             self.patience.progress();
         }
         self.held.insert(ticket, Held::new(work, at, lane));
-        if let Some(window) = &mut self.parts.window {
-            window.took();
+        if let Some(allowance) = &mut self.parts.allowance {
+            allowance.took(Instant::now());
         }
         self.parts.board.update(&self.parts.name.0, |row| row.last_in = Some(at));
     }
@@ -284,9 +284,6 @@ impl Dispatcher {
 
     fn show(&mut self) {
         let (in_hand, oldest) = (self.held.len(), self.held.values().next().map(|h| h.at));
-        if let Some(window) = &mut self.parts.window {
-            window.is_busy(in_hand > 0);
-        }
         self.parts.board.update(&self.parts.name.0, |row| {
             row.in_hand = in_hand;
             row.oldest = oldest;

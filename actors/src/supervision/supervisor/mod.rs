@@ -11,7 +11,7 @@ use super::{
     backoff::{Intensity, RestartPolicy},
     board::Board,
     dispatcher::{Dispatcher, Order, Parts},
-    fairness::{Crowd, Share, Window},
+    fairness::{Allowance, Crowd, Share},
     intake::Intake,
     lifeline::{Birth, Lifeline, Link, Notice},
     phase::{Phase, Step},
@@ -114,7 +114,7 @@ impl Supervisor {
 
     fn adopt(&mut self, spec: ChildSpec) {
         let (orders, heard) = mpsc::unbounded_channel();
-        let window = spec.tenant.is_some().then(|| Window::new(self.options.share, self.crowd.clone(), Instant::now()));
+        let allowance = spec.tenant.is_some().then(|| Allowance::new(self.options.share, self.crowd.clone(), Instant::now()));
         let dispatcher = Dispatcher::new(Parts {
             name: spec.name.clone(),
             queue: spec.queue.clone(),
@@ -124,7 +124,7 @@ impl Supervisor {
             store: Arc::clone(&self.options.store),
             clock: Arc::clone(&self.options.clock),
             board: self.options.board.clone(),
-            window,
+            allowance,
             patience: self.options.restarts.patience,
             notices: self.notices.clone(),
         });
