@@ -54,7 +54,7 @@ pub struct DrillRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DrillFault {
-    /// The tenant's actor panics at its next message.
+    /// The tenant's actor panics at its next message, and at every one while the fault lasts.
     TenantPanic,
     /// The tenant's actor blocks its thread at its next message.
     TenantFreeze,

@@ -159,7 +159,7 @@ impl Ear {
         let time = Duration::from_secs(request.seconds.into());
         tracing::warn!(%tenant, fault = ?request.fault, seconds = request.seconds, by = %request.by, "a drill begins");
         match request.fault {
-            DrillFault::TenantPanic => self.ask(tenant, Action::Rehearse(Rehearsal::Panic), "a drill").await,
+            DrillFault::TenantPanic => self.ask(tenant, Action::Rehearse(Rehearsal::Panic(time)), "a drill").await,
             DrillFault::TenantFreeze => self.ask(tenant, Action::Rehearse(Rehearsal::Freeze(time)), "a drill").await,
             DrillFault::AtsDown | DrillFault::AtsLimited | DrillFault::KeyRevoked => drills.fail_ats(tenant, request.fault, time),
             DrillFault::BrokerDrop => self.broker.lose("a drill").await,

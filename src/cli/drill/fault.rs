@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A fault, as the command line has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Fault {
-    /// The tenant's actor panics at its next message
+    /// The tenant's actor panics at its next message; with `--seconds`, at every one for so long
     TenantPanic,
     /// The tenant's actor blocks its thread at its next message
     TenantFreeze,

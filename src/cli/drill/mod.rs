@@ -16,7 +16,11 @@ use atshub_actors::{
     ports::{Broker, MessageView, Store, TenantRecord},
     supervision::Phase,
 };
-use atshub_schemas::{Envelope, Line, Message, TenantName, control::DrillRequest, topology};
+use atshub_schemas::{
+    Envelope, Line, Message, TenantName,
+    control::{ControlAction, DrillRequest},
+    topology,
+};
 use fault::Fault;
 use jiff::Timestamp;
 use probes::Probes;
@@ -106,6 +110,15 @@ async fn whom(named: Option<&TenantName>, store: &dyn Store) -> Result<(TenantRe
     Ok((tenant, neighbour))
 }
 
+/// What an operator does for a tenant that a fault has set aside, once it is over: why, the verb, and what the hub is told.
+fn remedy(fault: Fault, phase: Option<Phase>) -> Option<(&'static str, &'static str, ControlAction)> {
+    match (fault, phase?) {
+        (Fault::KeyRevoked, Phase::Paused) => Some(("the key is good again", "resume", ControlAction::Resume)),
+        (Fault::TenantPanic | Fault::TenantFreeze, Phase::Quarantined) => Some(("the cause is gone", "release", ControlAction::Release)),
+        _ => None,
+    }
+}
+
 impl Drill<'_> {
     async fn run(&self, neighbour: Option<TenantName>) -> Ended {
         let mut probes = Probes::new(&self.tenant, Arc::clone(&self.store), Arc::clone(&self.broker));
@@ -134,9 +147,9 @@ impl Drill<'_> {
                 beside.look().await?;
             }
             let over = watch.elapsed() >= self.time;
-            if over && self.fault == Fault::KeyRevoked && watch.is_paused() && !released {
-                watch.say(format!("the key is good again; `tenant resume {}`, as an operator would", self.tenant));
-                let_go_on(&self.tenant, &self.by, self.store.as_ref(), &self.broker).await?;
+            if let Some((why, verb, action)) = remedy(self.fault, watch.phase()).filter(|_| over && !released) {
+                watch.say(format!("{why}; `tenant {verb} {}`, as an operator would", self.tenant));
+                let_go_on(&self.tenant, action, &self.by, self.store.as_ref(), &self.broker).await?;
                 released = true;
             }
             if over && watch.has_recovered(&probes, ready) {

@@ -24,13 +24,14 @@ struct Probe {
     is_write: bool,
 }
 
-/// A message that has been handled.
+/// A message that has been handled, or parked.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) number: usize,
     pub(super) asked_at: Instant,
     pub(super) after: Duration,
     pub(super) is_write: bool,
+    pub(super) is_parked: bool,
 }
 
 /// The messages of one tenant.
@@ -145,16 +146,17 @@ impl Probes {
         Ok(())
     }
 
-    /// Those that have been handled since the last look.
+    /// Those that have been handled or parked since the last look.
     pub(super) async fn look(&mut self) -> Result<Vec<Done>, Stop> {
         let (mut done, mut left, mut failures) = (Vec::new(), Vec::new(), 0);
         for probe in std::mem::take(&mut self.under_way) {
             let views = self.store.message(&probe.id).await?;
             failures += views.iter().map(|view| view.failures + u32::from(view.last_error.is_some() && view.failures == 0)).sum::<u32>();
-            if views.iter().any(|view| view.state == "handled") {
+            let is = |state: &str| views.iter().any(|view| view.state == state);
+            if is("handled") || is("parked") {
                 let after = probe.since.elapsed();
                 self.slowest = self.slowest.max(if probe.is_write { Duration::ZERO } else { after });
-                done.push(Done { number: probe.number, asked_at: probe.since, after, is_write: probe.is_write });
+                done.push(Done { number: probe.number, asked_at: probe.since, after, is_write: probe.is_write, is_parked: is("parked") });
             } else {
                 left.push(probe);
             }

@@ -108,8 +108,8 @@ impl Watch {
         self.state.as_ref().map(|state| state.place.clone()).unwrap_or_default()
     }
 
-    pub(super) fn is_paused(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.phase == Phase::Paused)
+    pub(super) fn phase(&self) -> Option<Phase> {
+        self.state.as_ref().map(|state| state.phase)
     }
 
     pub(super) fn lines(&self) -> &[Value] {
@@ -126,6 +126,11 @@ impl Watch {
 
     /// A probe or a write-back is done; `time` is how long the fault lasts.
     pub(super) fn probe(&mut self, done: &Done, time: Duration) {
+        if done.is_parked {
+            let after = done.after.as_secs_f64();
+            return self
+                .say(format!("probe {} is parked, {after:.1} s after it was asked for: it made its tenant crash twice", done.number));
+        }
         let first = !done.is_write && !self.handled.0;
         if !done.is_write {
             self.handled.0 = true;

@@ -317,9 +317,15 @@ async fn wait(act: Act, name: &TenantName, before: Option<(Uuid, u64)>, store: &
 }
 
 /// Asks a tenant to go on, for whoever paused it; used by drills, which clear up after themselves.
-pub(in crate::cli) async fn let_go_on(name: &TenantName, by: &Line, store: &dyn Store, broker: &Arc<dyn Broker>) -> Result<(), Stop> {
+pub(in crate::cli) async fn let_go_on(
+    name: &TenantName,
+    action: ControlAction,
+    by: &Line,
+    store: &dyn Store,
+    broker: &Arc<dyn Broker>,
+) -> Result<(), Stop> {
     let reason = Line::new("the drill is over").map_err(Stop::failed)?;
-    let request = ControlRequest { action: ControlAction::Resume, reason, by: by.clone(), until: None };
+    let request = ControlRequest { action, reason, by: by.clone(), until: None };
     let source = Line::new(SOURCE).map_err(Stop::failed)?;
     let envelope = Envelope::new(source, name.clone(), Timestamp::now(), Message::ControlRequested(request));
     store.set_standing(name, "active", None, None).await?;

@@ -2,10 +2,18 @@
 
 use super::{Pair, on_hub, on_hub_set, refused};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// Runs a drill on `acme`, and what it says as data.
+/// Runs a drill on `acme` that sets nothing aside, and what it says as data.
 fn drill(pair: Pair, words: &[&str]) -> Value {
-    let mut said = Value::Null;
+    let (said, parked) = drill_that_parks(pair, words);
+    assert!(parked.is_empty(), "nothing is set aside: {parked:?}");
+    said
+}
+
+/// The same, and what is parked at its end, by code.
+fn drill_that_parks(pair: Pair, words: &[&str]) -> (Value, BTreeMap<String, u64>) {
+    let (mut said, mut parked) = (Value::Null, BTreeMap::new());
     on_hub_set(
         pair,
         |config| config.hub.drills = true,
@@ -20,10 +28,10 @@ fn drill(pair: Pair, words: &[&str]) -> Value {
             assert_eq!((said["recovered"].as_bool(), said["tenant"].as_str()), (Some(true), Some("acme")), "{said:#}");
             assert_eq!(walk.child("birch").generation, birch, "the neighbour was not made anew");
             walk.nothing_is_left().await;
-            assert!(walk.store().parked_counts(None).await.unwrap().is_empty(), "nothing is set aside");
+            parked = walk.store().parked_counts(None).await.unwrap();
         },
     );
-    said
+    (said, parked)
 }
 
 fn saw(said: &Value, words: &str) -> bool {
@@ -34,6 +42,13 @@ fn saw(said: &Value, words: &str) -> bool {
 fn a_tenant_that_panics_is_made_anew_on_the_real_services() {
     let said = drill(Pair::Real, &["tenant-panic"]);
     assert!(saw(&said, "ended (panic)") && saw(&said, " is running"), "{said:#}");
+}
+
+#[test]
+fn a_tenant_that_panics_at_every_message_for_a_while_parks_those_and_recovers() {
+    let (said, parked) = drill_that_parks(Pair::Embedded, &["tenant-panic", "--seconds", "8"]);
+    assert!(saw(&said, "is parked, ") && saw(&said, " is running"), "{said:#}");
+    assert!(parked.keys().eq(["poison"]), "{parked:?}");
 }
 
 #[test]

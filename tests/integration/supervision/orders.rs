@@ -7,7 +7,7 @@ use super::{
 };
 use crate::support::hub::{LIMIT, Pair, soon, until};
 use atshub_actors::supervision::{Action, Phase, Rehearsal, Shutdown};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 on_both_pairs! {
     a_paused_child_takes_nothing_and_a_resumed_one_takes_everything
@@ -65,15 +65,19 @@ fn a_standing_that_is_older_than_what_the_supervisor_stored_undoes_nothing_and_a
 }
 
 #[test]
-fn a_fault_made_on_purpose_happens_once() {
+fn a_fault_made_on_purpose_happens_once_or_for_as_long_as_was_asked() {
     on_stage(Pair::Embedded, quick(), async |stage, _| {
         stage.raise(vec![stage.spec("acme", Start::Well)]).await;
         stage.until("tenant/acme", Phase::Running).await;
-        assert_eq!(stage.control("tenant/acme", Action::Rehearse(Rehearsal::Panic)).await, Ok(Phase::Running));
+        assert_eq!(stage.control("tenant/acme", Action::Rehearse(Rehearsal::Panic(Duration::ZERO))).await, Ok(Phase::Running));
         stage.publish("acme", &["ok-1", "ok-2"]).await;
         assert_eq!(stage.collect(2).await, ["ok-1", "ok-2"]);
         let acme = stage.board.child("tenant/acme").unwrap();
         assert_eq!((acme.generation, acme.history[0].cause.as_str()), (2, "a drill: told to panic"));
+        assert!(stage.control("tenant/acme", Action::Rehearse(Rehearsal::Panic(LIMIT))).await.is_ok());
+        stage.publish("acme", &["ok-3", "ok-4", "ok-5"]).await;
+        stage.until("tenant/acme", Phase::Quarantined).await;
+        assert!(stage.done.try_recv().is_err(), "every message made it panic");
     });
 }
 
