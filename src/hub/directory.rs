@@ -310,7 +310,8 @@ impl Accounts for Directory {
     fn account(&self, tenant: &TenantName) -> Option<Account> {
         let seat = self.seat(tenant)?;
         let Connected { adapter, gate } = seat.platform.clone()?;
-        Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate })
+        let set_aside = seat.record.standing == Phase::Quarantined.as_str();
+        Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, set_aside })
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Account {
     pub platform: Arc<dyn Platform>,
     /// What stands before that account, for all tenants that share it.
     pub gate: Gate,
+    /// The tenant is quarantined: nothing is done in its name until somebody releases it.
+    pub set_aside: bool,
 }
 
 /// Which platform account a tenant invites by.

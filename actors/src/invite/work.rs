@@ -28,7 +28,7 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
         return Ok(());
     };
     let about = About { dossier: None, candidacy: Some(wanted.candidacy) };
-    let Some(Account { policy, platform, gate }) = work.office.accounts.account(&envelope.tenant) else {
+    let Some(Account { policy, platform, gate, set_aside }) = work.office.accounts.account(&envelope.tenant) else {
         let failure = Failure::transient("the tenant, or its platform account, is not set up");
         let progress = desk.begin(envelope).await;
         desk.settle(envelope, queue, &failure, progress, about).await;
@@ -36,6 +36,10 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     };
     gate.show_on(&work.link);
     let (calls, draw) = (work.calls_of(&gate), draw(envelope));
+    if set_aside {
+        desk.postpone(envelope, queue, &gate.set_aside(draw), about).await;
+        return Ok(());
+    }
     let place = calls.stand(&wanted.candidacy, None);
     // Before it is noted that work begins: what is turned away has not begun.
     let entered = match place.turn(gate.patience()).await {

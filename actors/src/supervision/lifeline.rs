@@ -10,6 +10,7 @@ use super::{
     watchdog::ThreadNumber,
 };
 use actix_rt::ArbiterHandle;
+use atshub_schemas::TenantName;
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -23,6 +24,8 @@ pub(super) enum Notice {
     Down { child: ChildName, generation: u64, panicking: bool },
     /// A future of the generation panicked; its death follows.
     Crashed { child: ChildName, generation: u64, cause: String },
+    /// A tenant's message crashed a child that works for all tenants, or made its thread stand still.
+    Blamed { tenant: TenantName, cause: String, froze: bool },
     /// The credential was refused twice: pause the child, with this cause.
     Unauthorized { child: ChildName, generation: u64, cause: String },
     /// The generation has had work in hand for too long without getting anything done.

@@ -86,3 +86,32 @@ fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_acco
         assert_eq!(attempts_used_up(walk).await, 0);
     });
 }
+
+#[test]
+fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released() {
+    on_quick_hub(&[], &["dune", "ember"], async |walk| {
+        const COUNT: usize = 12;
+        let [dune, ember] = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
+        let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
+        platform.faults().next("*", Fault::Fail(503), ENOUGH);
+        let facts: Vec<_> = (0..COUNT).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
+        publish(walk, &facts).await;
+        one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
+        assert!(walk.store().set_standing(&dune, "quarantined", Some("to be looked at"), None).await.unwrap());
+        walk.running.hub.reload().await.unwrap();
+
+        platform.faults().clear();
+        publish(walk, &[moved(&ember, "a-other", "other", None)]).await;
+        happens(&ledger, "the other tenant's", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
+        one_that_waits(walk, "the tenant is quarantined: nothing is done in its name").await;
+        assert_eq!(ledger.effects().iter().filter(|e| e.kind == "invitation").count(), 1);
+
+        assert!(walk.store().set_standing(&dune, "active", None, None).await.unwrap());
+        walk.running.hub.reload().await.unwrap();
+        happens(&ledger, "everybody's", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT + 1).await;
+        walk.nothing_is_left().await;
+        for n in 0..COUNT {
+            assert_eq!(values(&ledger, "invitation", &format!("c{n}@{dune}.example")).len(), 1);
+        }
+    });
+}

@@ -8,6 +8,7 @@ mod leaving;
 mod orders;
 mod plain_actix;
 mod probe;
+mod shared;
 mod stage;
 
 pub(crate) use probe::Start;

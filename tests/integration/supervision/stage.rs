@@ -140,6 +140,21 @@ impl Stage {
         }
     }
 
+    /// A child that works for all tenants.
+    pub(crate) fn shared(&self, start: Start) -> ChildSpec {
+        ChildSpec {
+            name: ChildName("invites/1".into()),
+            queue: QueueSpec {
+                name: topology::INVITES.into(),
+                single_consumer: false,
+                bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
+                expires: None,
+            },
+            tenant: None,
+            ..self.spec("nobody", start)
+        }
+    }
+
     pub(crate) async fn raise(&self, specs: Vec<ChildSpec>) {
         for spec in &specs {
             self.broker.declare(spec.queue.clone()).await.unwrap();
@@ -152,8 +167,17 @@ impl Stage {
         self.supervisor.send(Roster { children, read_at }).await.unwrap();
     }
 
-    /// Publishes messages that tell a probe what to do; answers with their message ids.
+    /// Publishes messages that tell a tenant's probe what to do; answers with their message ids.
     pub(crate) async fn publish(&self, tenant: &str, ids: &[&str]) -> Vec<String> {
+        self.send(tenant, ids, None).await
+    }
+
+    /// The same for the child that works for all.
+    pub(crate) async fn ask(&self, tenant: &str, ids: &[&str]) -> Vec<String> {
+        self.send(tenant, ids, Some(topology::INVITES)).await
+    }
+
+    async fn send(&self, tenant: &str, ids: &[&str], work: Option<&str>) -> Vec<String> {
         let tenant = TenantName::new(tenant).unwrap();
         let messages: Vec<Publication> = ids
             .iter()
@@ -172,8 +196,8 @@ impl Stage {
                 let envelope =
                     Envelope::new(Line::new("/test").unwrap(), tenant.clone(), Timestamp::now(), Message::ApplicationMoved(fact));
                 Publication {
-                    exchange: topology::EVENTS.into(),
-                    routing_key: envelope.routing_key(),
+                    exchange: if work.is_some() { topology::WORK } else { topology::EVENTS }.into(),
+                    routing_key: work.map_or_else(|| envelope.routing_key(), str::to_owned),
                     message_id: envelope.id.to_string(),
                     content_type: CONTENT_TYPE.into(),
                     headers: BTreeMap::new(),

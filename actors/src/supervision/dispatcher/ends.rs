@@ -7,7 +7,10 @@ use super::{
 use crate::{
     lifecycle,
     ports::{AckError, Change, MessageKey, Parked},
-    supervision::token::{Fenced, Report},
+    supervision::{
+        lifeline::Notice,
+        token::{Fenced, Report},
+    },
 };
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
@@ -27,12 +30,14 @@ impl Dispatcher {
             }
             Report::Panicked { ticket, generation, cause } => {
                 if self.held.get(&ticket).is_some_and(|held| held.is_given_to(generation)) {
-                    self.count_crash(ticket, cause);
+                    self.explained = generation;
+                    self.count_crash(ticket, cause, false);
                 }
             }
             Report::Dropped { ticket, generation, begun } => {
                 let Some(held) = self.held.get_mut(&ticket).filter(|held| held.is_given_to(generation)) else { return };
-                held.abandoned += u32::from(begun);
+                // A message that panicked explains the death: what was in hand beside it is not to blame.
+                held.abandoned += u32::from(begun && self.explained != generation);
                 if !begun && self.child.as_ref().is_some_and(|(_, current)| *current == generation) {
                     // The generation is dying, or throws away what it is given: not again at once, or it would go in circles.
                     held.state = State::Resting;
@@ -50,7 +55,7 @@ impl Dispatcher {
             self.held.iter_mut().filter_map(|(ticket, held)| Some((*ticket, held.take_back(generation)?))).collect();
         for (ticket, fenced) in taken {
             match (why, fenced) {
-                (Abandoned::Froze(cause), Fenced::Running) => self.count_crash(ticket, cause.clone()),
+                (Abandoned::Froze(cause), Fenced::Running) => self.count_crash(ticket, cause.clone(), true),
                 (Abandoned::NoProgress, Fenced::Between | Fenced::Running) => {
                     if let Some(held) = self.held.get_mut(&ticket) {
                         held.abandoned += 1;
@@ -69,7 +74,7 @@ impl Dispatcher {
             return self.rest(ticket);
         }
         held.abandoned = 0;
-        self.count_crash(ticket, format!("its actor ended {ABANDONED_MAX} times with this message in hand"));
+        self.count_crash(ticket, format!("its actor ended {ABANDONED_MAX} times with this message in hand"), false);
     }
 
     /// Handed out again, once no call of it is under way any more.
@@ -88,11 +93,14 @@ impl Dispatcher {
         self.later.push(landed.boxed());
     }
 
-    fn count_crash(&mut self, ticket: u64, cause: String) {
+    fn count_crash(&mut self, ticket: u64, cause: String, froze: bool) {
         let Some(held) = self.held.get_mut(&ticket) else { return };
         held.state = State::Counting;
-        let id = held.work.envelope.id.clone();
-        tracing::error!(child = %self.parts.name, messaging.message.id = %id, cause, "a message crashed its actor");
+        let (id, tenant) = (held.work.envelope.id.clone(), held.work.envelope.tenant.clone());
+        tracing::error!(child = %self.parts.name, %tenant, messaging.message.id = %id, cause, "a message crashed its actor");
+        if self.parts.allowance.is_none() {
+            let _ = self.parts.notices.send(Notice::Blamed { tenant, cause: cause.clone(), froze });
+        }
         self.count(ticket, cause, Duration::ZERO);
     }
 

@@ -98,6 +98,8 @@ pub(super) struct Dispatcher {
     held: BTreeMap<u64, Held>,
     next_ticket: u64,
     child: Option<(Recipient<Deliver>, u64)>,
+    /// The last generation of which a message panicked.
+    explained: u64,
     works: Option<Works>,
     wants_open: bool,
     closing: Vec<oneshot::Sender<()>>,
@@ -118,6 +120,7 @@ impl Dispatcher {
             held: BTreeMap::new(),
             next_ticket: 1,
             child: None,
+            explained: 0,
             works: None,
             wants_open: false,
             closing: Vec::new(),

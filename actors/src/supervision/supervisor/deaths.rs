@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use std::time::{Duration, Instant};
 
 /// Times a child may make its thread stand still; at the next it is quarantined.
-const FREEZES: u32 = 1;
+pub(super) const FREEZES: u32 = 1;
 /// Threads that stand still and were given up, past which the process ends: it can only lose more of them.
 const LOST_THREADS: usize = 8;
 /// Deaths and restarts that are shown of a child.
@@ -36,6 +36,7 @@ impl Supervisor {
         child.alive = false;
         let _ = child.orders.send(Order::Down { generation });
         let thread = child.home.as_ref().filter(|home| !home.arbiter.alive()).map(Home::thread);
+        let shared = child.spec.tenant.is_none();
         let (code, cause) = match child.crash.take() {
             // Its thread has ended, and every child on it: none of them died of itself.
             _ if thread.is_some_and(|thread| self.arbiters.replace(thread) || !self.arbiters.has(thread)) => {
@@ -44,6 +45,7 @@ impl Supervisor {
                 }
                 return;
             }
+            Some(cause) if shared => return self.again_at_once(name, "panic", cause, ctx),
             Some(cause) => ("panic", cause),
             None if panicking => ("panic", "a panic outside any message".into()),
             None => ("stopped", "its actor stopped".into()),
@@ -83,11 +85,12 @@ impl Supervisor {
         if !child.phase.wants_actor() {
             return;
         }
-        let generation = child.generation;
+        let (generation, shared) = (child.generation, child.spec.tenant.is_none());
         let verdict = child.intensity.died(&self.options.restarts, Instant::now(), rand::random_range(0.0..=1.0));
         self.note(name, code, &cause);
         match verdict {
             Verdict::RestartAfter(wait) => self.back_off(name, generation, wait, cause, ctx),
+            Verdict::Quarantine if shared => self.back_off(name, generation, self.options.restarts.longest, cause, ctx),
             Verdict::Quarantine => {
                 tracing::error!(child = %name, generation, cause, "an actor died once too often and is quarantined");
                 let cause = format!("{} restarts did not bring health, last: {cause}", self.options.restarts.restarts);
@@ -96,7 +99,7 @@ impl Supervisor {
         }
     }
 
-    fn back_off(&mut self, name: &ChildName, generation: u64, wait: Duration, cause: String, ctx: &mut Context<Self>) {
+    pub(super) fn back_off(&mut self, name: &ChildName, generation: u64, wait: Duration, cause: String, ctx: &mut Context<Self>) {
         tracing::warn!(child = %name, generation, cause, wait_ms = wait.as_millis() as u64, "an actor died; the next generation waits");
         let waiting = name.clone();
         ctx.run_later(wait, move |this, _| this.wait_over(&waiting, generation));
@@ -160,8 +163,12 @@ impl Supervisor {
             return;
         }
         let Some(child) = self.children.get_mut(name) else { return };
+        if child.spec.tenant.is_none() && child.phase == Phase::Running {
+            self.arbiters.separate(name);
+            return self.again_at_once(name, "frozen", cause, ctx);
+        }
         child.frozen += 1;
-        if child.frozen > FREEZES && child.phase.wants_actor() && !child.leaving {
+        if child.frozen > FREEZES && child.spec.tenant.is_some() && child.phase.wants_actor() && !child.leaving {
             self.note(name, "frozen", &cause);
             self.set_aside(name, Step::GaveUp, format!("{cause}, and not for the first time"));
             return;

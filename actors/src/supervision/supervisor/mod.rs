@@ -1,10 +1,12 @@
 //! The supervisor: an actor that makes children from factories and never from the dead. One child's trouble is that child's:
 //! nothing here waits for one of them, and nothing escalates to another. What follows from a death is in [`deaths`], what follows
-//! from somebody's wish in [`requests`], how children go in [`leaving`].
+//! from somebody's wish in [`requests`], how children go in [`leaving`], what is different for those that work for all tenants
+//! in [`shared`].
 
 mod deaths;
 mod leaving;
 mod requests;
+mod shared;
 
 use super::{
     arbiters::{Arbiters, Home},
@@ -25,7 +27,9 @@ use crate::{
     ports::{Change, Clock, Store},
 };
 use actix::{Actor, AsyncContext, Context, StreamHandler};
+use atshub_schemas::TenantName;
 use futures_util::stream;
+use shared::Blame;
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -97,6 +101,7 @@ pub struct Supervisor {
     /// not be taken for its own.
     left: HashMap<ChildName, u64>,
     crowd: Crowd,
+    blames: HashMap<TenantName, Blame>,
     next_number: u64,
     notices: mpsc::UnboundedSender<Notice>,
     heard: Option<mpsc::UnboundedReceiver<Notice>>,
@@ -109,7 +114,7 @@ impl Supervisor {
         let (notices, heard) = mpsc::unbounded_channel();
         let arbiters = Arbiters::start(options.arbiters, Watchdog::start(notices.clone()), options.board.pulses());
         let (children, left, crowd) = (HashMap::new(), HashMap::new(), Crowd::default());
-        Self { options, arbiters, children, left, crowd, next_number: NOBODY + 1, notices, heard: Some(heard) }
+        Self { options, arbiters, children, left, crowd, blames: HashMap::new(), next_number: NOBODY + 1, notices, heard: Some(heard) }
     }
 
     fn adopt(&mut self, spec: ChildSpec) {
@@ -266,6 +271,7 @@ impl StreamHandler<Notice> for Supervisor {
                     child.crash = Some(cause);
                 }
             }
+            Notice::Blamed { tenant, cause, froze } => self.blamed(tenant, &cause, froze),
             Notice::Down { child, generation, panicking } => self.down(&child, generation, panicking, ctx),
             Notice::Unauthorized { child: name, generation, cause } => {
                 if self.children.get(&name).is_some_and(|c| c.generation == generation) {

@@ -1,0 +1,111 @@
+//! Children that work for all tenants: one tenant's messages crash them, and it is that tenant that is set aside.
+
+use super::{
+    on_both_pairs,
+    probe::Start,
+    stage::{Setting, Stage, on_stage, on_stage_set, quick},
+};
+use crate::support::{
+    build::tenant,
+    hub::{LIMIT, Pair, until},
+};
+use atshub_actors::{
+    domain::Policy,
+    ports::TenantRecord,
+    supervision::{Phase, RestartPolicy},
+};
+use jiff::Timestamp;
+
+on_both_pairs! {
+    a_tenant_whose_messages_crash_what_works_for_all_is_quarantined_and_the_others_do_not_wait
+    a_tenant_that_another_process_runs_is_quarantined_in_the_store
+    a_tenant_whose_message_makes_the_thread_of_what_works_for_all_stand_still_twice_is_quarantined
+}
+
+/// Nobody who had to wait for a restart would be done before the test ends.
+fn patient() -> RestartPolicy {
+    RestartPolicy { first: LIMIT * 10, longest: LIMIT * 10, ..RestartPolicy::default() }
+}
+
+fn record(name: &str) -> TenantRecord {
+    TenantRecord {
+        name: tenant(name),
+        ats: "bridge".into(),
+        platform: "main".into(),
+        policy: Policy::default(),
+        standing: "active".into(),
+        cause: None,
+        until: None,
+        version: 1,
+        created_at: Timestamp::now(),
+        updated_at: Timestamp::now(),
+    }
+}
+
+async fn standing(stage: &Stage, name: &str) -> (String, Option<String>) {
+    let found = stage.store.tenants().await.unwrap().into_iter().find(|record| record.name == tenant(name)).unwrap();
+    (found.standing, found.cause)
+}
+
+fn a_tenant_whose_messages_crash_what_works_for_all_is_quarantined_and_the_others_do_not_wait(pair: Pair) {
+    on_stage(pair, patient(), async |stage, _| {
+        assert!(stage.store.put_tenant(record("bad"), None).await.unwrap());
+        stage.raise(vec![stage.shared(Start::Well), stage.spec("bad", Start::Well), stage.spec("other", Start::Well)]).await;
+        // In hand at every crash, and never to blame.
+        stage.ask("other", &["gated-1"]).await;
+        stage.entered(1).await;
+        stage.ask("bad", &["panic-1", "panic-2"]).await;
+        assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&2)).await);
+        assert_eq!(stage.board.child("tenant/bad").unwrap().phase, Phase::Running, "four deaths are not too many");
+        stage.ask("bad", &["late-3", "panic-4"]).await;
+        stage.until("tenant/bad", Phase::Quarantined).await;
+        assert!(until(async || standing(stage, "bad").await.0 == "quarantined").await);
+        let cause = standing(stage, "bad").await.1.unwrap();
+        assert!(cause.starts_with("its messages made what works for all tenants die too often, last: told to panic"), "{cause}");
+
+        stage.ask("other", &["ok-2"]).await;
+        stage.strings.gate.add_permits(1);
+        assert_eq!(stage.collect(2).await, ["gated-1", "ok-2"]);
+        assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&4)).await);
+        assert!(stage.store.parked_counts(Some(&tenant("other"))).await.unwrap().is_empty(), "nobody else is to blame");
+        stage.until("invites/1", Phase::Running).await;
+        let other = stage.board.child("tenant/other").unwrap();
+        assert_eq!((other.phase, other.generation), (Phase::Running, 1));
+    });
+}
+
+fn a_tenant_that_another_process_runs_is_quarantined_in_the_store(pair: Pair) {
+    on_stage(pair, patient(), async |stage, _| {
+        for name in ["bad", "paused"] {
+            assert!(stage.store.put_tenant(record(name), None).await.unwrap());
+        }
+        stage.store.set_standing(&tenant("paused"), "paused", Some("by an operator"), None).await.unwrap();
+        stage.raise(vec![stage.shared(Start::Well)]).await;
+        for name in ["paused", "bad"] {
+            stage.ask(name, &["panic-1", "panic-2", "panic-3"]).await;
+        }
+        assert!(until(async || standing(stage, "bad").await.0 == "quarantined").await);
+        assert_eq!(standing(stage, "paused").await.0, "paused", "somebody has set it aside already");
+    });
+}
+
+fn a_tenant_whose_message_makes_the_thread_of_what_works_for_all_stand_still_twice_is_quarantined(pair: Pair) {
+    on_stage_set(pair, Setting { restarts: patient(), arbiters: 1, ..Setting::default() }, async |stage, _| {
+        stage.raise(vec![stage.shared(Start::Well), stage.spec("bad", Start::Well)]).await;
+        stage.ask("bad", &["block-1"]).await;
+        stage.until("tenant/bad", Phase::Quarantined).await;
+        stage.ask("other", &["ok-1"]).await;
+        assert_eq!(stage.collect(1).await, ["ok-1"]);
+        assert!(!stage.strings.block.has_ended(), "the threads stand still all this time");
+        assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&1)).await);
+    });
+}
+
+#[test]
+fn a_child_that_works_for_all_and_does_not_even_start_is_tried_again_for_ever() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        stage.raise(vec![stage.shared(Start::Stops)]).await;
+        stage.becomes("invites/1", |row| row.generation > 9).await;
+        assert_ne!(stage.board.child("invites/1").unwrap().phase, Phase::Quarantined);
+    });
+}
