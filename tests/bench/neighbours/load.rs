@@ -1,7 +1,11 @@
 //! The load: when which tenant has a candidate, drawn beforehand from a seed, so that two runs are given the same. Sent at its
 //! time whatever the hub does: a hub that falls behind is not spared.
 
-use crate::{Size, bad::Bad, cast::Outside};
+use crate::{
+    Size,
+    bad::{self, Bad},
+    cast::Outside,
+};
 use atshub::demo::tally::Place;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -48,7 +52,8 @@ impl Draw {
 }
 
 impl Plan {
-    /// Candidates come independently of each other (exponential gaps), to tenants drawn evenly.
+    /// Candidates come independently of each other (exponential gaps), to tenants drawn evenly; and steadily, on top of that, to
+    /// those that go bad, in both runs: what few messages bring about says little.
     pub(crate) fn new(size: &Size, rate: f64, warm_up: Duration) -> Self {
         let mut draw = Draw(size.seed);
         let end = (warm_up + Duration::from_secs(size.seconds)).as_secs_f64();
@@ -56,11 +61,18 @@ impl Plan {
         loop {
             at += -draw.fraction().ln() / rate;
             if at > end {
-                return Self { arrivals };
+                break;
             }
             let tenant = (draw.next() % size.tenants as u64) as usize;
             arrivals.push(Arrival { at: Duration::from_secs_f64(at), tenant, number: arrivals.len() });
         }
+        for tenant in bad::busy(size) {
+            let first = arrivals.len();
+            let times = (0..).map(|n| warm_up.as_secs_f64() + f64::from(n) / size.bad_rate).take_while(|at| *at < end);
+            arrivals.extend(times.enumerate().map(|(n, at)| Arrival { at: Duration::from_secs_f64(at), tenant, number: first + n }));
+        }
+        arrivals.sort_by_key(|arrival| arrival.at);
+        Self { arrivals }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -3,8 +3,8 @@
 //! key is revoked, and one that blocks its thread. Counted and timed at the outside: from publishing to the written status.
 //!
 //! `-- --tenants 200 --rate 20 --seconds 60 --flood 20000 --seed 7 --rounds 3`: on a machine whose disk is others' too one round
-//! says little. Without a rate it takes half of what it finds the machine can do. Progress goes to standard error, the table to
-//! standard output.
+//! says little. Without a rate it takes half of what it finds the machine can do. `--only well` or `--only bad` runs one of the
+//! two, `--bad hangs,blocks` lets only these be bad. Progress goes to standard error, the table to standard output.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@
     reason = "a benchmark stops where it fails, and prints what it found"
 )]
 
+mod alone;
 mod bad;
 mod cast;
 mod load;
@@ -32,6 +33,7 @@ mod services;
 #[path = "../usage.rs"]
 mod usage;
 
+use alone::Alone;
 use arguments::Arguments;
 use bad::Bad;
 use cast::Outside;
@@ -41,13 +43,17 @@ use measure::Measured;
 use std::time::{Duration, Instant};
 
 /// How big it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Size {
     tenants: usize,
     ashby: usize,
     seconds: u64,
     flood: usize,
     seed: u64,
+    /// Candidates a second for each that goes bad, but for the one that floods, on top of its part of the load.
+    bad_rate: f64,
+    /// Which of the five are bad.
+    bad: Vec<String>,
 }
 
 /// Candidates in the burst that finds out what the machine can do.
@@ -70,6 +76,8 @@ fn main() {
         seconds: arguments.number("seconds").unwrap_or(60) as u64,
         flood: arguments.number("flood").unwrap_or(20_000),
         seed: arguments.number("seed").unwrap_or(7) as u64,
+        bad_rate: arguments.fraction("bad-rate").unwrap_or(0.5),
+        bad: bad::ways(arguments.word("bad")),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -90,12 +98,14 @@ fn main() {
             }
         }
         let head = format!(
-            "neighbours at {}: {} tenants ({} Ashby, the others bridges), {rate:.1} candidates a second for {} s, seed {}",
+            "neighbours at {}: {} tenants ({} Ashby, the others bridges), {rate:.1} candidates a second for {} s, seed {}; bad: {}, {} a second more for each",
             ground::commit(),
             size.tenants,
             size.ashby,
             size.seconds,
-            size.seed
+            size.seed,
+            size.bad.join(", "),
+            size.bad_rate
         );
         // What was sent a second before its end may still stand behind it.
         let flood = WARM_UP..WARM_UP + bad.iter().map(|bad| bad.flood + Duration::from_secs(1)).max().unwrap_or_default();
@@ -121,7 +131,7 @@ async fn capacity(size: &Size) -> f64 {
 }
 
 async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
-    let name = if with_bad { "with five bad ones" } else { "all well" };
+    let name = if with_bad { "with bad ones" } else { "all well" };
     eprintln!("{name}: starting services, simulators and the hub");
     let ground = Ground::new().await;
     let outside = Outside::start(size, &ground).await;
@@ -130,7 +140,8 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
     eprintln!("{name}: {} candidates over {:.0} s", plan.len(), plan.time().as_secs_f64());
     let before = ground.spent(&hub);
     let (memory, files) = (hub.usage().memory, hub.files());
-    let bad = if with_bad { Some(Bad::new(&outside, &ground, size.flood).await) } else { None };
+    let bad = if with_bad { Some(Bad::new(&outside, &ground, size.flood, &size.bad).await) } else { None };
+    let alone = Alone::begin(&ground).await;
     let (published, flood) = tokio::join!(load::play(&outside, plan, bad.as_ref()), async {
         match &bad {
             Some(bad) => Some(bad.begin(WARM_UP).await),
@@ -138,6 +149,7 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
         }
     });
     let shares = before.until(&ground.spent(&hub));
+    let alone = alone.end().await;
     outside.expect(&published);
     let complete = outside.until_complete(LIMIT, |left| eprintln!("{name}: {left} effects of well tenants are still to come")).await;
     if !complete {
@@ -147,6 +159,7 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
     let mut measured = Measured::new(&outside, &published, WARM_UP, shares);
     measured.memory = (memory, hub.usage().memory);
     measured.files = (files, hub.files());
+    measured.alone = alone;
     measured.panics = hub.said("panicked at");
     if let (Some(bad), Some(flood)) = (&bad, flood) {
         measured.flood = flood;

@@ -1,6 +1,6 @@
 //! What came of a run for the well tenants, and the table of two runs. Everything is counted at the simulators and bridges.
 
-use crate::{cast::Outside, ground::Shares, load::Published, usage::mib};
+use crate::{alone::Times, cast::Outside, ground::Shares, load::Published, usage::mib};
 use atshub::demo::tally;
 use jiff::Timestamp;
 use std::{
@@ -29,6 +29,8 @@ pub(crate) struct Measured {
     pub(crate) files: (usize, usize),
     pub(crate) panics: usize,
     pub(crate) drain: Duration,
+    /// What broker and database took by themselves.
+    pub(crate) alone: Times,
     /// How long the flood took to be published.
     pub(crate) flood: Duration,
     /// What became of the bad ones, a line each.
@@ -72,8 +74,7 @@ impl Measured {
     /// The time within which so many of a hundred are written, of those that were not sent within this stretch.
     fn percentile(&self, per_cent: f64, without: &Range<Duration>) -> Option<Duration> {
         let times: Vec<Duration> = self.times.iter().filter(|(_, after)| !without.contains(after)).map(|(time, _)| *time).collect();
-        let last = times.len().checked_sub(1)?;
-        times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
+        nth(&times, per_cent)
     }
 
     /// The medians of ten seconds each, in ms, in the order of time.
@@ -95,6 +96,12 @@ impl Measured {
         let shown: Vec<String> = seconds.iter().map(|(second, count)| format!("{second} ({count})")).collect();
         shown.join(", ")
     }
+}
+
+/// The one that so many of a hundred do not exceed, of sorted ones.
+fn nth(times: &[Duration], per_cent: f64) -> Option<Duration> {
+    let last = times.len().checked_sub(1)?;
+    times.get((last as f64 * per_cent / 100.0).round() as usize).copied()
 }
 
 /// How a line sums up several rounds.
@@ -147,6 +154,15 @@ pub(crate) fn print(head: &str, well: &[Measured], bad: &[Measured], flood: &Ran
     // While the flood is published the broker has its hands full, whatever the hub does.
     for (name, per_cent) in percentiles {
         line(&format!("but for when the flood was published, {name}"), &time(per_cent, flood.clone()), 1, Over::Ratio);
+    }
+    // What no hub can be faster than.
+    let alone =
+        |of: fn(&Times) -> &Vec<Duration>, per_cent: f64| move |m: &Measured| nth(of(&m.alone), per_cent).map(|t| t.as_secs_f64() * 1000.0);
+    for (name, per_cent) in percentiles {
+        line(&format!("the broker alone, publish to confirm, {name}"), &alone(|t| &t.confirm, per_cent), 1, Over::Ratio);
+    }
+    for (name, per_cent) in percentiles {
+        line(&format!("the database alone, one commit, {name}"), &alone(|t| &t.commit, per_cent), 1, Over::Ratio);
     }
     line("visible pauses (over 1 s)", &count(|m| m.pauses.values().sum()), 0, Over::All);
     line("tenants that saw one", &count(|m| m.pauses.values().filter(|n| **n == 1).count()), 0, Over::All);
