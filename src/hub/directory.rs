@@ -11,7 +11,7 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host},
-    invite::{Account, Accounts, InviteActor, InviteOffice},
+    invite::{Account, Accounts, InviteActor, InviteOffice, last_words},
     ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
     supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
@@ -297,6 +297,7 @@ impl Directory {
                 },
                 prefetch: options.invite_prefetch,
                 lane: InviteActor::lane,
+                last_words: Some(last_words(office.clone())),
                 standing: Phase::Starting,
                 cause: None,
                 factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),

@@ -104,6 +104,7 @@ impl Seat {
             revision: self.revision,
             prefetch: self.record.policy.prefetch,
             lane: TenantActor::lane,
+            last_words: None,
             standing,
             cause,
             factory: Arc::new(move |birth| match &office {

@@ -1,12 +1,15 @@
 //! Two applications of one person for one role, at the same time: the platform is asked for the first, and what it answers
-//! decides the second.
+//! decides the second. And what becomes of a request that nobody gets an answer to.
 
 use crate::support::{
     build::entered,
-    hub::{Pair, Walk, happens, on_hub, on_tuned_hub, until, values},
+    hub::{LIMIT, Pair, Walk, happens, on_hub, on_tuned_hub, until, values},
 };
 use atshub::{app::Tuning, http};
-use atshub_actors::domain::{Lookup, State};
+use atshub_actors::{
+    domain::{Lookup, State},
+    supervision::{Action, Rehearsal},
+};
 use atshub_simulators::Fault;
 use std::time::Duration;
 
@@ -93,6 +96,31 @@ fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_mo
         applies(walk, "only", NAME).await;
         let told = shows(walk, "only", "Invited").await;
         assert_eq!(told[2..], ["Received".to_owned(), told[3].clone()], "{told:?}");
+        walk.nothing_is_left().await;
+        assert_eq!(walk.world.platform.ledger().count("invitation"), 1);
+    });
+}
+
+#[test]
+fn a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and_a_second_move_invites() {
+    on_hub(Pair::Real, &[], &["dune"], async |walk| {
+        let panic = async |time| {
+            for child in ["invites/1", "invites/2"] {
+                walk.running.hub.control(child, Action::Rehearse(Rehearsal::Panic(time)), "a test").await.unwrap();
+            }
+        };
+        panic(LIMIT).await;
+        applies(walk, "only", NAME).await;
+        let told = shows(walk, "only", "Invite failed: no usable answer from Karat.").await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        let tenant = walk.world.bridges[0].tenant().clone();
+        assert_eq!(walk.store().parked_counts(Some(&tenant)).await.unwrap().get("poison"), Some(&1));
+        let history = walk.store().journal(&tenant, &"only".parse().unwrap()).await.unwrap();
+        assert!(history.iter().any(|line| line.code == "parked" && line.text.contains("crashed")), "{history:?}");
+        // Once more at most, which parks nothing.
+        panic(Duration::ZERO).await;
+        applies(walk, "only", NAME).await;
+        shows(walk, "only", "Invited").await;
         walk.nothing_is_left().await;
         assert_eq!(walk.world.platform.ledger().count("invitation"), 1);
     });

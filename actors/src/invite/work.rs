@@ -70,12 +70,25 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     }
 }
 
-async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
+pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
     let lookup = Lookup::Candidacy(wanted.candidacy);
     let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
     let dossier = found.into_iter().next()?;
     let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
     Some((dossier, candidacy))
+}
+
+/// Whether the platform is still to be asked for what a request wants.
+pub(super) fn is_wanted(wanted: &InviteRequested, candidacy: &Candidacy) -> bool {
+    candidacy.intent == wanted.intent && matches!(candidacy.state, State::Received | State::Inviting)
+}
+
+/// What a decision changes, and the dossier as it is then.
+pub(super) fn change_of<'d>(desk: &Desk, cause: &Envelope, dossier: &'d Dossier, decision: &'d Decision) -> (Change, &'d Dossier) {
+    let saved = decision.dossier.as_ref().unwrap_or(dossier);
+    let outbox = desk.rows(saved, &decision.effects, cause);
+    let dossiers = decision.dossier.clone().map(Desk::save).into_iter().collect();
+    (Change { outbox, dossiers, ..Change::default() }, saved)
 }
 
 async fn ignore(desk: &Desk, envelope: &Arc<Envelope>, code: &str, text: &str, dossier: Option<&Dossier>) {
@@ -135,7 +148,7 @@ impl Asking<'_> {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
                 return Ok(None);
             };
-            if !self.is_wanted(&candidacy) {
+            if !is_wanted(self.wanted, &candidacy) {
                 let text = format!("the candidacy is {} at intent {}; nothing is to be asked", candidacy.state.code(), candidacy.intent);
                 ignore(self.desk, self.envelope, "already_asked", &text, Some(&dossier)).await;
                 return Ok(None);
@@ -217,11 +230,6 @@ impl Asking<'_> {
         read(self.desk, self.envelope, self.wanted).await
     }
 
-    /// Whether the platform is still to be asked for what this message wants.
-    fn is_wanted(&self, candidacy: &Candidacy) -> bool {
-        candidacy.intent == self.wanted.intent && matches!(candidacy.state, State::Received | State::Inviting)
-    }
-
     fn about<'d>(&self, dossier: Option<&'d Dossier>) -> About<'d> {
         About { dossier, candidacy: Some(self.wanted.candidacy) }
     }
@@ -230,23 +238,15 @@ impl Asking<'_> {
         Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() }
     }
 
-    /// What a decision changes, and the dossier as it is then.
-    fn change_of<'d>(&self, dossier: &'d Dossier, decision: &'d Decision) -> (Change, &'d Dossier) {
-        let saved = decision.dossier.as_ref().unwrap_or(dossier);
-        let outbox = self.desk.rows(saved, &decision.effects, self.envelope);
-        let dossiers = decision.dossier.clone().map(Desk::save).into_iter().collect();
-        (Change { outbox, dossiers, ..Change::default() }, saved)
-    }
-
     /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew. Should the
     /// platform have invited all the same, it refuses that with the link of the interview.
     async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
         while let Some((dossier, candidacy)) = self.read().await {
-            if !self.is_wanted(&candidacy) {
+            if !is_wanted(self.wanted, &candidacy) {
                 return self.desk.settle(self.envelope, queue, failure, progress, self.about(Some(&dossier))).await;
             }
             let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, self.context());
-            let (change, saved) = self.change_of(&dossier, &decision);
+            let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision);
             let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, self.about(Some(saved))).await;
             if !matches!(outcome, CommitOutcome::Conflict(_)) {
                 return;
@@ -259,7 +259,7 @@ impl Asking<'_> {
     async fn conclude(&self, decide: impl Fn(&Dossier, Context<'_>) -> Decision) {
         while let Some((dossier, _)) = self.read().await {
             let decision = decide(&dossier, self.context());
-            let (change, saved) = self.change_of(&dossier, &decision);
+            let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision);
             let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, self.about(Some(saved)));
             let change = Change { handled, journal: vec![entry], ..change };
             if !matches!(self.desk.commit(change).await, CommitOutcome::Conflict(_)) {

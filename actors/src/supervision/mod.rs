@@ -37,6 +37,6 @@ pub use lanes::{Deliver, Lanes, Workload};
 pub use lifeline::{Birth, Lifeline, Link};
 pub use phase::{PHASES, Phase, Step};
 pub use rehearsal::Rehearsal;
-pub use spec::{Action, ChildName, ChildSpec, Control, Factory, LaneOf, Relinquish, Roster, Shutdown};
+pub use spec::{Action, ChildName, ChildSpec, Control, Factory, LaneOf, LastWords, Relinquish, Roster, Shutdown};
 pub use supervisor::{Supervisor, SupervisorOptions};
 pub use token::Token;

@@ -1,9 +1,10 @@
 //! What the supervisor is told: which children there should be, and what is asked of one.
 
 use super::{lanes::Deliver, lifeline::Birth, phase::Phase, rehearsal::Rehearsal};
-use crate::ports::QueueSpec;
+use crate::ports::{Change, QueueSpec};
 use actix::{Message, Recipient};
 use atshub_schemas::{Envelope, TenantName};
+use futures_util::future::BoxFuture;
 use std::{
     fmt,
     sync::Arc,
@@ -26,6 +27,11 @@ pub type Factory = Arc<dyn Fn(Birth) -> Recipient<Deliver> + Send + Sync>;
 /// Tells which messages are to be worked on one after the other: those with the same lane.
 pub type LaneOf = fn(&Envelope) -> String;
 
+/// What else is to be stored when a message is parked because it crashed its actor twice, so that whoever waits for what it was to
+/// bring about is told. It runs on a thread of its own: should it panic or stand still too, the message is parked alone. Asked
+/// again if what it wants to store has changed meanwhile.
+pub type LastWords = Arc<dyn Fn(Arc<Envelope>) -> BoxFuture<'static, Change> + Send + Sync>;
+
 /// What the supervisor needs to run a child.
 #[derive(Clone)]
 pub struct ChildSpec {
@@ -41,6 +47,8 @@ pub struct ChildSpec {
     pub prefetch: u16,
     /// Which of its messages are worked on one after the other.
     pub lane: LaneOf,
+    /// What is stored with a message of its that is parked as poison.
+    pub last_words: Option<LastWords>,
     /// The phase it is stored in: [`Phase::Starting`] unless somebody set it aside.
     pub standing: Phase,
     /// Why, unless it is to run.

@@ -6,15 +6,21 @@ use super::{
     stage::{Setting, Stage, on_stage, on_stage_set, quick},
 };
 use crate::support::{
-    build::tenant,
+    build::{dossier, line, tenant},
     hub::{LIMIT, Pair, until},
 };
 use atshub_actors::{
     domain::Policy,
-    ports::TenantRecord,
-    supervision::{Phase, RestartPolicy},
+    ports::{Change, DossierWrite, TenantRecord},
+    supervision::{LastWords, Phase, RestartPolicy},
 };
+use atshub_schemas::Message;
+use futures_util::FutureExt;
 use jiff::Timestamp;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 on_both_pairs! {
     a_tenant_whose_messages_crash_what_works_for_all_is_quarantined_and_the_others_do_not_wait
@@ -107,5 +113,36 @@ fn a_child_that_works_for_all_and_does_not_even_start_is_tried_again_for_ever() 
         stage.raise(vec![stage.shared(Start::Stops)]).await;
         stage.becomes("invites/1", |row| row.generation > 9).await;
         assert_ne!(stage.board.child("invites/1").unwrap().phase, Phase::Quarantined);
+    });
+}
+
+#[test]
+fn what_is_to_be_said_of_a_poisonous_message_is_stored_with_it_and_cannot_keep_it_from_being_parked() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        let (dune, asked) = (tenant("dune"), Arc::new(AtomicUsize::new(0)));
+        let stale = dossier(&dune, "a-stale", "ada@example.org");
+        let (name, count) = (dune.clone(), Arc::clone(&asked));
+        let words: LastWords = Arc::new(move |envelope| {
+            let (name, stale, nth) = (name.clone(), stale.clone(), count.fetch_add(1, Ordering::SeqCst));
+            async move {
+                let Message::ApplicationMoved(fact) = &envelope.message else { panic!("another message") };
+                let id = fact.application.id.as_str();
+                assert_ne!(id, "panic-2", "these words are poison too");
+                let said = Change { journal: vec![line(&name, id, Timestamp::now(), "said")], ..Change::default() };
+                // What the first is about was changed by somebody meanwhile: asked again.
+                let write = DossierWrite { dossier: stale, expected: Some(7) };
+                if nth == 0 { Change { dossiers: vec![write], ..said } } else { said }
+            }
+            .boxed()
+        });
+        let mut spec = stage.shared(Start::Well);
+        spec.last_words = Some(words);
+        stage.raise(vec![spec]).await;
+        stage.ask("dune", &["panic-1"]).await;
+        assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&1)).await);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(stage.store.journal(&dune, &"panic-1".parse().unwrap()).await.unwrap().len(), 1);
+        stage.ask("dune", &["panic-2"]).await;
+        assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&2)).await);
     });
 }

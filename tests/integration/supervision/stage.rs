@@ -134,6 +134,7 @@ impl Stage {
             revision: 1,
             prefetch: 8,
             lane: Probe::lane,
+            last_words: None,
             standing: Phase::Starting,
             cause: None,
             factory: self.factory(start),

@@ -6,20 +6,28 @@ use super::{
 };
 use crate::{
     lifecycle,
-    ports::{AckError, Change, MessageKey, Parked},
+    ports::{AckError, Change, CommitOutcome, MessageKey, Parked},
     supervision::{
         lifeline::Notice,
+        spec::LastWords,
         token::{Fenced, Report},
     },
 };
+use atshub_schemas::Envelope;
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 /// Deaths of a child with a begun message in hand that nobody was blamed for, after which that message is blamed.
 const ABANDONED_MAX: u32 = 3;
 /// Longest wait for a call that was under way when its work was interrupted. Longer than any call may take.
 const LANDING: Duration = Duration::from_secs(30);
+/// Longest wait for a message's last words. A store that is away takes the parking no more than it answers them: both come again.
+const WORDS: Duration = Duration::from_secs(10);
 
 impl Dispatcher {
     pub(super) fn report(&mut self, report: Report) {
@@ -175,10 +183,16 @@ impl Dispatcher {
             detail: format!("crashed its actor {crashes} times, last: {cause}. Correct the message or the hub, then retry it"),
             body: envelope.encode().unwrap_or_default().into(),
         };
-        let outbox = lifecycle::parked(&parked).into_iter().collect();
+        let (event, words) = (lifecycle::parked(&parked), self.parts.last_words.clone());
         let parking = async move {
             sleep(wait).await;
-            let done = store.commit(Change { parked: Some(parked), outbox, ..Change::default() }).await.is_ok();
+            let mut change = match words {
+                Some(words) => say(&words, envelope).await,
+                None => Change::default(),
+            };
+            change.parked = Some(parked);
+            change.outbox.extend(event);
+            let done = !matches!(store.commit(change).await, Ok(CommitOutcome::Conflict(_)) | Err(_));
             Later::Parked { ticket, crashes, cause, done }
         };
         self.settle(parking.boxed());
@@ -194,4 +208,15 @@ impl Dispatcher {
             });
         }
     }
+}
+
+/// A message's last words, or none: they are about what has crashed an actor twice.
+async fn say(words: &LastWords, envelope: Arc<Envelope>) -> Change {
+    let (id, saying, here) = (envelope.id.clone(), Arc::clone(words), Handle::current());
+    // The inner limit is for a store that does not answer, the outer one for words that make their thread stand still.
+    let said = timeout(WORDS * 2, spawn_blocking(move || here.block_on(async { timeout(WORDS, saying(envelope)).await }))).await;
+    said.ok().and_then(Result::ok).and_then(Result::ok).unwrap_or_else(|| {
+        tracing::error!(messaging.message.id = %id, "a message is parked without its last words; nobody is told what it was to bring about");
+        Change::default()
+    })
 }

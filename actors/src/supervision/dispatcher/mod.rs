@@ -15,7 +15,7 @@ use super::{
     intake::{Intake, Work, Works},
     lanes::Deliver,
     lifeline::Notice,
-    spec::{ChildName, LaneOf},
+    spec::{ChildName, LaneOf, LastWords},
     token::{Report, Token},
 };
 use crate::ports::{AckError, BrokerError, Clock, QueueSpec, Store};
@@ -71,6 +71,8 @@ pub(super) struct Parts {
     pub queue: QueueSpec,
     pub prefetch: u16,
     pub lane: LaneOf,
+    /// What is stored with a message that is parked as poison.
+    pub last_words: Option<LastWords>,
     pub intake: Arc<dyn Intake>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,

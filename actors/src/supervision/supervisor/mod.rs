@@ -125,6 +125,7 @@ impl Supervisor {
             queue: spec.queue.clone(),
             prefetch: spec.prefetch.max(1),
             lane: spec.lane,
+            last_words: spec.last_words.clone(),
             intake: Arc::clone(&self.options.intake),
             store: Arc::clone(&self.options.store),
             clock: Arc::clone(&self.options.clock),
