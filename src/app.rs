@@ -211,6 +211,7 @@ impl api::Directory for Tenants {
                 next_start: child.as_ref().and_then(|child| child.next_start),
                 breakers: child.as_ref().map(|child| child.breakers.clone()).unwrap_or_default(),
                 in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
+                held_since: child.as_ref().and_then(|child| child.held_since),
                 oldest: child.as_ref().and_then(|child| child.oldest),
                 cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
             }

@@ -27,4 +27,6 @@ pub struct TenantRow {
     pub in_flight: u64,
     /// When the oldest of them came.
     pub oldest: Option<Timestamp>,
+    /// Since when it is held to its share: it would take more, and others are at work.
+    pub held_since: Option<Timestamp>,
 }

@@ -72,6 +72,14 @@ fn supervision(text: &mut String, status: &Status, now: Timestamp) {
         "Time until a tenant that backs off is started again.",
         &starts.collect::<Vec<_>>(),
     );
+    let held = status.tenants.iter().filter_map(|row| Some((labels(&[("tenant", &row.name)]), seconds(row.held_since?, now)))).take(SERIES);
+    metric(
+        text,
+        "atshub_tenant_held_to_share_seconds",
+        "gauge",
+        "For how long a tenant that floods has been held to its share while others are at work.",
+        &held.collect::<Vec<_>>(),
+    );
     let mut breakers: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut tripped = Vec::new();
     for row in &status.tenants {

@@ -153,6 +153,7 @@ fn concerns(row: &TenantRow, now: jiff::Timestamp) -> String {
     let until = |at: jiff::Timestamp| duration(at.duration_since(now).as_secs().max(0));
     let mut concerns: Vec<String> = row.cause.iter().map(|cause| sentence(cause)).collect();
     concerns.extend(row.next_start.map(|at| format!("next start in {}", until(at))));
+    concerns.extend(row.held_since.map(|at| format!("held to its share for {}", duration(now.duration_since(at).as_secs().max(0)))));
     for breaker in row.breakers.iter().filter(|breaker| breaker.state != BreakerState::Closed) {
         let next = breaker.next_call.map(|at| format!(", next call in {}", until(at))).unwrap_or_default();
         let state = breaker.state.as_str().replace('_', " ");

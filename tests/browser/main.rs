@@ -47,6 +47,7 @@ fn row(name: &str, phase: &str, generation: u64, restarts: u32, cause: Option<&s
         next_start: None,
         breakers: Vec::new(),
         oldest: None,
+        held_since: None,
     }
 }
 

@@ -104,6 +104,9 @@ pub struct ChildSnapshot {
     pub done: u64,
     /// Messages parked because they crashed the child.
     pub poisoned: u64,
+    /// Since when it is held to its share: it would take more, and others are at work.
+    #[serde(default)]
+    pub held_since: Option<Timestamp>,
 }
 
 impl ChildSnapshot {
@@ -124,6 +127,7 @@ impl ChildSnapshot {
             breakers: Vec::new(),
             done: 0,
             poisoned: 0,
+            held_since: None,
         }
     }
 }

@@ -113,6 +113,11 @@ impl Allowance {
         Some(left.min(token).max(Duration::from_millis(1)))
     }
 
+    /// Whether it has used up what it had, and has not kept within its share since.
+    pub(super) fn floods(&self) -> bool {
+        self.floods
+    }
+
     /// It took one.
     pub(super) fn took(&mut self, now: Instant) {
         self.count(now);
@@ -175,7 +180,7 @@ mod tests {
         assert_eq!((take(&mut one, 1000, later), take(&mut two, 1000, later)), (0, 0));
         let much_later = later + Duration::from_secs(10);
         assert_eq!(take(&mut one, 15, much_later), 15, "a flood that is over has saved up again");
-        assert!(!one.floods);
+        assert!(!one.floods());
     }
 
     proptest! {

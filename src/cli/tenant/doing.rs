@@ -37,6 +37,9 @@ pub(super) fn lines(live: &Live, name: &TenantName, now: Timestamp, line: &mut d
     }
     let oldest = child.oldest.map(|at| format!(", the oldest for {}", span(now.duration_since(at)))).unwrap_or_default();
     line("in hand", &format!("{}{oldest}", child.in_hand));
+    if let Some(at) = child.held_since {
+        line("held to its share", &format!("for {}, while others are at work (`hub.tenant_share`)", span(now.duration_since(at))));
+    }
     line("last fact in", &child.last_in.map_or_else(|| "none yet".into(), ago));
     line("last done", &child.last_done.map_or_else(|| "none yet".into(), ago));
     line("last write out", &child.last_written.map_or_else(|| "none yet".into(), ago));
@@ -105,6 +108,7 @@ mod tests {
             breakers: vec![breaker],
             done: 0,
             poisoned: 1,
+            held_since: Some(at),
         };
         let record = ProcessRecord { process, name: "here:1".into(), started_at: at, beat_at: at, able: true, live };
         Live { processes: vec![record], children: vec![ShownChild { process, at, child }] }
@@ -122,6 +126,7 @@ mod tests {
             "in hand: 2, the oldest for 90 s",
             "last done: none yet",
             "poisoned: 1",
+            "held to its share: for 90 s, while others are at work (`hub.tenant_share`)",
             "breaker ats: open since 2026-11-25T09:58:30Z, 7 of 12 calls failed, next call in 30 s: no answer",
             "history: 2026-11-25T09:58:30Z  generation 2 panic: told to panic",
         ] {

@@ -25,6 +25,7 @@ pub(super) fn row(name: &str, phase: &str, cause: Option<&str>) -> TenantRow {
         next_start: None,
         breakers: Vec::new(),
         oldest: None,
+        held_since: None,
     }
 }
 
@@ -68,6 +69,7 @@ async fn metrics_tell_how_actors_threads_and_processes_fare() {
         next_start: Some(Timestamp::now() + hour),
         breakers: vec![breaker],
         oldest: Some(Timestamp::now() - hour),
+        held_since: Some(Timestamp::now() - hour),
         ..row("acme", "backing_off", Some("told to"))
     };
     let world = Making { rows: vec![ill, row("globex", "running", None), row("initech", "elsewhere", None)], ..Making::well() }.open();
@@ -89,6 +91,7 @@ async fn metrics_tell_how_actors_threads_and_processes_fare() {
     }
     let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     assert!(value("atshub_tenant_next_start_seconds{tenant=\"acme\"}").is_some_and(|s| (3500.0..=3600.0).contains(&s)), "{metrics}");
+    assert!(value("atshub_tenant_held_to_share_seconds{tenant=\"acme\"}").is_some_and(|s| s >= 3600.0), "{metrics}");
     assert!(value("atshub_oldest_in_hand_seconds").is_some_and(|s| s >= 3600.0), "{metrics}");
     assert!(value("atshub_process_beat_age_seconds{process=\"here:1\"}").is_some_and(|s| s < 10.0), "{metrics}");
     assert!(!metrics.contains("globex") && !metrics.contains("initech"), "a tenant that is well is no label: {metrics}");

@@ -49,6 +49,7 @@ fn child(name: &str, generation: u64) -> ChildSnapshot {
         breakers: Vec::new(),
         done: 0,
         poisoned: 0,
+        held_since: None,
     }
 }
 

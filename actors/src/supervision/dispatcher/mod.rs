@@ -26,6 +26,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use held::{Held, State};
+use jiff::Timestamp;
 use patience::Patience;
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,8 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) const POISON_CRASHES: u32 = 2;
 /// Wait before a failed opening of the intake, or a full mailbox, is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often it is looked whether a flood is over.
+const HELD_LOOK: Duration = Duration::from_secs(1);
 
 /// What the supervisor tells a dispatcher.
 #[derive(Debug)]
@@ -111,6 +114,8 @@ pub(super) struct Dispatcher {
     /// Acknowledgements, crash counts and parkings under way: a close waits for them, not for an opening that hangs.
     settling: usize,
     patience: Patience,
+    /// Since when it is held to its share.
+    held_since: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -118,6 +123,7 @@ impl Dispatcher {
         Self {
             queue: Arc::from(parts.queue.name.as_str()),
             patience: Patience::new(parts.patience),
+            held_since: None,
             parts,
             held: BTreeMap::new(),
             next_ticket: 1,
@@ -139,6 +145,7 @@ impl Dispatcher {
             let room = self.held.len() < usize::from(self.parts.prefetch) && self.closing.is_empty();
             let wait = self.parts.allowance.as_mut().filter(|_| room).and_then(|allowance| allowance.wait(Instant::now()));
             let opens = wait.map(tokio::time::sleep);
+            self.show_whether_held(wait.is_some());
             let working = !self.held.is_empty() && self.child.is_some();
             tokio::select! {
                 biased;
@@ -158,6 +165,8 @@ impl Dispatcher {
                 },
                 Some(()) = OptionFuture::from(opens), if wait.is_some() => {}
                 () = self.patience.ends(), if working => self.look_at_progress(),
+                // So that it is seen when the flood is over, though nothing comes any more.
+                () = tokio::time::sleep(HELD_LOOK), if self.held_since.is_some() => {}
             }
             self.hand_out();
             self.maybe_closed();
@@ -284,6 +293,16 @@ impl Dispatcher {
                 let _ = done.send(());
             }
             let _ = self.parts.notices.send(Notice::Closed { child: self.parts.name.clone() });
+        }
+    }
+
+    /// A flood is held from its first wait until it keeps within its share again.
+    fn show_whether_held(&mut self, waits: bool) {
+        let floods = self.parts.allowance.as_ref().is_some_and(Allowance::floods);
+        let held_since = if floods { self.held_since.or_else(|| waits.then(|| self.parts.clock.now())) } else { None };
+        if held_since != self.held_since {
+            self.held_since = held_since;
+            self.parts.board.update(&self.parts.name.0, |row| row.held_since = held_since);
         }
     }
 
