@@ -1,5 +1,6 @@
 //! Doors with an ATS and a platform that do what a test tells them, over the embedded store and broker, or over ones that are away.
 
+use crate::support::build::record;
 use async_trait::async_trait;
 use atshub::{
     api::{self, Directory, Doors, Limits, TenantDoor, TenantRow},
@@ -158,18 +159,7 @@ impl Directory for Tenants {
             _ => return None,
         };
         let tenant = TenantName::new(name).unwrap();
-        let record = TenantRecord {
-            name: tenant.clone(),
-            ats: entry.kind.into(),
-            platform: "main".into(),
-            policy: Policy::default(),
-            standing: "active".into(),
-            cause: None,
-            until: None,
-            version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-        };
+        let record = TenantRecord { ats: entry.kind.into(), ..record(name) };
         let account =
             Account { tenant, policy: Arc::new(Policy::default()), secrets: Secrets::new(BTreeMap::new()), http: self.http.clone() };
         Some(TenantDoor { record: Arc::new(record), account, entry, platform })

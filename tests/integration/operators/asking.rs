@@ -1,13 +1,13 @@
 //! What operators ask of a tenant, on both pairs: stored where it is to last, done at once, refused where the phase forbids it.
 
 use super::{Pair, envelope, on_both_pairs, on_hub, refused};
-use crate::support::hub::on_ground;
+use crate::support::{build, hub::on_ground};
 use atshub_actors::{
     ports::{Store, TenantRecord},
     supervision::Phase,
 };
 use atshub_schemas::{
-    Line, Message, TenantName,
+    Line, Message,
     control::{ControlAction, ControlRequest},
     topology,
 };
@@ -165,18 +165,5 @@ fn what_cannot_be_is_refused_before_anything_is_stored(pair: Pair) {
 }
 
 async fn add(store: &Arc<dyn Store>, name: &str) {
-    let now = Timestamp::now();
-    let record = TenantRecord {
-        name: TenantName::new(name).unwrap(),
-        ats: "bridge".into(),
-        platform: "main".into(),
-        policy: atshub_actors::domain::Policy::default(),
-        standing: "active".into(),
-        cause: None,
-        until: None,
-        version: 0,
-        created_at: now,
-        updated_at: now,
-    };
-    assert!(store.put_tenant(record, None).await.unwrap());
+    assert!(store.put_tenant(build::record(name), None).await.unwrap());
 }

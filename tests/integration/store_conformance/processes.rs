@@ -1,9 +1,8 @@
 //! Hub processes, what their children are doing, and standings that end by themselves.
 
 use super::on_every_store;
-use crate::support::build::{later, now, tenant};
+use crate::support::build::{self, later, now, tenant};
 use atshub_actors::{
-    domain::Policy,
     ports::{Beat, ProcessRecord, ShownChild, Store, TenantRecord},
     supervision::{ChildSnapshot, Phase, Restart},
 };
@@ -143,19 +142,7 @@ async fn what_a_child_was_doing_comes_back_as_it_was(store: Tested) {
 }
 
 fn paused(name: &str, until: Option<Timestamp>) -> TenantRecord {
-    let at = now();
-    TenantRecord {
-        name: tenant(name),
-        ats: "ashby".into(),
-        platform: "main".into(),
-        policy: Policy::default(),
-        standing: "paused".into(),
-        cause: Some("their ATS is being moved".into()),
-        until,
-        version: 0,
-        created_at: at,
-        updated_at: at,
-    }
+    TenantRecord { standing: "paused".into(), cause: Some("their ATS is being moved".into()), until, ..build::record(name) }
 }
 
 async fn a_standing_ends_by_itself_unless_it_was_changed_meanwhile(store: Tested) {

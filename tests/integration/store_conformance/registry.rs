@@ -1,7 +1,7 @@
 //! Tenants, platform accounts and credentials, and the version that says when any of them changed.
 
 use super::on_every_store;
-use crate::support::build::{now, tenant};
+use crate::support::build::{self, now, tenant};
 use atshub_actors::{
     domain::Policy,
     ports::{PlatformAccount, SealedSecret, Store, TenantRecord},
@@ -24,19 +24,8 @@ on_every_store! {
 }
 
 fn record(name: &str) -> TenantRecord {
-    let at = now();
-    TenantRecord {
-        name: tenant(name),
-        ats: "ashby".into(),
-        platform: "main".into(),
-        policy: Policy { trigger_stages: vec!["Assessment".into(), "Überprüfung ✓".into()], ..Policy::default() },
-        standing: "active".into(),
-        cause: None,
-        until: None,
-        version: 0,
-        created_at: at,
-        updated_at: at,
-    }
+    let policy = Policy { trigger_stages: vec!["Assessment".into(), "Überprüfung ✓".into()], ..Policy::default() };
+    TenantRecord { ats: "ashby".into(), policy, ..build::record(name) }
 }
 
 fn secret(owner: &str, name: &str, sealed: &[u8]) -> SealedSecret {

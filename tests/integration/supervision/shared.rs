@@ -6,12 +6,11 @@ use super::{
     stage::{Setting, Stage, on_stage, on_stage_set, quick},
 };
 use crate::support::{
-    build::{dossier, line, tenant},
+    build::{dossier, line, record, tenant},
     hub::{LIMIT, Pair, until},
 };
 use atshub_actors::{
-    domain::Policy,
-    ports::{Change, DossierWrite, TenantRecord},
+    ports::{Change, DossierWrite},
     supervision::{LastWords, Phase, RestartPolicy},
 };
 use atshub_schemas::Message;
@@ -31,21 +30,6 @@ on_both_pairs! {
 /// Nobody who had to wait for a restart would be done before the test ends.
 fn patient() -> RestartPolicy {
     RestartPolicy { first: LIMIT * 10, longest: LIMIT * 10, ..RestartPolicy::default() }
-}
-
-fn record(name: &str) -> TenantRecord {
-    TenantRecord {
-        name: tenant(name),
-        ats: "bridge".into(),
-        platform: "main".into(),
-        policy: Policy::default(),
-        standing: "active".into(),
-        cause: None,
-        until: None,
-        version: 1,
-        created_at: Timestamp::now(),
-        updated_at: Timestamp::now(),
-    }
 }
 
 async fn standing(stage: &Stage, name: &str) -> (String, Option<String>) {

@@ -4,8 +4,8 @@
 
 use atshub::demo::world::{ROLES, TRIGGER};
 use atshub_actors::{
-    domain::{Candidacy, Dossier, InviteError, State},
-    ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole},
+    domain::{Candidacy, Dossier, InviteError, Policy, State},
+    ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole, TenantRecord},
 };
 use atshub_schemas::{
     Envelope, ExternalId, Line, Message, TenantName,
@@ -34,6 +34,23 @@ pub(crate) fn days_later(time: Timestamp, days: i64) -> Timestamp {
 
 pub(crate) fn tenant(name: &str) -> TenantName {
     TenantName::new(name).unwrap()
+}
+
+/// A tenant behind a bridge, active, with no setting set.
+pub(crate) fn record(name: &str) -> TenantRecord {
+    let at = now();
+    TenantRecord {
+        name: tenant(name),
+        ats: "bridge".into(),
+        platform: "main".into(),
+        policy: Policy::default(),
+        standing: "active".into(),
+        cause: None,
+        until: None,
+        version: 0,
+        created_at: at,
+        updated_at: at,
+    }
 }
 
 pub(crate) fn external(id: &str) -> ExternalId {
