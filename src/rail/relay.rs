@@ -7,7 +7,10 @@
 
 use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store};
 use atshub_schemas::{CONTENT_TYPE, topology};
-use futures_util::future::try_join_all;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, OptionFuture, try_join_all},
+};
 use jiff::SignedDuration;
 use std::{
     collections::BTreeMap,
@@ -35,7 +38,7 @@ const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
 pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>) {
     let bell = store.outbox_bell();
     let mut health = broker.health();
-    let (mut room, mut looked) = (0, None::<Instant>);
+    let (mut room, mut looked, mut look) = (0, None::<Instant>, None::<BoxFuture<'_, usize>>);
     loop {
         // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
         while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
@@ -44,14 +47,21 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             }
         }
         let rung = bell.notified();
-        if room == 0 && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            room = room_for_invites(&*broker).await;
-            looked = Some(Instant::now());
+        // Only invitations wait for a broker that takes its time to say how many there are.
+        if room == 0 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            look = Some(room_for_invites(&*broker).boxed());
+        }
+        if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never) {
+            (room, looked, look) = (found, Some(Instant::now()), None);
         }
         match round(&*store, &*broker, &*clock, &mut room).await {
             Ok(0) => {
-                let nap = if room == 0 { LOOK } else { nap(&*store, &*clock).await };
-                let _ = tokio::time::timeout(nap, rung).await;
+                let nap = if room == 0 && look.is_none() { LOOK } else { nap(&*store, &*clock).await };
+                let looking = OptionFuture::from(look.as_mut());
+                tokio::select! {
+                    Some(found) = looking => (room, looked, look) = (found, Some(Instant::now()), None),
+                    _ = tokio::time::timeout(nap, rung) => {}
+                }
             }
             Ok(_) => {}
             Err(error) => {

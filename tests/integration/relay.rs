@@ -4,13 +4,17 @@ use crate::support::{
     build::{moved, publishes, tenant},
     hub::{soon, until},
 };
+use async_trait::async_trait;
 use atshub::{
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     rail::relay::{self, AHEAD},
 };
-use atshub_actors::ports::{Broker, Change, Consumption, OutboxRow, QueueSpec, Store, SystemClock};
+use atshub_actors::ports::{
+    Broker, BrokerError, BrokerHealth, Change, Consumption, OutboxRow, Publication, PublishError, QueueInfo, QueueSpec, Store, SystemClock,
+};
 use atshub_schemas::{Envelope, TenantName, topology};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 struct Rail {
     store: Arc<dyn Store>,
@@ -80,5 +84,60 @@ async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
     let passed = tenants.iter().position(|t| *t == acme).unwrap();
     assert!(passed <= 2 * AHEAD, "only what was ahead already went before it, not {passed}");
     assert_eq!(tenants.iter().filter(|t| **t == flood).count(), 200, "and the flood is served all the same");
+    running.abort();
+}
+
+/// Never says how many wait.
+struct Silent(Arc<dyn Broker>);
+
+#[async_trait]
+impl Broker for Silent {
+    async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError> {
+        self.0.declare(queue).await
+    }
+
+    async fn delete(&self, queue: &str) -> Result<(), BrokerError> {
+        self.0.delete(queue).await
+    }
+
+    async fn publish(&self, messages: Vec<Publication>) -> Vec<Result<(), PublishError>> {
+        self.0.publish(messages).await
+    }
+
+    async fn consume(&self, queue: &str, prefetch: u16) -> Result<Consumption, BrokerError> {
+        self.0.consume(queue, prefetch).await
+    }
+
+    async fn queues(&self, _: &[String]) -> Result<Vec<QueueInfo>, BrokerError> {
+        std::future::pending().await
+    }
+
+    async fn lose(&self, cause: &str) {
+        self.0.lose(cause).await;
+    }
+
+    fn health(&self) -> watch::Receiver<BrokerHealth> {
+        self.0.health()
+    }
+
+    async fn close(&self, deadline: Duration) {
+        self.0.close(deadline).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_does_not_say_how_many_invitations_wait_holds_up_nothing_else() {
+    let (rail, acme) = (Rail::start().await, tenant("acme"));
+    rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
+    let silent: Arc<dyn Broker> = Arc::new(Silent(Arc::clone(&rail.broker)));
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), silent, Arc::new(SystemClock)));
+    let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
+    rail.ask(&acme, 1).await;
+    for _ in 0..3 {
+        let other = moved(&acme, "a-2");
+        rail.commit(vec![publishes(&other, None)]).await;
+        assert_eq!(next(&mut own).await.id, other.id);
+    }
+    assert_eq!(rail.waiting().await, 0, "nobody knows whether there is room");
     running.abort();
 }
