@@ -150,6 +150,7 @@ async fn add(store: &dyn Store, name: &TenantName, ats: &str, connector: &[(&str
         ats: ats.into(),
         platform: ACCOUNT.into(),
         policy: Policy { trigger_stages: vec![TRIGGER.into()], connector, sandbox: true, ..Policy::default() },
+        unreadable: None,
         standing: "active".into(),
         cause: None,
         until: None,

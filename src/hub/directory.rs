@@ -311,7 +311,7 @@ impl Accounts for Directory {
     fn account(&self, tenant: &TenantName) -> Option<Account> {
         let seat = self.seat(tenant)?;
         let Connected { adapter, gate } = seat.platform.clone()?;
-        let set_aside = seat.record.standing == Phase::Quarantined.as_str();
+        let set_aside = seat.record.standing == Phase::Quarantined.as_str() || seat.record.unreadable.is_some();
         Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, set_aside })
     }
 }

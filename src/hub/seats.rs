@@ -59,9 +59,10 @@ impl Seat {
             secrets,
             http: parts.http.under(desk.lease.clone()),
         };
-        let connector = match entry {
-            Some(entry) => (entry.connect)(account.clone()),
-            None => Err(format!("this build knows no ATS called `{}`", record.ats)),
+        let connector = match (entry, &record.unreadable) {
+            (_, Some(why)) => Err(why.clone()),
+            (Some(entry), None) => (entry.connect)(account.clone()),
+            (None, None) => Err(format!("this build knows no ATS called `{}`", record.ats)),
         };
         let drilled = parts.drills.as_ref().filter(|_| record.policy.sandbox);
         let connector = match (connector, drilled) {
@@ -135,7 +136,7 @@ pub(super) fn child_name(tenant: &TenantName) -> ChildName {
 /// no reason to make it anew.
 pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret], platform: Option<i128>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&record.ats, &record.platform, format!("{:?}", record.policy), platform).hash(&mut hasher);
+    (&record.ats, &record.platform, format!("{:?}", record.policy), &record.unreadable, platform).hash(&mut hasher);
     for secret in secrets {
         (&secret.name, &secret.fingerprint, secret.set_at.as_nanosecond()).hash(&mut hasher);
     }

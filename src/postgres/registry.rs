@@ -2,7 +2,7 @@
 //! how other processes notice it.
 
 use super::connection::{Database, Fault};
-use crate::records::{checked, from_json, signed, storable, stored, to_json, unsigned};
+use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
 use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
@@ -58,11 +58,13 @@ pub(super) async fn tenants(database: &Database) -> Result<Vec<TenantRecord>, Fa
     const SQL: &str = "select name, ats, platform, policy::text, standing, cause, version, created_at, updated_at, until from tenants \
         order by name collate \"C\"";
     let tenant = |row: &Row| {
+        let (policy, unreadable) = policy_of(row.try_get(3)?);
         Ok(TenantRecord {
             name: checked("a tenant's name", row.try_get(0)?)?,
             ats: row.try_get(1)?,
             platform: row.try_get(2)?,
-            policy: from_json("a tenant's policy", row.try_get(3)?)?,
+            policy,
+            unreadable,
             standing: row.try_get(4)?,
             cause: row.try_get(5)?,
             version: unsigned(row.try_get(6)?),
@@ -79,7 +81,7 @@ pub(super) async fn put_tenant(database: &Database, tenant: TenantRecord, expect
         values ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10) on conflict (name) do nothing";
     const KNOWN: &str = "update tenants set ats = $2, platform = $3, policy = $4::text::json, standing = $5, cause = $6, version = $7, \
         created_at = $8, updated_at = $9, until = $10 where name = $1 and version = $11";
-    let policy = to_json(&tenant.policy)?;
+    let policy = policy_to_store(&tenant)?;
     let expected = expected.map(signed).transpose()?;
     changed(database, move |transaction, version| {
         async move {

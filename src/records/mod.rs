@@ -5,8 +5,8 @@ mod turns;
 mod view;
 
 use atshub_actors::{
-    domain::Dossier,
-    ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
+    domain::{Dossier, Policy},
+    ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord},
 };
 use atshub_schemas::topology;
 use jiff::Timestamp;
@@ -260,6 +260,22 @@ pub(crate) fn storable(text: &str) -> String {
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Broken(format!("cannot be written as JSON: {e}")))
+}
+
+/// A tenant's settings, or why this version cannot read them: no reason to lose sight of the others.
+pub(crate) fn policy_of(json: &str) -> (Policy, Option<String>) {
+    match serde_json::from_str(json) {
+        Ok(policy) => (policy, None),
+        Err(error) => (Policy::default(), Some(format!("this version of atshub cannot read its settings: {error}"))),
+    }
+}
+
+/// A tenant's settings, to be stored.
+pub(crate) fn policy_to_store(tenant: &TenantRecord) -> Result<String, StoreError> {
+    match &tenant.unreadable {
+        None => to_json(&tenant.policy),
+        Some(why) => Err(StoreError::Broken(format!("tenant `{}` is not saved, because that would lose its settings: {why}", tenant.name))),
+    }
 }
 
 /// Reads what [`to_json`] wrote; `what` names it in the error.

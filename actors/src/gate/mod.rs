@@ -52,7 +52,7 @@ impl Host {
 pub(crate) struct Wait {
     /// When to come again.
     pub(crate) until: Timestamp,
-    /// Stable code: `host_away`, `rate_limited`, `unauthorized`, `share_used_up`, `after_earlier`, `after_other` or `quarantined`.
+    /// Stable code: `host_away`, `rate_limited`, `unauthorized`, `share_used_up`, `after_earlier`, `after_other` or `set_aside`.
     pub(crate) code: &'static str,
     /// Why, as a sentence.
     pub(crate) why: String,
@@ -160,11 +160,11 @@ impl Gate {
         Wait { until, code: "share_used_up", why, told: false }
     }
 
-    /// For work of a tenant that is quarantined: looked at again as often as a host that is away.
+    /// For work of a tenant that is set aside: looked at again as often as a host that is away.
     pub(crate) fn set_aside(&self, draw: f64) -> Wait {
         let wait = self.lock().breaker.policy().probe_every;
         let until = breaker::later(self.0.clock.now(), wait.mul_f64(1.0 + draw.clamp(0.0, 1.0)));
-        Wait { until, code: "quarantined", why: "the tenant is quarantined: nothing is done in its name".into(), told: false }
+        Wait { until, code: "set_aside", why: "the tenant is set aside: nothing is done in its name".into(), told: false }
     }
 
     fn ticket(&self, draw: f64) -> Result<Ticket, Halt> {

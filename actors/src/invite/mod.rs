@@ -33,7 +33,7 @@ pub struct Account {
     pub platform: Arc<dyn Platform>,
     /// What stands before that account, for all tenants that share it.
     pub gate: Gate,
-    /// The tenant is quarantined: nothing is done in its name until somebody releases it.
+    /// The tenant is quarantined, or its settings are unknown: nothing is done in its name until somebody sees to it.
     pub set_aside: bool,
 }
 

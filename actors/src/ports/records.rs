@@ -261,6 +261,10 @@ pub struct TenantRecord {
     pub platform: String,
     /// Its settings.
     pub policy: Policy,
+    /// Why this version cannot read its settings, which another one wrote: those above are not its own. It is not run, and its
+    /// record is not to be saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
     /// `active`, `paused`, `draining` (paused, once what is in hand is finished), `quarantined` or `disabled`: what outlives a
     /// restart of the hub.
     pub standing: String,

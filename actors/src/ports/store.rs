@@ -82,11 +82,12 @@ pub trait Store: Send + Sync + 'static {
     /// Number of dossiers' newest candidacies, by state code.
     async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError>;
 
-    /// All tenants, by name.
+    /// All tenants, by name. One whose settings cannot be read says so and hides no other.
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError>;
 
     /// Saves a tenant; `expected` is the version that was read, `None` if it is new. False: somebody else was faster,
-    /// or the name is taken. The record's own `version` is ignored: the store gives the next one.
+    /// or the name is taken. The record's own `version` is ignored: the store gives the next one. One that could not be
+    /// [read](TenantRecord::unreadable) is refused as broken.
     async fn put_tenant(&self, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, StoreError>;
 
     /// Removes a tenant and its credentials; its history stays for the retention. False: there was none.

@@ -99,6 +99,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
         ats: args.ats.clone(),
         platform: args.platform.clone(),
         policy: policy.clone(),
+        unreadable: None,
         standing: "active".into(),
         cause: None,
         until: None,
@@ -172,6 +173,10 @@ fn advise(name: &TenantName, entry: &ats::Entry, policy: &Policy, sealed: &[Seal
 pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
     let store = session.store().await?;
     let mut record = tenant(store.as_ref(), &args.name).await?;
+    if let Some(why) = &record.unreadable {
+        return Err(Stop::failed(format!("the settings of tenant `{}` cannot be changed: {why}", args.name))
+            .next("use the version of atshub that wrote them"));
+    }
     let entry = entry(&record.ats)?;
     if !args.trigger_stages.is_empty() {
         policy::stages(&mut record.policy, &args.trigger_stages)?;

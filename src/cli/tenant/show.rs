@@ -82,8 +82,10 @@ fn text(
     line("added", &format!("{}, changed {}", record.created_at, record.updated_at));
     line("\nLIVE", "");
     doing(&mut line);
-    line("\nSETTINGS", "");
-    if let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy) {
+    line("\nSETTINGS", record.unreadable.as_deref().unwrap_or_default());
+    if record.unreadable.is_none()
+        && let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy)
+    {
         policy.iter().filter(|(_, value)| !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
     }
     line("\nCREDENTIALS", "");

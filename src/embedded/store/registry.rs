@@ -2,7 +2,7 @@
 //! how another process on the same file notices it.
 
 use super::{connection::Fault, threads::Kept, words::Micros};
-use crate::records::{checked, from_json, signed, storable, stored, to_json, unsigned};
+use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
 use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -29,11 +29,13 @@ pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Faul
     let mut found = statement.query([])?;
     let mut tenants = Vec::new();
     while let Some(row) = found.next()? {
+        let (policy, unreadable) = policy_of(&row.get::<_, String>(3)?);
         tenants.push(TenantRecord {
             name: checked("a tenant's name", row.get(0)?)?,
             ats: row.get(1)?,
             platform: row.get(2)?,
-            policy: from_json("a tenant's policy", &row.get::<_, String>(3)?)?,
+            policy,
+            unreadable,
             standing: row.get(4)?,
             cause: row.get(5)?,
             until: row.get::<_, Option<Micros>>(9)?.map(|until| until.0),
@@ -46,8 +48,8 @@ pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Faul
 }
 
 pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expected: Option<u64>) -> Result<Kept<bool>, Fault> {
+    let policy = policy_to_store(tenant)?;
     let version = raise(connection)?;
-    let policy = to_json(&tenant.policy)?;
     let cause = tenant.cause.as_deref().map(storable);
     let (created, updated) = (Micros(stored(tenant.created_at)), Micros(stored(tenant.updated_at)));
     let until = tenant.until.map(|until| Micros(stored(until)));

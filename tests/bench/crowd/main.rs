@@ -107,6 +107,7 @@ async fn register(ground: &Ground, names: &[TenantName]) {
             ats: "ashby".into(),
             platform: ACCOUNT.into(),
             policy,
+            unreadable: None,
             standing: "active".into(),
             cause: None,
             until: None,

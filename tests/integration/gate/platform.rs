@@ -103,7 +103,7 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released() 
         platform.faults().clear();
         publish(walk, &[moved(&ember, "a-other", "other", None)]).await;
         happens(&ledger, "the other tenant's", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
-        one_that_waits(walk, "the tenant is quarantined: nothing is done in its name").await;
+        one_that_waits(walk, "the tenant is set aside: nothing is done in its name").await;
         assert_eq!(ledger.effects().iter().filter(|e| e.kind == "invitation").count(), 1);
 
         assert!(walk.store().set_standing(&dune, "active", None, None).await.unwrap());

@@ -1,11 +1,13 @@
 //! What operators see of running processes and tenants.
 
-use super::{Pair, on_both_pairs, on_hub};
+use super::{Pair, on_both_pairs, on_hub, refused};
+use atshub_actors::{ports::StoreError, supervision::Phase};
 use serde_json::Value;
 
 on_both_pairs! {
     a_tenants_live_state_is_shown
     what_a_process_that_is_gone_said_last_is_told_apart
+    a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_them
 }
 
 fn a_tenants_live_state_is_shown(pair: Pair) {
@@ -57,5 +59,39 @@ fn what_a_process_that_is_gone_said_last_is_told_apart(pair: Pair) {
         let listed: Value = serde_json::from_str(&walk.ground.says(&["process", "list", "-o", "json"]).await).unwrap();
         let there = listed.as_array().unwrap().iter().find(|row| row["name"] == "there:1").unwrap();
         assert_eq!((there["live"].as_bool(), there["able"].as_bool(), there["tenants"].as_u64()), (Some(false), Some(false), Some(0)));
+    });
+}
+
+fn a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_them(pair: Pair) {
+    const NOTICED: &str = "update versions set value = value + 1 where name = 'tenants'";
+    on_hub(pair, &["acme", "birch"], &[], async |walk| {
+        walk.running("acme").await;
+        walk.running("birch").await;
+        let set = |postgres, sqlite| {
+            (
+                format!("update tenants set policy = ({postgres})::json where name = 'acme'; {NOTICED}"),
+                format!("update tenants set policy = {sqlite} where name = 'acme'; {NOTICED}"),
+            )
+        };
+        let (postgres, sqlite) = set("policy::jsonb || '{\"of_tomorrow\": 1}'", "json_set(policy, '$.of_tomorrow', 1)");
+        walk.ground.alter(&postgres, &sqlite).await;
+        let why = "this version of atshub cannot read its settings: unknown field `of_tomorrow`";
+        let aside = |row: &atshub_actors::supervision::ChildSnapshot| {
+            row.phase == Phase::Paused && row.cause.as_ref().is_some_and(|cause| cause.starts_with(why))
+        };
+        walk.until("acme", "it is set aside", aside).await;
+        let fact = walk.fact("birch").await;
+        walk.message(&fact, "handled").await;
+        assert!(walk.ground.says(&["tenant", "show", "acme"]).await.contains(&format!("SETTINGS              {why}")));
+
+        let (code, said) = refused(walk.ground, &["tenant", "set", "acme", "--set", "sandbox=true"]).await;
+        assert!(code == Some(1) && said.contains(why) && said.contains("use the version of atshub that wrote them"), "{code:?} {said}");
+        let acme = walk.store().tenants().await.unwrap().remove(0);
+        let version = acme.version;
+        assert!(matches!(walk.store().put_tenant(acme, Some(version)).await, Err(StoreError::Broken(text)) if text.contains(why)));
+
+        let (postgres, sqlite) = set("policy::jsonb - 'of_tomorrow'", "json_remove(policy, '$.of_tomorrow')");
+        walk.ground.alter(&postgres, &sqlite).await;
+        walk.running("acme").await;
     });
 }

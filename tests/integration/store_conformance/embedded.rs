@@ -1,10 +1,10 @@
 //! What only the SQLite store promises: kill -9 loses nothing that was answered, two processes may share a folder, and a
 //! deleted credential is not in the file.
 
-use crate::support::build::{dossier, external, handled, moved, next, now, publishes, saves, tenant};
+use crate::support::build::{dossier, external, handled, moved, next, now, publishes, record, saves, tenant};
 use atshub::embedded::store::SqliteStore;
 use atshub_actors::{
-    domain::{Lookup, Policy},
+    domain::Lookup,
     ports::{Beat, Change, CommitOutcome, Conflict, SealedSecret, Store, TenantRecord},
 };
 use atshub_schemas::{Envelope, MessageId};
@@ -115,18 +115,7 @@ async fn two_handles_on_one_folder_see_each_others_work_and_exclude_each_other()
     let folder = tempfile::tempdir().unwrap();
     let (hub, cli) = (SqliteStore::open(folder.path()).unwrap(), SqliteStore::open(folder.path()).unwrap());
     let version = hub.tenants_version().await.unwrap();
-    let record = TenantRecord {
-        name: tenant("acme"),
-        ats: "ashby".into(),
-        platform: "main".into(),
-        policy: Policy::default(),
-        standing: "active".into(),
-        cause: None,
-        until: None,
-        version: 0,
-        created_at: now(),
-        updated_at: now(),
-    };
+    let record = TenantRecord { ats: "ashby".into(), ..record("acme") };
     assert!(cli.put_tenant(record, None).await.unwrap());
     assert!(hub.tenants_version().await.unwrap() > version, "the running hub notices");
     let mut known = dossier(&tenant("acme"), "a-1", "ada@example.org");

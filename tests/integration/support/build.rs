@@ -44,6 +44,7 @@ pub(crate) fn record(name: &str) -> TenantRecord {
         ats: "bridge".into(),
         platform: "main".into(),
         policy: Policy::default(),
+        unreadable: None,
         standing: "active".into(),
         cause: None,
         until: None,

@@ -74,6 +74,14 @@ impl Ground {
         }
     }
 
+    /// Changes something behind the store's back, in the words of each.
+    pub(crate) async fn alter(&self, postgres: &str, sqlite: &str) {
+        match self.outbox().await {
+            Outbox::Postgres(client) => client.batch_execute(postgres).await.unwrap(),
+            Outbox::Embedded(file) => file.execute_batch(sqlite).unwrap(),
+        }
+    }
+
     /// Runs the real command line on the same broker and store.
     pub(crate) async fn command(&self, words: &[&str]) -> Output {
         let (broker, store) = &self.addresses;
