@@ -207,9 +207,8 @@ mod tests {
             let now = start + Duration::from_millis(offset);
             take(&mut flood, 1000, start);
             take(&mut flood, 1000, now);
-            if let Some(wait) = flood.wait(now) {
-                prop_assert_eq!(flood.wait(now + wait + Duration::from_micros(1)), None);
-            }
+            let wait = flood.wait(now).unwrap();
+            prop_assert_eq!(flood.wait(now + wait + Duration::from_micros(1)), None);
         }
     }
 }

@@ -111,10 +111,11 @@ async fn whom(named: Option<&TenantName>, store: &dyn Store) -> Result<(TenantRe
 }
 
 /// What an operator does for a tenant that a fault has set aside, once it is over: why, the verb, and what the hub is told.
-fn remedy(fault: Fault, phase: Option<Phase>) -> Option<(&'static str, &'static str, ControlAction)> {
+fn remedy(fault: Fault, lasts: bool, phase: Option<Phase>) -> Option<(&'static str, &'static str, ControlAction)> {
     match (fault, phase?) {
         (Fault::KeyRevoked, Phase::Paused) => Some(("the key is good again", "resume", ControlAction::Resume)),
-        (Fault::TenantPanic | Fault::TenantFreeze, Phase::Quarantined) => Some(("the cause is gone", "release", ControlAction::Release)),
+        // One panic is no reason to be quarantined.
+        (Fault::TenantPanic, Phase::Quarantined) if lasts => Some(("the cause is gone", "release", ControlAction::Release)),
         _ => None,
     }
 }
@@ -147,7 +148,7 @@ impl Drill<'_> {
                 beside.look().await?;
             }
             let over = watch.elapsed() >= self.time;
-            if let Some((why, verb, action)) = remedy(self.fault, watch.phase()).filter(|_| over && !released) {
+            if let Some((why, verb, action)) = remedy(self.fault, !self.time.is_zero(), watch.phase()).filter(|_| over && !released) {
                 watch.say(format!("{why}; `tenant {verb} {}`, as an operator would", self.tenant));
                 let_go_on(&self.tenant, action, &self.by, self.store.as_ref(), &self.broker).await?;
                 released = true;

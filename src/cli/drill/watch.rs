@@ -131,8 +131,8 @@ impl Watch {
     pub(super) fn probe(&mut self, done: &Done, time: Duration) {
         let what = if done.is_write { "write-back" } else { "probe" };
         if done.is_parked {
-            // What makes its tenant crash twice is to be parked; nothing else that a drill does is.
-            self.lost |= done.is_write || !matches!(self.fault, Fault::TenantPanic | Fault::TenantFreeze);
+            // What its tenant panics at twice is to be parked; nothing else that a drill does is.
+            self.lost |= done.is_write || self.fault != Fault::TenantPanic || time.is_zero();
             return self.say(format!("{what} {} is parked, {:.1} s after it was asked for", done.number, done.after.as_secs_f64()));
         }
         let first = !done.is_write && !self.handled.0;

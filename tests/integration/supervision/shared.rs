@@ -130,3 +130,18 @@ fn what_is_to_be_said_of_a_poisonous_message_is_stored_with_it_and_cannot_keep_i
         assert!(until(async || stage.store.parked_counts(None).await.unwrap().get("poison") == Some(&2)).await);
     });
 }
+
+#[test]
+fn a_death_that_no_message_explains_counts_against_no_tenant() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        stage.raise(vec![stage.shared(Start::Well), stage.spec("other", Start::Well)]).await;
+        // Enough in hand to be quarantined for, were each of them blamed.
+        let ids: Vec<String> = (0..6).map(|n| format!("gated-{n}")).collect();
+        stage.ask("other", &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        stage.entered(6).await;
+        stage.ask("bad", &["abandon-1"]).await;
+        assert!(until(async || stage.store.parked_counts(Some(&tenant("bad"))).await.unwrap().get("poison") == Some(&1)).await);
+        stage.until("invites/1", Phase::Running).await;
+        assert_eq!(stage.board.child("tenant/other").unwrap().phase, Phase::Running);
+    });
+}

@@ -39,7 +39,8 @@ impl Dispatcher {
             Report::Panicked { ticket, generation, cause } => {
                 if self.held.get(&ticket).is_some_and(|held| held.is_given_to(generation)) {
                     self.explained = generation;
-                    self.count_crash(ticket, cause, false);
+                    self.blame(ticket, &cause, false);
+                    self.count_crash(ticket, cause);
                 }
             }
             Report::Dropped { ticket, generation, begun } => {
@@ -63,7 +64,10 @@ impl Dispatcher {
             self.held.iter_mut().filter_map(|(ticket, held)| Some((*ticket, held.take_back(generation)?))).collect();
         for (ticket, fenced) in taken {
             match (why, fenced) {
-                (Abandoned::Froze(cause), Fenced::Running) => self.count_crash(ticket, cause.clone(), true),
+                (Abandoned::Froze(cause), Fenced::Running) => {
+                    self.blame(ticket, cause, true);
+                    self.count_crash(ticket, cause.clone());
+                }
                 (Abandoned::NoProgress, Fenced::Between | Fenced::Running) => {
                     if let Some(held) = self.held.get_mut(&ticket) {
                         held.abandoned += 1;
@@ -82,7 +86,7 @@ impl Dispatcher {
             return self.rest(ticket);
         }
         held.abandoned = 0;
-        self.count_crash(ticket, format!("its actor ended {ABANDONED_MAX} times with this message in hand"), false);
+        self.count_crash(ticket, format!("its actor ended {ABANDONED_MAX} times with this message in hand"));
     }
 
     /// Handed out again, once no call of it is under way any more.
@@ -101,14 +105,18 @@ impl Dispatcher {
         self.later.push(landed.boxed());
     }
 
-    fn count_crash(&mut self, ticket: u64, cause: String, froze: bool) {
+    /// A child that works for all tenants died of this message, for certain: that is held against its tenant.
+    fn blame(&self, ticket: u64, cause: &str, froze: bool) {
+        let Some(held) = self.held.get(&ticket).filter(|_| self.parts.allowance.is_none()) else { return };
+        let (tenant, cause) = (held.work.envelope.tenant.clone(), cause.to_owned());
+        let _ = self.parts.notices.send(Notice::Blamed { tenant, cause, froze });
+    }
+
+    fn count_crash(&mut self, ticket: u64, cause: String) {
         let Some(held) = self.held.get_mut(&ticket) else { return };
         held.state = State::Counting;
         let (id, tenant) = (held.work.envelope.id.clone(), held.work.envelope.tenant.clone());
         tracing::error!(child = %self.parts.name, %tenant, messaging.message.id = %id, cause, "a message crashed its actor");
-        if self.parts.allowance.is_none() {
-            let _ = self.parts.notices.send(Notice::Blamed { tenant, cause: cause.clone(), froze });
-        }
         self.count(ticket, cause, Duration::ZERO);
     }
 
