@@ -24,12 +24,13 @@ async fn rows(connection: &Object, sql: &str, parameters: Parameters<'_>) -> Res
 }
 
 const BY_APPLICATION: &str = "select body::text from dossiers where tenant = $1 and application_id = $2";
-const BY_CANDIDACY: &str =
-    "select d.body::text from candidacies c join dossiers d using (tenant, application_id) where c.tenant = $1 and c.id = $2";
-const BY_LIVE_KEY: &str =
-    "select d.body::text from candidacies c join dossiers d using (tenant, application_id) where c.tenant = $1 and c.live_key = $2";
-const BY_PLATFORM: &str = "select d.body::text from dossiers d where d.tenant = $1 and d.application_id in \
-    (select c.application_id from candidacies c where c.tenant = $1 and c.platform_candidacy = $2) order by d.created_at desc, d.application_id";
+// Not joins: the plan of a join of two tables that were empty when it was made reads all dossiers of the tenant.
+const BY_CANDIDACY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
+    (select application_id from candidacies where tenant = $1 and id = $2)";
+const BY_LIVE_KEY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
+    (select application_id from candidacies where tenant = $1 and live_key = $2)";
+const BY_PLATFORM: &str = "select body::text from dossiers where tenant = $1 and application_id = any (array(\
+    select application_id from candidacies where tenant = $1 and platform_candidacy = $2)) order by created_at desc, application_id";
 const BY_CANDIDATE: &str =
     "select body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
 const BY_REFUSED_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state = 'refused' \
