@@ -1,4 +1,7 @@
 //! The outbox as the relay sees it: rows handed out under a lease, confirmed, or put off.
+//!
+//! Handing out and confirming do not wait for the disk (`synchronous_commit`, PostgreSQL manual 30.4 "Asynchronous Commit"): a crash
+//! of the database may forget the last of them, and then these rows are published again, which the inbox on the other side is for.
 
 use super::connection::{Database, Fault};
 use crate::records::{storable, stored};
@@ -26,11 +29,12 @@ const CLAIM: &str = "with at_once as materialized (\
     chosen as (\
         select * from (select * from at_once union all select * from timed union all select * from invites) due \
         order by due, number limit $2) \
-    update outbox o set claimed_until = $3 from chosen c where o.day = c.day and o.number = c.number \
+    update outbox o set claimed_until = $3 from chosen c, (select set_config('synchronous_commit', 'off', true)) at_leisure \
+    where o.day = c.day and o.number = c.number \
     returning o.number, o.day, o.exchange, o.routing_key, o.message_id, o.body, o.due";
 
-const SENT: &str = "update outbox o set sent_at = $3, claimed_until = null from unnest($1::date[], $2::int8[]) as r (day, number) \
-    where o.day = r.day and o.number = r.number and o.sent_at is null";
+const SENT: &str = "update outbox o set sent_at = $3, claimed_until = null from unnest($1::date[], $2::int8[]) as r (day, number), \
+    (select set_config('synchronous_commit', 'off', true)) at_leisure where o.day = r.day and o.number = r.number and o.sent_at is null";
 
 const UNSENT: &str = "update outbox set not_before = $3, due = $3, claimed_until = null, failures = failures + 1, last_error = $4 \
     where day = $1 and number = $2 and sent_at is null";
