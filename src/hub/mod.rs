@@ -41,6 +41,8 @@ use uuid::Uuid;
 const RELOAD: Duration = Duration::from_secs(1);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// Longest wait, at the end, for what was committed to be published. Another process publishes what is left.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// What a hub is made of.
 #[derive(Clone)]
@@ -102,6 +104,7 @@ pub struct Hub {
     board: Board,
     tasks: Vec<JoinHandle<()>>,
     relay: JoinHandle<()>,
+    last_call: watch::Sender<bool>,
     beats: JoinHandle<()>,
     process: Uuid,
     stopping: watch::Sender<bool>,
@@ -151,7 +154,8 @@ impl Hub {
         directory.reload().await?;
         directory.enrol(&supervisor).await;
         let (store, broker, clock) = (&parts.store, &parts.broker, &parts.clock);
-        let relay = parts.io.spawn(rail::relay::run(Arc::clone(store), Arc::clone(broker), Arc::clone(clock)));
+        let (last_call, stop) = watch::channel(false);
+        let relay = parts.io.spawn(rail::relay::run(Arc::clone(store), Arc::clone(broker), Arc::clone(clock), stop));
         let mut tasks = Vec::new();
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));
@@ -175,7 +179,7 @@ impl Hub {
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
-        Ok(Self { supervisor, directory, board, tasks, relay, beats, process, stopping, broker, store, fatal })
+        Ok(Self { supervisor, directory, board, tasks, relay, last_call, beats, process, stopping, broker, store, fatal })
     }
 
     /// The tenants, in memory.
@@ -236,7 +240,11 @@ impl Hub {
         let _ = self.beats.await;
         processes::leave(&*self.store, self.process).await;
         let _ = self.broker.delete(&topology::control_queue(&self.process)).await; // else it goes by itself
-        self.relay.abort();
+        self.last_call.send_replace(true);
+        let mut relay = self.relay;
+        if tokio::time::timeout(deadline.min(LAST_CALL), &mut relay).await.is_err() {
+            relay.abort(); // what it has claimed is another's when its lease is over
+        }
         self.broker.close(deadline).await;
     }
 }

@@ -118,11 +118,12 @@ impl Broker for RabbitBroker {
         if *self.shared.closing.borrow() {
             return vec![Err(PublishError::Away("closed".to_owned())); count];
         }
-        let (shared, publisher) = (Arc::clone(&self.shared), Arc::clone(&self.publisher));
-        shared.unanswered.send_modify(|unanswered| *unanswered += 1);
+        let unanswered = Unanswered::one(&self.shared);
+        // Here and not in a task: the order of the calls is the order of the messages.
+        let handed_in = self.publisher.hand_in(messages).await;
         let answers = self.io.spawn(async move {
-            let answers = publisher.publish(messages).await;
-            shared.unanswered.send_modify(|unanswered| *unanswered -= 1);
+            let answers = handed_in.answered().await;
+            drop(unanswered);
             answers
         });
         answers.await.unwrap_or_else(|cause| vec![Err(PublishError::Away(cause.to_string())); count])
@@ -176,6 +177,22 @@ impl Broker for RabbitBroker {
         });
         // A runtime that is gone has nothing left to close.
         let _ = closing.await;
+    }
+}
+
+/// A publication that has no answer yet, for as long as this is kept. Closing waits for it.
+struct Unanswered(Arc<Shared>);
+
+impl Unanswered {
+    fn one(shared: &Arc<Shared>) -> Self {
+        shared.unanswered.send_modify(|unanswered| *unanswered += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.unanswered.send_modify(|unanswered| *unanswered -= 1);
     }
 }
 

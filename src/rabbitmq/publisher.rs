@@ -1,5 +1,6 @@
-//! Publishes with confirms. One lane per exchange, each with a channel of its own, so that a refusal on one exchange
-//! (which closes the channel) does not cost the others their answers. It repeats nothing: whoever asked decides.
+//! Publishes with confirms. Each exchange has some lanes, each with a channel of its own, so that a refusal on one exchange (which
+//! closes the channel) does not cost the others their answers, and a queue that is slow to confirm holds up only what shares its
+//! lane. A tenant has one lane of each exchange, so that its messages keep their order. It repeats nothing: whoever asked decides.
 //!
 //! A lane publishes a window, then waits for all its confirms before it begins the next. That is not only a bound: lapin
 //! gives a returned message to whichever confirm it resolves next, and only at the end of a window is it known that all
@@ -15,13 +16,14 @@ use super::{
 use atshub_actors::ports::{BrokerError, Publication, PublishError};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
-    BasicProperties, Channel, Confirmation,
+    BasicProperties, Channel, Confirmation, ExchangeKind,
     message::BasicReturnMessage,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -30,6 +32,8 @@ use tokio::{
     time::timeout,
 };
 
+/// Lanes of one exchange.
+const LANES: usize = 4;
 /// Messages of one job; two jobs at most are on the way in one window.
 const JOB_MESSAGES: usize = 500;
 /// Bytes of one job.
@@ -50,40 +54,58 @@ struct Job {
 
 /// The lanes.
 pub(super) struct Publisher {
-    lanes: BTreeMap<&'static str, mpsc::Sender<Job>>,
+    lanes: BTreeMap<(&'static str, usize), mpsc::Sender<Job>>,
+}
+
+/// Messages that were handed to their lanes, and where their answers will come.
+pub(super) struct HandedIn {
+    answers: Vec<Answer>,
+    waiting: Vec<(Vec<usize>, oneshot::Receiver<Vec<Answer>>)>,
 }
 
 impl Publisher {
-    /// Starts a task for each exchange. Call it on the runtime that is to run them.
+    /// Starts a task for each lane. Call it on the runtime that is to run them.
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
-        let lane = |exchange: &'static str| {
+        let lane = |exchange: &'static str, number: usize| {
             let (jobs, waiting) = mpsc::channel(LANE_JOBS);
             tokio::spawn(Lane { shared: Arc::clone(shared), exchange, open: None }.run(waiting));
-            (exchange, jobs)
+            ((exchange, number), jobs)
         };
-        Self { lanes: EXCHANGES.iter().map(|(exchange, _)| lane(exchange)).collect() }
+        Self { lanes: EXCHANGES.iter().flat_map(|(exchange, _)| (0..LANES).map(move |number| lane(exchange, number))).collect() }
     }
 
-    /// Publishes and returns the answers in the order of `messages`.
-    pub(super) async fn publish(&self, messages: Vec<Publication>) -> Vec<Answer> {
-        let mut answers: Vec<Answer> = messages.iter().map(|message| Err(unknown(&message.exchange))).collect();
-        let mut by_exchange: BTreeMap<&'static str, Vec<(usize, Publication)>> = BTreeMap::new();
+    /// Hands messages to their lanes. What is handed in first is published first, of what goes to the same tenant
+    /// on the same exchange.
+    pub(super) async fn hand_in(&self, messages: Vec<Publication>) -> HandedIn {
+        let answers: Vec<Answer> = messages.iter().map(|message| Err(unknown(&message.exchange))).collect();
+        let mut by_lane: BTreeMap<(&'static str, usize), Vec<(usize, Publication)>> = BTreeMap::new();
         for (at, message) in messages.into_iter().enumerate() {
-            if let Some((exchange, _)) = EXCHANGES.iter().find(|(exchange, _)| *exchange == message.exchange) {
-                by_exchange.entry(exchange).or_default().push((at, message));
+            if let Some((exchange, kind)) = EXCHANGES.iter().find(|(exchange, _)| *exchange == message.exchange) {
+                by_lane.entry((exchange, lane_of(kind, &message.routing_key))).or_default().push((at, message));
             }
         }
         let mut waiting = Vec::new();
-        for (exchange, messages) in by_exchange {
+        for (lane, messages) in by_lane {
             for (places, messages) in jobs(messages) {
                 let (answer, answered) = oneshot::channel();
-                if let Some(lane) = self.lanes.get(exchange) {
-                    // A lane that is gone drops the job, and with it the sender: answered as away below.
-                    let _ = lane.send(Job { messages, answers: answer }).await;
+                if let Some(lane) = self.lanes.get(&lane) {
+                    // A lane that is gone drops the job, and with it the sender: answered as away below. `send` alone would now and
+                    // then wait though there is room (tokio's budget), and be overtaken.
+                    if let Err(mpsc::error::TrySendError::Full(job)) = lane.try_send(Job { messages, answers: answer }) {
+                        let _ = lane.send(job).await;
+                    }
                 }
                 waiting.push((places, answered));
             }
         }
+        HandedIn { answers, waiting }
+    }
+}
+
+impl HandedIn {
+    /// The answers, in the order of the messages.
+    pub(super) async fn answered(self) -> Vec<Answer> {
+        let Self { mut answers, waiting } = self;
         for (places, answered) in waiting {
             let mut given = answered.await.unwrap_or_default().into_iter();
             for at in places {
@@ -94,6 +116,14 @@ impl Publisher {
         }
         answers
     }
+}
+
+/// Which of an exchange's lanes is for this routing key. On a topic exchange its first word alone decides: the tenant.
+fn lane_of(kind: &ExchangeKind, routing_key: &str) -> usize {
+    let first = routing_key.split_once('.').map_or(routing_key, |(first, _)| first);
+    let mut hasher = DefaultHasher::new();
+    if *kind == ExchangeKind::Topic { first } else { routing_key }.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
 }
 
 fn unknown(exchange: &str) -> PublishError {

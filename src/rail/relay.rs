@@ -5,21 +5,27 @@
 //! will soon be taken. The others wait in the store, which hands them out by turns, so that one tenant's thousands are not
 //! in front of another's one.
 
-use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store};
+use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store, StoreError};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
-    FutureExt,
+    FutureExt, StreamExt,
     future::{BoxFuture, OptionFuture, try_join_all},
+    stream::FuturesUnordered,
 };
 use jiff::SignedDuration;
 use std::{
     collections::BTreeMap,
+    future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// Rows in one window of outstanding confirms.
 const WINDOW: usize = 512;
+/// Windows on their way at once: what is due does not wait for the broker's word on what went before it.
+const WINDOWS: usize = 4;
 /// How long a row is ours before another relay may take it. Longer than a confirm may take.
 const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep: another process may have written a row, and its bell does not ring here.
@@ -27,47 +33,136 @@ const NAP: Duration = Duration::from_millis(500);
 /// Invitations that wait in their shared queue at most, per relay: enough to keep those busy who take them until the next look,
 /// few enough that whoever comes next hardly waits.
 pub const AHEAD: usize = 16;
-/// Between two looks at a full queue of invitations.
+/// Between two looks: at a full queue of invitations, or for what a round may have left.
 const LOOK: Duration = Duration::from_millis(20);
 /// Wait for a row that no queue takes, or that the broker refused.
 const UNROUTABLE_WAIT: SignedDuration = SignedDuration::from_secs(30);
 /// Wait for a row while the broker is away.
 const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
 
-/// Runs until it is dropped.
-pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>) {
+/// Runs until it is told to stop: then it publishes one more window, and ends when the broker has answered.
+pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
+    let (store, broker, clock) = (&*store, &*broker, &*clock);
     let bell = store.outbox_bell();
     let mut health = broker.health();
+    let mut windows = Windows::default();
     let (mut room, mut looked, mut look) = (0, None::<Instant>, None::<BoxFuture<'_, usize>>);
     loop {
         // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
         while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
-            if health.changed().await.is_err() {
-                return;
+            let up = async {
+                tokio::select! {
+                    changed = health.changed() => changed.is_ok(),
+                    () = told(&mut stop) => false,
+                }
+            };
+            if !windows.beside(up).await {
+                return windows.end().await;
             }
         }
-        let rung = bell.notified();
-        // Only invitations wait for a broker that takes its time to say how many there are.
-        if room == 0 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            look = Some(room_for_invites(&*broker).boxed());
+        let stopping = *stop.borrow() || stop.has_changed().is_err();
+        windows.room_for_one_more().await;
+        // Only invitations wait for a broker that takes its time to say how many there are; and it knows of none that is on its way.
+        if room == 0 && look.is_none() && !windows.carry_invites() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            look = Some(room_for_invites(broker).boxed());
         }
         if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never) {
             (room, looked, look) = (found, Some(Instant::now()), None);
         }
-        match round(&*store, &*broker, &*clock, &mut room).await {
-            Ok(0) => {
-                let nap = if room == 0 && look.is_none() { LOOK } else { nap(&*store, &*clock).await };
-                let looking = OptionFuture::from(look.as_mut());
-                tokio::select! {
-                    Some(found) = looking => (room, looked, look) = (found, Some(Instant::now()), None),
-                    _ = tokio::time::timeout(nap, rung) => {}
-                }
+        let rung = bell.notified();
+        let claimed = windows.beside(store.claim(clock.now(), WINDOW, room, LEASE)).await;
+        let nap = match claimed {
+            Ok(rows) if rows.is_empty() && room == 0 => LOOK,
+            Ok(rows) if rows.is_empty() && !stopping => windows.beside(nap(store, clock)).await,
+            Ok(rows) => {
+                let (all, invites) = (rows.len(), rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
+                room = room.saturating_sub(invites);
+                windows.begin(invites, window(store, broker, clock, rows).boxed());
+                // One that is not full has left nothing that is due, but for what another process's end set free.
+                if all < WINDOW { LOOK } else { Duration::ZERO }
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the relay waits for the store");
-                tokio::time::sleep(NAP).await;
+                NAP
             }
+        };
+        if stopping {
+            return windows.end().await;
+        }
+        if !nap.is_zero() {
+            let looking = OptionFuture::from(look.as_mut());
+            let waiting = async {
+                tokio::select! {
+                    Some(found) = looking => Some(found),
+                    _ = tokio::time::timeout(nap, rung) => None,
+                    () = told(&mut stop), if !stopping => None,
+                }
+            };
+            if let Some(found) = windows.beside(waiting).await {
+                (room, looked, look) = (found, Some(Instant::now()), None);
+            }
+        }
+    }
+}
+
+/// Waits until it is to stop: told so, or left alone.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Windows on their way: published, not yet answered and written down.
+#[derive(Default)]
+struct Windows<'a> {
+    on_their_way: FuturesUnordered<BoxFuture<'a, (usize, Result<(), StoreError>)>>,
+    invites: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// Does something while they go on.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(ended) = self.on_their_way.next() => self.ended(ended),
+            }
+        }
+    }
+
+    async fn room_for_one_more(&mut self) {
+        while self.on_their_way.len() >= WINDOWS
+            && let Some(ended) = self.on_their_way.next().await
+        {
+            self.ended(ended);
+        }
+    }
+
+    async fn end(mut self) {
+        while let Some(ended) = self.on_their_way.next().await {
+            self.ended(ended);
+        }
+    }
+
+    fn carry_invites(&self) -> bool {
+        self.invites > 0
+    }
+
+    /// Begins at once, so that what was claimed first is handed to the broker first.
+    fn begin(&mut self, invites: usize, window: BoxFuture<'a, Result<(), StoreError>>) {
+        self.invites += invites;
+        let mut window = async move { (invites, window.await) }.boxed();
+        match window.as_mut().now_or_never() {
+            Some(ended) => self.ended(ended),
+            None => self.on_their_way.push(window),
+        }
+    }
+
+    fn ended(&mut self, (invites, outcome): (usize, Result<(), StoreError>)) {
+        self.invites -= invites;
+        // Its rows come again when their lease is over; whoever takes them knows them.
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "the store does not take down what was published");
         }
     }
 }
@@ -91,20 +186,10 @@ async fn room_for_invites(broker: &dyn Broker) -> usize {
     }
 }
 
-async fn round(
-    store: &dyn Store,
-    broker: &dyn Broker,
-    clock: &dyn Clock,
-    room: &mut usize,
-) -> Result<usize, atshub_actors::ports::StoreError> {
-    let rows = store.claim(clock.now(), WINDOW, *room, LEASE).await?;
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let count = rows.len();
-    *room = room.saturating_sub(rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
+/// Publishes these rows, and writes down what became of them.
+async fn window(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
     let answers = broker.publish(rows.iter().map(publication).collect()).await;
-    let (mut sent, mut unsent, mut away) = (Vec::with_capacity(count), Vec::new(), 0usize);
+    let (mut sent, mut unsent, mut away) = (Vec::with_capacity(rows.len()), Vec::new(), 0usize);
     for (row, answer) in rows.into_iter().zip(answers) {
         match answer {
             Ok(()) => sent.push(row),
@@ -131,7 +216,7 @@ async fn round(
         store.sent(sent).await?;
     }
     try_join_all(unsent).await?;
-    Ok(count)
+    Ok(())
 }
 
 fn publication(row: &ClaimedRow) -> Publication {

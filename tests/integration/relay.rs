@@ -1,7 +1,7 @@
 //! The relay and the shared queue of invitations: how much it puts there, and whose goes next.
 
 use crate::support::{
-    build::{moved, publishes, tenant},
+    build::{moved, now, publishes, tenant},
     hub::{soon, until},
 };
 use async_trait::async_trait;
@@ -19,13 +19,14 @@ use tokio::sync::watch;
 struct Rail {
     store: Arc<dyn Store>,
     broker: Arc<dyn Broker>,
+    stop: watch::Sender<bool>,
 }
 
 impl Rail {
     async fn start() -> Self {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open_in_memory().unwrap());
         let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::open_in_memory().unwrap());
-        let rail = Self { store, broker };
+        let rail = Self { store, broker, stop: watch::Sender::new(false) };
         rail.declare(topology::INVITES, topology::INVITES).await;
         rail
     }
@@ -65,7 +66,7 @@ async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
     let (rail, flood, acme) = (Rail::start().await, tenant("flood"), tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     rail.ask(&flood, 200).await;
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock)));
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe()));
     assert!(until(async || rail.waiting().await == AHEAD).await, "{} wait", rail.waiting().await);
     // What goes elsewhere is not held up by them; and each of these is a round in which another invitation could have gone.
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
@@ -87,41 +88,49 @@ async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
     running.abort();
 }
 
-/// Never says how many wait.
-struct Silent(Arc<dyn Broker>);
+/// Takes its time.
+struct Slow {
+    broker: Arc<dyn Broker>,
+    /// Whether it says how many wait.
+    tells: bool,
+    /// Whether it confirms what it has taken.
+    confirms: watch::Receiver<bool>,
+}
 
 #[async_trait]
-impl Broker for Silent {
+impl Broker for Slow {
     async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError> {
-        self.0.declare(queue).await
+        self.broker.declare(queue).await
     }
 
     async fn delete(&self, queue: &str) -> Result<(), BrokerError> {
-        self.0.delete(queue).await
+        self.broker.delete(queue).await
     }
 
     async fn publish(&self, messages: Vec<Publication>) -> Vec<Result<(), PublishError>> {
-        self.0.publish(messages).await
+        let answers = self.broker.publish(messages).await;
+        let _ = self.confirms.clone().wait_for(|confirms| *confirms).await;
+        answers
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Consumption, BrokerError> {
-        self.0.consume(queue, prefetch).await
+        self.broker.consume(queue, prefetch).await
     }
 
-    async fn queues(&self, _: &[String]) -> Result<Vec<QueueInfo>, BrokerError> {
-        std::future::pending().await
+    async fn queues(&self, names: &[String]) -> Result<Vec<QueueInfo>, BrokerError> {
+        if self.tells { self.broker.queues(names).await } else { std::future::pending().await }
     }
 
     async fn lose(&self, cause: &str) {
-        self.0.lose(cause).await;
+        self.broker.lose(cause).await;
     }
 
     fn health(&self) -> watch::Receiver<BrokerHealth> {
-        self.0.health()
+        self.broker.health()
     }
 
     async fn close(&self, deadline: Duration) {
-        self.0.close(deadline).await;
+        self.broker.close(deadline).await;
     }
 }
 
@@ -129,8 +138,8 @@ impl Broker for Silent {
 async fn a_broker_that_does_not_say_how_many_invitations_wait_holds_up_nothing_else() {
     let (rail, acme) = (Rail::start().await, tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
-    let silent: Arc<dyn Broker> = Arc::new(Silent(Arc::clone(&rail.broker)));
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), silent, Arc::new(SystemClock)));
+    let silent = Arc::new(Slow { broker: Arc::clone(&rail.broker), tells: false, confirms: watch::channel(true).1 });
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), silent, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     rail.ask(&acme, 1).await;
     for _ in 0..3 {
@@ -140,4 +149,36 @@ async fn a_broker_that_does_not_say_how_many_invitations_wait_holds_up_nothing_e
     }
     assert_eq!(rail.waiting().await, 0, "nobody knows whether there is room");
     running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_does_not_wait_until_what_went_before_is_confirmed() {
+    let (rail, acme) = (Rail::start().await, tenant("acme"));
+    rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
+    let (confirm, confirms) = watch::channel(false);
+    let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), tells: true, confirms });
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), slow, Arc::new(SystemClock), rail.stop.subscribe()));
+    let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
+    for _ in 0..3 {
+        let other = moved(&acme, "a-2");
+        rail.commit(vec![publishes(&other, None)]).await;
+        assert_eq!(next(&mut own).await.id, other.id);
+    }
+    rail.stop.send_replace(true);
+    assert!(!running.is_finished(), "told to stop, it waits for the broker's word");
+    confirm.send_replace(true);
+    soon("the end of the relay", running).await.unwrap();
+    let left = rail.store.claim(now() + Duration::from_secs(3600), 10, 10, Duration::from_secs(60)).await.unwrap();
+    assert!(left.is_empty(), "and writes it down: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_told_to_stop_publishes_one_more_window_before_it_ends() {
+    let (rail, acme) = (Rail::start().await, tenant("acme"));
+    rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
+    rail.commit((0..500).map(|_| publishes(&moved(&acme, "a-1"), None)).collect()).await;
+    rail.stop.send_replace(true);
+    let running = relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe());
+    soon("the end of the relay", running).await;
+    assert_eq!(rail.broker.queues(&[topology::tenant_queue(&acme)]).await.unwrap()[0].ready, 500);
 }

@@ -4,6 +4,9 @@
 //! - `publish` answers per message, in order, and says `Ok` only when the broker has the message on durable storage in at
 //!   least one queue. A message that no queue takes is [`PublishError::Unroutable`] (AMQP `mandatory`), unless its
 //!   exchange has an alternate exchange, which counts as a queue.
+//! - Messages for one tenant on one exchange reach a queue in the order in which `publish` was first polled for them, whether or
+//!   not the earlier ones have been answered; but for those that are refused. The tenant is the first word of the routing key on
+//!   a topic exchange, and all of the key on others.
 //! - A delivery that is neither acknowledged nor given up stays with its consumer. When the consumption ends (dropped,
 //!   closed, process killed) it goes back to the front of its queue and is delivered again with `redelivered` set and a
 //!   higher `delivery_count`; past the queue's delivery limit it goes to the dead-letter exchange.
