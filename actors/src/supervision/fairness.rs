@@ -1,6 +1,7 @@
 //! Fairness: each tenant has an allowance of deliveries, a token bucket. One that has used it up takes more only while nobody who
-//! keeps within an allowance is at work. A tenant's flood then costs the others little, and a tenant that is alone is not held
-//! back at all, nor by another flood, nor by one whose work only waits, for an ATS that hangs.
+//! keeps within an allowance is at work, and the more the longer that lasts: whoever comes after a short gap finds little of it
+//! in the way. A tenant's flood then costs the others little, and a tenant that is alone is not held back at all, nor by another
+//! flood, nor by one whose work only waits, for an ATS that hangs.
 
 use std::{
     sync::{
@@ -17,22 +18,29 @@ pub struct Share {
     pub per_second: u32,
     /// Deliveries that one which took none for a while may take at once.
     pub saved: u32,
-    /// Who took nothing for so long is not at work.
+    /// When nobody who keeps within a share took anything for so long, a flood may take more; after [`STEPS`] times that, all.
     pub quiet: Duration,
 }
 
+/// Stretches of quiet until a flood is no longer held at all.
+const STEPS: u32 = 4;
+/// Shortest wait for a delivery.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How many times as much it may take in each stretch as in the one before.
+const GROWTH: u32 = 4;
+
 impl Default for Share {
-    /// A candidate costs a tenant about seven deliveries: two that come a second are within it, and five that come at once.
+    /// A candidate costs a tenant about seven deliveries: one that comes a second is within it, and so are four that come at once.
     fn default() -> Self {
-        Self::of(16)
+        Self::of(8)
     }
 }
 
 impl Share {
-    /// So many in a second, of which those of two seconds can be saved up.
+    /// So many in a second, of which those of four seconds can be saved up.
     #[must_use]
     pub fn of(per_second: u32) -> Self {
-        Self { per_second, saved: per_second.saturating_mul(2), quiet: Duration::from_millis(250) }
+        Self { per_second, saved: per_second.saturating_mul(4), quiet: Duration::from_millis(250) }
     }
 }
 
@@ -80,6 +88,7 @@ pub(super) struct Allowance {
     member: u64,
     tokens: f64,
     counted_at: Instant,
+    took_at: Instant,
     /// It has used up what it had, and has not kept within its share since: what it takes holds nobody back.
     floods: bool,
 }
@@ -87,7 +96,7 @@ pub(super) struct Allowance {
 impl Allowance {
     pub(super) fn new(share: Share, crowd: Crowd, now: Instant) -> Self {
         let member = crowd.0.count.fetch_add(1, Ordering::Relaxed);
-        Self { share, crowd, member, tokens: share.saved.into(), counted_at: now, floods: false }
+        Self { share, crowd, member, tokens: share.saved.into(), counted_at: now, took_at: now, floods: false }
     }
 
     fn count(&mut self, now: Instant) {
@@ -107,10 +116,17 @@ impl Allowance {
             return None;
         }
         self.floods = true;
-        let quiet = self.crowd.others_took_at(self.member)? + self.share.quiet;
-        let left = quiet.checked_duration_since(now).filter(|left| !left.is_zero())?;
-        let token = Duration::from_secs_f64((1.0 - self.tokens) / f64::from(self.share.per_second.max(1)));
-        Some(left.min(token).max(Duration::from_millis(1)))
+        let others_took_at = self.crowd.others_took_at(self.member)?;
+        let per_second = f64::from(self.share.per_second.max(1));
+        let token = now + Duration::from_secs_f64((1.0 - self.tokens) / per_second).max(SHORTEST);
+        // The first moment at which some stretch of quiet lets the next one go.
+        let steps = (1..=STEPS).map(|step| {
+            let begins = others_took_at + self.share.quiet * step;
+            let apart = if step < STEPS { 1.0 / (per_second * f64::from(GROWTH.pow(step))) } else { 0.0 };
+            begins.max(self.took_at + Duration::from_secs_f64(apart))
+        });
+        let left = steps.fold(token, Instant::min).checked_duration_since(now).filter(|left| !left.is_zero())?;
+        Some(left.max(SHORTEST))
     }
 
     /// Whether it has used up what it had, and has not kept within its share since.
@@ -121,6 +137,7 @@ impl Allowance {
     /// It took one.
     pub(super) fn took(&mut self, now: Instant) {
         self.count(now);
+        self.took_at = now;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
         }
@@ -163,9 +180,38 @@ mod tests {
         assert_eq!(take(&mut flood, 1000, now), 20, "what it had saved");
         assert_eq!(flood.wait(now), Some(Duration::from_millis(100)), "until it has one more");
         assert_eq!(take(&mut flood, 1000, now + QUIET - Duration::from_millis(1)), 2);
-        assert_eq!(take(&mut flood, 1000, now + QUIET), 1000, "the other's work only waits, or is done");
-        other.took(now + QUIET);
-        assert!(flood.wait(now + QUIET).is_some());
+        let long_quiet = now + QUIET * STEPS;
+        assert_eq!(take(&mut flood, 1000, long_quiet), 1000, "the other's work only waits, or is done");
+        other.took(long_quiet);
+        assert!(flood.wait(long_quiet).is_some());
+    }
+
+    #[test]
+    fn the_longer_the_others_are_quiet_the_more_a_flood_takes() {
+        let start = Instant::now();
+        let [mut flood, mut other] = tenants(start);
+        take(&mut flood, 1000, start);
+        other.took(start);
+        let taken_in = |flood: &mut Allowance, from: Duration, to: Duration| {
+            let (mut now, mut taken) = (start + from, 0);
+            while now < start + to {
+                match flood.wait(now) {
+                    Some(wait) => now += wait,
+                    None if taken == 1000 => break,
+                    None => {
+                        flood.took(now);
+                        taken += 1;
+                    }
+                }
+            }
+            taken
+        };
+        let stretches: Vec<usize> = (0..5).map(|step| taken_in(&mut flood, QUIET * step, QUIET * (step + 1))).collect();
+        // A quarter of a second each, at 10, 40, 160 and 640 a second and then without a limit.
+        assert_eq!((stretches[0], stretches[4]), (2, 1000), "{stretches:?}");
+        for (taken, rate) in [(stretches[1], 40), (stretches[2], 160), (stretches[3], 640)] {
+            assert!((rate / 4..=rate / 4 + 4).contains(&taken), "{stretches:?}");
+        }
     }
 
     #[test]
@@ -174,7 +220,11 @@ mod tests {
         let [mut one, mut two, mut third] = tenants(now);
         assert_eq!(take(&mut one, 1000, now), 1000);
         assert_eq!(take(&mut two, 1000, now), 20, "nobody knew that the first is a flood before it had taken its share");
-        let later = now + QUIET;
+        for step in 1..STEPS {
+            take(&mut one, 1000, now + QUIET * step);
+            take(&mut two, 1000, now + QUIET * step);
+        }
+        let later = now + QUIET * STEPS;
         assert_eq!((take(&mut one, 1000, later), take(&mut two, 1000, later)), (1000, 1000));
         third.took(later);
         assert_eq!((take(&mut one, 1000, later), take(&mut two, 1000, later)), (0, 0));
@@ -200,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn a_wait_is_never_in_vain(offset in 0u64..250) {
+        fn a_wait_is_never_in_vain(offset in 0u64..1000) {
             let start = Instant::now();
             let [mut flood, mut other] = tenants(start);
             other.took(start);
