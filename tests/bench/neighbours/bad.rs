@@ -31,6 +31,9 @@ const BLOCKED: u32 = 60;
 /// How long a tenant that panics at every message does so, at least: the longest that can be asked for.
 const PANICKING: u32 = 600;
 
+/// Whom the flood is for that goes past the hub: no tenant of it.
+const NOBODY: &str = "nobody";
+
 /// The ways of being bad, each tenant its own.
 const WAYS: [&str; 5] = ["panics", "floods", "blocks", "hangs", "revoked"];
 
@@ -71,6 +74,14 @@ impl Bad {
         let names = [PANICS, FLOODS, FREEZES].map(|at| outside.name(at).clone());
         let (begun, drills) = (AtomicBool::new(false), AtomicUsize::new(0));
         Self { ways: ways.to_vec(), broker, names, hangs, revoked, flood, begun, drills }
+    }
+
+    /// Nobody is bad; the flood goes into a queue of its own, of the same kind, that no hub knows.
+    pub(crate) async fn elsewhere(outside: &Outside, ground: &Ground, flood: usize) -> Self {
+        let mut bad = Self::new(outside, ground, flood, &["floods".to_owned()]).await;
+        bad.names[FLOODS] = NOBODY.parse().unwrap();
+        bad.broker.declare(atshub::hub::inbox(&bad.names[FLOODS])).await.unwrap();
+        bad
     }
 
     fn wanted(&self, way: &str) -> bool {
@@ -129,6 +140,9 @@ impl Bad {
         ];
         for (_, what, at) in told.into_iter().filter(|(way, ..)| self.wanted(way)) {
             let name = outside.name(at);
+            if at == FLOODS && *name != self.names[FLOODS] {
+                continue;
+            }
             let standing = records.iter().find(|r| r.name == *name).map_or("gone", |r| r.standing.as_str());
             let parked = ground.store.parked_counts(Some(name)).await.unwrap();
             let (decided, invited) = (ground.store.candidacy_counts(Some(name)).await.unwrap(), outside.invitations_of(at));

@@ -3,8 +3,9 @@
 //! key is revoked, and one that blocks its thread. Counted and timed at the outside: from publishing to the written status.
 //!
 //! `-- --tenants 200 --rate 20 --seconds 60 --flood 20000 --seed 7 --rounds 3`: on a machine whose disk is others' too one round
-//! says little. Without a rate it takes half of what it finds the machine can do. `--only well` or `--only bad` runs one of the
-//! two, `--bad hangs,blocks` lets only these be bad. Progress goes to standard error, the table to standard output.
+//! says little. Without a rate it takes half of what it finds the machine can do. `--bad hangs,blocks` lets only these be bad.
+//! `--runs well,elsewhere,bad` adds a run with everybody well in which the same flood goes to a queue that no hub knows: what that
+//! costs no hub can spare anybody. Progress goes to standard error, the table to standard output.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,6 +57,36 @@ pub(crate) struct Size {
     bad: Vec<String>,
 }
 
+/// What disturbs the well tenants in a run.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Nobody,
+    /// The flood, in the same broker, past the hub.
+    Elsewhere,
+    Bad,
+}
+
+impl Cause {
+    /// Those named, with commas between them.
+    fn named(names: &str) -> Vec<Self> {
+        let cause = |name: &str| match name {
+            "well" => Self::Nobody,
+            "elsewhere" => Self::Elsewhere,
+            "bad" => Self::Bad,
+            other => panic!("--runs takes some of well, elsewhere and bad, not {other}"),
+        };
+        names.split(',').map(cause).collect()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "all well",
+            Self::Elsewhere => "elsewhere",
+            Self::Bad => "bad ones",
+        }
+    }
+}
+
 /// Candidates in the burst that finds out what the machine can do.
 const BURST: usize = 1500;
 /// What part of that the steady load is.
@@ -86,15 +117,12 @@ fn main() {
             None => SHARE * capacity(&size).await,
         };
         let plan = Plan::new(&size, rate, WARM_UP);
-        let (only, rounds) = (arguments.word("only"), arguments.number("rounds").unwrap_or(1));
-        let (mut well, mut bad) = (Vec::new(), Vec::new());
+        let (causes, rounds) = (Cause::named(arguments.word("runs").unwrap_or("well,bad")), arguments.number("rounds").unwrap_or(1));
+        let mut runs: Vec<Vec<Measured>> = causes.iter().map(|_| Vec::new()).collect();
         for round in 1..=rounds {
             eprintln!("round {round} of {rounds}");
-            if only != Some("bad") {
-                well.push(run(&size, &plan, false).await);
-            }
-            if only != Some("well") {
-                bad.push(run(&size, &plan, true).await);
+            for (cause, measured) in causes.iter().zip(&mut runs) {
+                measured.push(run(&size, &plan, *cause).await);
             }
         }
         let head = format!(
@@ -108,8 +136,9 @@ fn main() {
             size.bad_rate
         );
         // What was sent a second before its end may still stand behind it.
-        let flood = WARM_UP..WARM_UP + bad.iter().map(|bad| bad.flood + Duration::from_secs(1)).max().unwrap_or_default();
-        measure::print(&head, &well, &bad, &flood);
+        let flood = WARM_UP..WARM_UP + runs.iter().flatten().map(|run| run.flood + Duration::from_secs(1)).max().unwrap_or_default();
+        let runs: Vec<(&str, Vec<Measured>)> = causes.iter().map(|cause| cause.name()).zip(runs).collect();
+        measure::print(&head, &runs, &flood);
     });
 }
 
@@ -130,8 +159,8 @@ async fn capacity(size: &Size) -> f64 {
     capacity
 }
 
-async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
-    let name = if with_bad { "with bad ones" } else { "all well" };
+async fn run(size: &Size, plan: &Plan, cause: Cause) -> Measured {
+    let name = cause.name();
     eprintln!("{name}: starting services, simulators and the hub");
     let ground = Ground::new().await;
     let outside = Outside::start(size, &ground).await;
@@ -140,7 +169,11 @@ async fn run(size: &Size, plan: &Plan, with_bad: bool) -> Measured {
     eprintln!("{name}: {} candidates over {:.0} s", plan.len(), plan.time().as_secs_f64());
     let before = ground.spent(&hub);
     let (memory, files) = (hub.usage().memory, hub.files());
-    let bad = if with_bad { Some(Bad::new(&outside, &ground, size.flood, &size.bad).await) } else { None };
+    let bad = match cause {
+        Cause::Nobody => None,
+        Cause::Elsewhere => Some(Bad::elsewhere(&outside, &ground, size.flood).await),
+        Cause::Bad => Some(Bad::new(&outside, &ground, size.flood, &size.bad).await),
+    };
     let alone = Alone::begin(&ground).await;
     let (published, flood) = tokio::join!(load::play(&outside, plan, bad.as_ref()), async {
         match &bad {

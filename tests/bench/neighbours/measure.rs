@@ -120,25 +120,29 @@ fn middle(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Prints the table. `flood` is the stretch in which the flood was published.
-pub(crate) fn print(head: &str, well: &[Measured], bad: &[Measured], flood: &Range<Duration>) {
+/// Prints the table: a column for each kind of run, with its rounds. Ratios are to the first. `flood` is the stretch in which the
+/// flood was published.
+pub(crate) fn print(head: &str, runs: &[(&str, Vec<Measured>)], flood: &Range<Duration>) {
     println!("{head}");
-    println!("{:<44}{:>12}{:>16}  ratio", "the well tenants", "all well", "bad ones");
+    let names: String = runs.iter().map(|(name, _)| format!("{name:>13}")).collect();
+    println!("{:<44}{names}   ratio to the first", "the well tenants");
     let line = |what: &str, of: &dyn Fn(&Measured) -> Option<f64>, digits: usize, over: Over| {
         let show = |rounds: &[Measured]| {
             let values: Vec<f64> = rounds.iter().filter_map(of).collect();
             let value = if over == Over::All && !values.is_empty() { Some(values.iter().sum()) } else { middle(values) };
             value.map_or_else(|| "-".to_owned(), |value: f64| format!("{value:.digits$}"))
         };
-        let ratios: Vec<f64> = well.iter().zip(bad).filter_map(|(well, bad)| Some(of(bad)? / of(well)?)).collect();
-        let ratio = match (middle(ratios.clone()), ratios.iter().copied().reduce(f64::min), ratios.iter().copied().reduce(f64::max)) {
-            (Some(middle), Some(least), Some(most)) if over == Over::Ratio && ratios.len() > 1 => {
-                format!("{middle:.2} ({least:.2} to {most:.2})")
+        let values: String = runs.iter().map(|(_, rounds)| format!("{:>13}", show(rounds))).collect();
+        let ratio = |rounds: &[Measured]| {
+            let ratios: Vec<f64> = runs[0].1.iter().zip(rounds).filter_map(|(first, other)| Some(of(other)? / of(first)?)).collect();
+            match (middle(ratios.clone()), ratios.iter().copied().reduce(f64::min), ratios.iter().copied().reduce(f64::max)) {
+                (Some(middle), Some(least), Some(most)) if ratios.len() > 1 => format!("   {middle:.2} ({least:.2} to {most:.2})"),
+                (Some(middle), ..) => format!("   {middle:.2}"),
+                _ => String::new(),
             }
-            (Some(middle), ..) if over == Over::Ratio => format!("{middle:.2}"),
-            _ => String::new(),
         };
-        println!("{what:<44}{:>12}{:>16}  {ratio}", show(well), show(bad));
+        let ratios: String = runs.iter().skip(1).filter(|_| over == Over::Ratio).map(|(_, rounds)| ratio(rounds)).collect();
+        println!("{what:<44}{values}{ratios}");
     };
     let count = |of: fn(&Measured) -> usize| move |m: &Measured| Some(of(m) as f64);
     let time =
@@ -180,13 +184,13 @@ pub(crate) fn print(head: &str, well: &[Measured], bad: &[Measured], flood: &Ran
     line("and after", &count(|m| m.files.1), 0, Over::Middle);
     line("drain at the end, s", &|m| Some(m.drain.as_secs_f64()), 1, Over::Middle);
     line("panics in the hub's log", &count(|m| m.panics), 0, Over::All);
-    for (name, rounds) in [("all well", well), ("bad ones", bad)] {
+    for (name, rounds) in runs {
         for measured in rounds {
             println!("{name}: medians of ten seconds each, ms: {}", measured.medians());
             println!("{name}: the slowest hundredth was sent in these seconds: {}", measured.slowest());
         }
     }
-    for line in bad.iter().flat_map(|m| &m.bad) {
+    for line in runs.iter().flat_map(|(_, rounds)| rounds).flat_map(|m| &m.bad) {
         println!("{line}");
     }
 }
