@@ -26,7 +26,8 @@ use tokio::sync::watch;
 const WINDOW: usize = 512;
 /// Windows on their way at once: what is due does not wait for the broker's word on what went before it.
 const WINDOWS: usize = 4;
-/// How long a row is ours before another relay may take it. Longer than a confirm may take.
+/// How long a row is ours before another relay may take it. Longer than a confirm may take; one that has to wait behind others
+/// that long goes twice.
 const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep: another process may have written a row, and its bell does not ring here.
 const NAP: Duration = Duration::from_millis(500);
@@ -72,8 +73,8 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         let rung = bell.notified();
         let claimed = windows.beside(store.claim(clock.now(), WINDOW, room, LEASE)).await;
         let nap = match claimed {
-            Ok(rows) if rows.is_empty() && room == 0 => LOOK,
-            Ok(rows) if rows.is_empty() && !stopping => windows.beside(nap(store, clock)).await,
+            Ok(rows) if rows.is_empty() && (room == 0 || stopping) => LOOK,
+            Ok(rows) if rows.is_empty() => windows.beside(nap(store, clock)).await,
             Ok(rows) => {
                 let (all, invites) = (rows.len(), rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
                 room = room.saturating_sub(invites);

@@ -18,16 +18,16 @@ pub struct Share {
     pub per_second: u32,
     /// Deliveries that one which took none for a while may take at once.
     pub saved: u32,
-    /// When nobody who keeps within a share took anything for so long, a flood may take more; after [`STEPS`] times that, all.
+    /// When nobody who keeps within a share took anything for so long, a flood may take more; after four times that, all.
     pub quiet: Duration,
 }
 
 /// Stretches of quiet until a flood is no longer held at all.
 const STEPS: u32 = 4;
-/// Shortest wait for a delivery.
-const SHORTEST: Duration = Duration::from_millis(1);
 /// How many times as much it may take in each stretch as in the one before.
 const GROWTH: u32 = 4;
+/// Shortest wait for a delivery.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Default for Share {
     /// A candidate costs a tenant about seven deliveries: one that comes a second is within it, and so are four that come at once.
