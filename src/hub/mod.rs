@@ -28,7 +28,10 @@ use control::Ear;
 use jiff::SignedDuration;
 use processes::Membership;
 use showing::Showing;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
@@ -41,7 +44,8 @@ use uuid::Uuid;
 const RELOAD: Duration = Duration::from_secs(1);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
 const SWEEP: Duration = Duration::from_secs(3600);
-/// Longest wait, at the end, for what was committed to be published. Another process publishes what is left.
+/// Longest wait, when the deadline has passed, for what was committed to be published, and again for the broker to close. Another
+/// process publishes what is left.
 const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// What a hub is made of.
@@ -229,6 +233,7 @@ impl Hub {
     /// The drain, in order: say that others are to take over, stop intake, finish what is in hand, settle, leave, publish what was
     /// committed, close.
     pub async fn shutdown(self, deadline: Duration) {
+        let (end, last_call) = (Instant::now() + deadline, deadline.min(LAST_CALL));
         for task in &self.tasks {
             task.abort();
         }
@@ -242,10 +247,10 @@ impl Hub {
         let _ = self.broker.delete(&topology::control_queue(&self.process)).await; // else it goes by itself
         self.last_call.send_replace(true);
         let mut relay = self.relay;
-        if tokio::time::timeout(deadline.min(LAST_CALL), &mut relay).await.is_err() {
+        if tokio::time::timeout(last_call, &mut relay).await.is_err() {
             relay.abort(); // what it has claimed is another's when its lease is over
         }
-        self.broker.close(deadline).await;
+        self.broker.close(end.saturating_duration_since(Instant::now()).max(last_call)).await;
     }
 }
 

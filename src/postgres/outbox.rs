@@ -1,6 +1,6 @@
 //! The outbox as the relay sees it: rows handed out under a lease, confirmed, or put off.
 //!
-//! Handing out and confirming do not wait for the disk (`synchronous_commit`, PostgreSQL manual 30.4 "Asynchronous Commit"): a crash
+//! Handing out and confirming do not wait for the disk (`synchronous_commit`, PostgreSQL manual, "Asynchronous Commit"): a crash
 //! of the database may forget the last of them, and then these rows are published again, which the inbox on the other side is for.
 
 use super::connection::{Database, Fault};

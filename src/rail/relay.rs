@@ -48,7 +48,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
     let mut health = broker.health();
     let mut windows = Windows::default();
     let (mut room, mut looked, mut look) = (0, None::<Instant>, None::<BoxFuture<'_, usize>>);
-    loop {
+    'until_told: loop {
         // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
         while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
             let up = async {
@@ -58,7 +58,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                 }
             };
             if !windows.beside(up).await {
-                return windows.end().await;
+                break 'until_told;
             }
         }
         let stopping = *stop.borrow() || stop.has_changed().is_err();
@@ -88,7 +88,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             }
         };
         if stopping {
-            return windows.end().await;
+            break;
         }
         if !nap.is_zero() {
             let looking = OptionFuture::from(look.as_mut());
@@ -96,7 +96,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                 tokio::select! {
                     Some(found) = looking => Some(found),
                     _ = tokio::time::timeout(nap, rung) => None,
-                    () = told(&mut stop), if !stopping => None,
+                    () = told(&mut stop) => None,
                 }
             };
             if let Some(found) = windows.beside(waiting).await {
@@ -104,6 +104,8 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             }
         }
     }
+    drop(stop); // it was heard
+    windows.end().await;
 }
 
 /// Waits until it is to stop: told so, or left alone.

@@ -1,4 +1,4 @@
-//! The relay and the shared queue of invitations: how much it puts there, and whose goes next.
+//! The relay: how much it puts into the shared queue of invitations and whose goes next, what waits for what, and how it ends.
 
 use crate::support::{
     build::{moved, now, publishes, tenant},
@@ -165,11 +165,11 @@ async fn what_is_due_does_not_wait_until_what_went_before_is_confirmed() {
         assert_eq!(next(&mut own).await.id, other.id);
     }
     rail.stop.send_replace(true);
-    assert!(!running.is_finished(), "told to stop, it waits for the broker's word");
+    soon("the relay has heard that it is to stop", rail.stop.closed()).await;
     confirm.send_replace(true);
     soon("the end of the relay", running).await.unwrap();
     let left = rail.store.claim(now() + Duration::from_secs(3600), 10, 10, Duration::from_secs(60)).await.unwrap();
-    assert!(left.is_empty(), "and writes it down: {left:?}");
+    assert!(left.is_empty(), "it waits for the broker's word and writes it down: {left:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,7 +55,8 @@ pub trait Store: Send + Sync + 'static {
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
 
     /// Hands out up to `limit` outbox rows that are due, for `lease`; up to `invites` of them for the shared queue of invitations.
-    /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one.
+    /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one. A crash of the store may
+    /// forget this and [`Store::sent`]: the rows are handed out once more.
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
 
     /// Rows that the broker has confirmed.
