@@ -65,7 +65,7 @@ impl Desk {
                     Effect::Invite { candidacy, intent } => {
                         (Message::InviteRequested(InviteRequested { candidacy: *candidacy, intent: *intent }), topology::INVITES.to_owned())
                     }
-                    Effect::Write { candidacy, write } => (
+                    Effect::Write { candidacy, write, .. } => (
                         Message::WritebackRequested(WritebackRequested {
                             candidacy: *candidacy,
                             application: application.clone(),
@@ -77,7 +77,7 @@ impl Desk {
                     ),
                 };
                 let envelope = Arc::new(self.message(&dossier.tenant, Some(application), cause, message));
-                OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None }
+                OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None, key: Some(effect.key()) }
             })
             .collect()
     }
@@ -115,6 +115,16 @@ impl Desk {
     /// Commits, waiting for a store that is away.
     pub(crate) async fn commit(&self, change: Change) -> CommitOutcome {
         self.patiently("commit", || self.store.commit(change.clone())).await
+    }
+
+    /// Commits a change that saves no dossier: only two groups that meet in the database can stand in its way, and they part again.
+    pub(crate) async fn record(&self, change: Change) {
+        let mut wait = STORE_WAIT.0;
+        while let CommitOutcome::Conflict(conflict) = self.commit(change.clone()).await {
+            tracing::debug!(?conflict, "a change without dossiers met another one; trying again");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(STORE_WAIT.1);
+        }
     }
 
     /// Notes that work with an outside effect begins.
@@ -190,6 +200,7 @@ impl Desk {
             routing_key: route_of(envelope, queue),
             envelope: Arc::clone(envelope),
             not_before: Some(*until),
+            key: None,
         };
         let key = MessageKey::from(&**envelope);
         let change = Change {
@@ -198,7 +209,7 @@ impl Desk {
             journal: told.then(|| self.entry(envelope, about, "postponed", &text)).into_iter().collect(),
             ..Change::default()
         };
-        self.commit(change).await;
+        self.record(change).await;
     }
 
     /// Whether work that failed like this, now, is not tried again.
@@ -208,7 +219,9 @@ impl Desk {
 
     /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
     pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
-        self.settle_with(Change::default(), envelope, queue, failure, progress, about).await;
+        let route = (topology::WORK, route_of(envelope, queue));
+        let change = self.settled(Change::default(), envelope, queue, route, failure, progress, about);
+        self.record(change).await;
     }
 
     /// The same together with a change that follows from it.
@@ -222,17 +235,18 @@ impl Desk {
         about: About<'_>,
     ) -> CommitOutcome {
         let route = (topology::WORK, route_of(envelope, queue));
-        self.settle_to(change, envelope, queue, route, failure, progress, about).await
+        self.commit(self.settled(change, envelope, queue, route, failure, progress, about)).await
     }
 
     /// [`Desk::settle`] for a command that a bridge could not perform: it goes back to the bridge's queue.
     pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) {
         let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
-        self.settle_to(Change::default(), envelope, &queue, route, failure, progress, About { dossier: None, candidacy: None }).await;
+        let about = About { dossier: None, candidacy: None };
+        self.record(self.settled(Change::default(), envelope, &queue, route, failure, progress, about)).await;
     }
 
     #[allow(clippy::too_many_arguments, reason = "private: what the functions above have in common")]
-    async fn settle_to(
+    fn settled(
         &self,
         mut change: Change,
         envelope: &Arc<Envelope>,
@@ -241,14 +255,20 @@ impl Desk {
         failure: &Failure,
         progress: Progress,
         about: About<'_>,
-    ) -> CommitOutcome {
+    ) -> Change {
         let now = self.clock.now();
         let settlement = settle(failure, progress.failures, now, rand::random_range(0.0..=1.0));
         tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
         match settlement {
             Settlement::Retry { at, counts } => {
                 change.attempt = Some(self.attempt(envelope, failure, counts, Some(at)));
-                let row = OutboxRow { exchange: exchange.to_owned(), routing_key, envelope: Arc::clone(envelope), not_before: Some(at) };
+                let row = OutboxRow {
+                    exchange: exchange.to_owned(),
+                    routing_key,
+                    envelope: Arc::clone(envelope),
+                    not_before: Some(at),
+                    key: None,
+                };
                 change.outbox.push(row);
                 change.journal.push(self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}")));
             }
@@ -272,7 +292,7 @@ impl Desk {
                 change.parked = Some(parked);
             }
         }
-        self.commit(change).await
+        change
     }
 
     fn attempt(&self, envelope: &Envelope, failure: &Failure, counts: bool, next_at: Option<jiff::Timestamp>) -> Attempt {

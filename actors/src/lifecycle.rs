@@ -34,7 +34,7 @@ fn row(tenant: &TenantName, message: Message, at: Timestamp) -> Option<OutboxRow
     let mut envelope = Envelope::new(line(SOURCE)?, tenant.clone(), at, message);
     envelope.subject = ExternalId::new(format!("tenant/{tenant}")).ok();
     let routing_key = envelope.routing_key();
-    Some(OutboxRow { exchange: topology::LIFECYCLE.into(), routing_key, envelope: Arc::new(envelope), not_before: None })
+    Some(OutboxRow { exchange: topology::LIFECYCLE.into(), routing_key, envelope: Arc::new(envelope), not_before: None, key: None })
 }
 
 /// A sentence as a line: what no line takes is left out, and the rest of a long one.

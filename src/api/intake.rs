@@ -108,6 +108,7 @@ pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelo
         routing_key: fact.routing_key(),
         envelope: Arc::new(fact),
         not_before: None,
+        key: None,
     };
     let change = Change { outbox: facts.into_iter().map(row).collect(), ..Change::default() };
     let away = || Problem::ours("store_away", "the store is away");

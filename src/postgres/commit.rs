@@ -8,7 +8,7 @@ use super::{
     connection::{Database, Fault},
     write,
 };
-use crate::records::Rows;
+use crate::records::{Rows, taken};
 use atshub_actors::ports::{CommitOutcome, Conflict, StoreError};
 use deadpool_postgres::Transaction;
 use futures_util::FutureExt;
@@ -59,7 +59,7 @@ pub(super) async fn commit(database: Database, bell: Arc<Notify>, group: Vec<Job
                     } else if job.rows.dossiers.iter().any(|d| {
                         dossiers.get(&(d.tenant.as_str(), d.application.as_str())).is_some_and(|version| d.expected != Some(*version))
                     }) {
-                        CommitOutcome::Conflict(Conflict::Version)
+                        CommitOutcome::Conflict(Conflict::Raced)
                     } else {
                         return Some(job);
                     };
@@ -123,7 +123,7 @@ async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcom
             Err(fault) => return Err(fault),
         }
     }
-    Ok(CommitOutcome::Conflict(Conflict::Version))
+    Ok(CommitOutcome::Conflict(Conflict::Raced))
 }
 
 async fn transact(database: &Database, rows: &Arc<Vec<Rows>>, part: std::ops::Range<usize>) -> Result<Vec<CommitOutcome>, Fault> {
@@ -172,16 +172,16 @@ async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<Comm
         }
         let stale = |d: &crate::records::DossierRow| versions.get(&(d.tenant.clone(), d.application.clone())).copied() != d.expected;
         if rows.dossiers.iter().any(stale) {
-            return CommitOutcome::Conflict(Conflict::Version);
+            return CommitOutcome::Conflict(Conflict::Raced);
         }
         if let Some(conflict) = rows.own_conflict() {
             return CommitOutcome::Conflict(conflict);
         }
-        let held = rows.live_keys().find(|(tenant, key)| {
-            let holder = holders.get(&((*tenant).to_owned(), (*key).to_owned()));
-            holder.is_some_and(|application| !rows.saves(tenant, application))
+        let held = rows.live_keys().find_map(|(tenant, key)| {
+            let holder = holders.get(&(tenant.to_owned(), key.to_owned()))?;
+            (!rows.saves(tenant, holder)).then(|| taken(key, holder))
         });
-        held.map_or(CommitOutcome::Committed, |(_, key)| CommitOutcome::Conflict(Conflict::Live(key.to_owned())))
+        held.map_or(CommitOutcome::Committed, CommitOutcome::Conflict)
     };
     Ok(part.iter().enumerate().map(outcome).collect())
 }

@@ -18,7 +18,7 @@ mod write;
 use crate::records::{Rows, Turns};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     ports::{
         Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
@@ -160,6 +160,14 @@ impl Store for PostgresStore {
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
         Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
+    }
+
+    async fn heard(&self, _tenant: &TenantName, _of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn send_again(&self, _queue: &str) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {

@@ -8,7 +8,7 @@ use atshub_actors::{
     domain::{Dossier, Policy},
     ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord},
 };
-use atshub_schemas::topology;
+use atshub_schemas::{ExternalId, topology};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
@@ -140,15 +140,32 @@ impl Rows {
         self.dossiers.iter().flat_map(|d| d.candidacies.iter().filter_map(|c| Some((d.tenant.as_str(), c.live_key.as_deref()?))))
     }
 
+    /// The same with the application that holds it.
+    fn live_holders(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.dossiers.iter().flat_map(|d| {
+            let keys = d.candidacies.iter().filter_map(|c| c.live_key.as_deref());
+            keys.map(|key| (d.tenant.as_str(), key, d.application.as_str()))
+        })
+    }
+
     /// Two candidacies of the change itself want one live key.
     pub(crate) fn own_conflict(&self) -> Option<Conflict> {
         let mut seen = HashSet::new();
-        self.live_keys().find(|key| !seen.insert(*key)).map(|(_, key)| Conflict::Live(key.to_owned()))
+        self.live_holders().find(|(tenant, key, _)| !seen.insert((*tenant, *key))).map(|(_, key, holder)| taken(key, holder))
     }
 
     /// The change saves this dossier, so what the store has of it does not count against it.
     pub(crate) fn saves(&self, tenant: &str, application: &str) -> bool {
         self.dossiers.iter().any(|d| d.tenant == tenant && d.application == application)
+    }
+}
+
+/// A live key that is held by this application.
+pub(crate) fn taken(key: &str, holder: &str) -> Conflict {
+    match ExternalId::new(holder) {
+        Ok(holder) => Conflict::Taken { key: key.to_owned(), holder },
+        // It was checked when it was stored.
+        Err(_) => Conflict::Raced,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The relay: how much it puts into the shared queue of invitations and whose goes next, what waits for what, and how it ends.
 
 use crate::support::{
-    build::{moved, now, publishes, tenant},
+    build::{applied, moved, now, publishes, tenant},
     hub::{soon, until},
 };
 use async_trait::async_trait;
@@ -37,7 +37,7 @@ impl Rail {
     }
 
     async fn commit(&self, outbox: Vec<OutboxRow>) {
-        self.store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+        applied(self.store.commit(Change { outbox, ..Change::default() }).await);
     }
 
     async fn ask(&self, tenant: &TenantName, count: usize) {

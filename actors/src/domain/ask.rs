@@ -1,10 +1,6 @@
 //! Asking for an invitation: the checks before the platform is asked (B2, B4, B5), and what is written into the ATS.
 
-use super::{
-    Candidacy, Dossier, InviteError, Policy, RecruiterSource, State,
-    decide::Context,
-    verdict::{Effect, Verdict},
-};
+use super::{Candidacy, Dossier, InviteError, Policy, RecruiterSource, State, decide::Context, effect::Effect, verdict::Verdict};
 use atshub_schemas::{
     Line, Link, Prose,
     fact::{Candidate, Job, Person, Stage},
@@ -138,14 +134,15 @@ fn link_of(error: &InviteError) -> Option<Link> {
 /// The next status for the ATS; raises the application's status number.
 pub(super) fn status(next: &mut Dossier, candidacy: Uuid, code: &str, text: &str, link: Option<Link>) -> Effect {
     next.sequence += 1;
-    Effect::Write { candidacy, write: Write::Status { sequence: next.sequence, code: line(code), text: line(text), link } }
+    let intent = next.candidacy(candidacy).map_or(0, |c| c.intent);
+    Effect::Write { candidacy, intent, write: Write::Status { sequence: next.sequence, code: line(code), text: line(text), link } }
 }
 
 /// A note for the ATS's activity feed. `what` and the intent make its marker, so that the same note is never written twice.
 pub(super) fn note(candidacy: &Candidacy, what: &str, text: &str) -> Effect {
     let marker = line(&format!("[atshub {} {what} {}]", candidacy.id, candidacy.intent));
     let body = prose(&format!("{text}\n{marker}"));
-    Effect::Write { candidacy: candidacy.id, write: Write::Note { marker, body } }
+    Effect::Write { candidacy: candidacy.id, intent: candidacy.intent, write: Write::Note { marker, body } }
 }
 
 /// A status as a note, for an account that has no field for it. The status's number makes its marker, as no two statuses of an

@@ -1,10 +1,7 @@
 //! What follows from a fact about an application (B1 to B6, B10 to B12). Pure: the same dossier, fact, policy and time give
 //! the same decision. Saving it, sending it and telling anybody is for others.
 
-use super::{
-    Candidacy, Dossier, InviteError, Policy, Snapshot, State, ask,
-    verdict::{Effect, Verdict},
-};
+use super::{Candidacy, Dossier, InviteError, Policy, Snapshot, State, ask, effect::Effect, verdict::Verdict};
 use atshub_schemas::{
     Envelope, Message,
     fact::{Application, Candidate, Job, Person, Stage},

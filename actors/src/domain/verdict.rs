@@ -1,7 +1,4 @@
-//! What became of a message, and what is to be sent because of it. Words and values; nothing here acts.
-
-use atshub_schemas::internal::Write;
-use uuid::Uuid;
+//! What became of a message. Words only.
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,23 +33,4 @@ impl Verdict {
     pub fn performed(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { word: "performed", code: code.into(), text: text.into(), remedy: None }
     }
-}
-
-/// Something to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask the platform to invite.
-    Invite {
-        /// The candidacy.
-        candidacy: Uuid,
-        /// Which asking this is.
-        intent: u32,
-    },
-    /// Write into the ATS.
-    Write {
-        /// The candidacy.
-        candidacy: Uuid,
-        /// What.
-        write: Write,
-    },
 }

@@ -93,7 +93,7 @@ pub(super) fn change_of<'d>(desk: &Desk, cause: &Envelope, dossier: &'d Dossier,
 
 async fn ignore(desk: &Desk, envelope: &Arc<Envelope>, code: &str, text: &str, dossier: Option<&Dossier>) {
     let (handled, entry) = desk.handled(envelope, &Verdict::ignored(code, text), About { dossier, candidacy: None });
-    desk.commit(Change { handled, journal: vec![entry], ..Change::default() }).await;
+    desk.record(Change { handled, journal: vec![entry], ..Change::default() }).await;
 }
 
 struct Asking<'a> {
@@ -168,8 +168,8 @@ impl Asking<'_> {
             let next = inviting(&dossier, candidacy.id, role, self.desk.clock.now());
             match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await {
                 CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(Some((next, State::Received))),
-                CommitOutcome::Conflict(Conflict::Version) => {}
-                CommitOutcome::Conflict(Conflict::Live(key)) => {
+                CommitOutcome::Conflict(Conflict::Raced) => {}
+                CommitOutcome::Conflict(Conflict::Taken { key, .. }) => {
                     let link = match self.holder(key).await {
                         Holder::Gone => continue,
                         // Its answer decides this one too: a link to show, or a free key. It comes, because a candidacy that is

@@ -1,7 +1,7 @@
 //! What the store keeps: messages and what became of them, dossiers, outbox rows, history, tenants, credentials. Values only;
 //! how they are kept is the contract in `store.rs`.
 
-use crate::domain::{Dossier, Policy};
+use crate::domain::{Dossier, EffectKey, Heard, Policy};
 use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -70,6 +70,17 @@ pub struct OutboxRow {
     pub envelope: Arc<Envelope>,
     /// Not before this time; `None` for at once. This is the hub's only timer.
     pub not_before: Option<Timestamp>,
+    /// By what it is found while it waits. A row whose key waits already for this tenant takes that one's place.
+    pub key: Option<EffectKey>,
+}
+
+/// Saves what was heard of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeardWrite {
+    /// As it is to be, `version` already raised.
+    pub heard: Heard,
+    /// The version it was read at; `None` if it is new.
+    pub expected: Option<u64>,
 }
 
 /// A line of history.
@@ -152,6 +163,10 @@ pub struct Change {
     pub attempt: Option<Attempt>,
     /// Dossiers to save.
     pub dossiers: Vec<DossierWrite>,
+    /// What was heard of people, jobs and interviews, to save.
+    pub heard: Vec<HeardWrite>,
+    /// What waits in the outbox and is not to be sent any more. Nothing happens where it was sent, or never asked for.
+    pub taken_back: Vec<(TenantName, EffectKey)>,
     /// Messages to publish.
     pub outbox: Vec<OutboxRow>,
     /// History to write.
@@ -162,22 +177,30 @@ pub struct Change {
 
 /// How a commit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a change that was not applied is lost work"]
 pub enum CommitOutcome {
     /// All of it is durable.
     Committed,
     /// The message was handled before; nothing was applied.
     Duplicate,
-    /// Somebody else was faster; nothing was applied. Read again, decide again.
+    /// Something stood in the way; nothing was applied.
     Conflict(Conflict),
 }
 
 /// What stood in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflict {
-    /// A dossier has another version than the one that was read.
-    Version,
-    /// Another candidacy of the tenant holds this live key.
-    Live(String),
+    /// A dossier, or what was heard, has another version than the one that was read: read again and decide again, a bounded number
+    /// of times.
+    Raced,
+    /// Another application of the tenant holds a live key that the change wants. That is an answer to decide on: the same change
+    /// has the same answer for as long as the other one is live.
+    Taken {
+        /// The key.
+        key: String,
+        /// The application that holds it; the change's own where it wants one key for two of its dossiers.
+        holder: ExternalId,
+    },
 }
 
 /// An outbox row, handed out for publishing.

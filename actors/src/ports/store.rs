@@ -18,7 +18,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     supervision::ChildSnapshot,
 };
 use async_trait::async_trait;
@@ -53,6 +53,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
+
+    /// What was heard of these subjects; those of which nothing was heard are left out.
+    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError>;
+
+    /// Puts what was sent to this queue and is not handled back among what is to be sent, because the queue had to be made anew and
+    /// what was in it is gone. Answers how many rows. Harmless where a message is still on its way: the inbox knows it.
+    async fn send_again(&self, queue: &str) -> Result<u64, StoreError>;
 
     /// Hands out up to `limit` outbox rows that are due, for `lease`; up to `invites` of them for the shared queue of invitations.
     /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one. A crash of the store may

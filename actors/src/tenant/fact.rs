@@ -105,5 +105,5 @@ fn consequences(work: &TenantWork, envelope: &Arc<Envelope>, found: &[Dossier], 
 
 async fn conclude(desk: &Desk, envelope: &Arc<Envelope>, verdict: &Verdict) {
     let (handled, entry) = desk.handled(envelope, verdict, About { dossier: None, candidacy: None });
-    desk.commit(Change { handled, journal: vec![entry], ..Change::default() }).await;
+    desk.record(Change { handled, journal: vec![entry], ..Change::default() }).await;
 }

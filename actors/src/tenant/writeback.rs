@@ -70,6 +70,7 @@ pub(super) async fn perform(
                 routing_key: command.routing_key(),
                 envelope: Arc::new(command),
                 not_before: None,
+                key: None,
             };
             let verdict = Verdict::performed("sent_to_bridge", "sent to the tenant's bridge, which performs it");
             done(work, envelope, &verdict, about, Some(row)).await;
@@ -156,7 +157,7 @@ async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, ab
             *sequence
         }
         _ => {
-            desk.commit(change).await;
+            desk.record(change).await;
             return;
         }
     };

@@ -140,9 +140,11 @@ impl Probes {
                 routing_key: topology::tenant_work_key(&self.tenant),
                 envelope: Arc::new(envelope),
                 not_before: None,
+                key: None,
             });
         }
-        self.store.commit(change).await?;
+        // Outbox rows alone: nothing can stand in their way.
+        let _committed = self.store.commit(change).await?;
         Ok(())
     }
 

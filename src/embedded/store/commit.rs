@@ -5,7 +5,7 @@ use super::{
     threads::Kept,
     words::{Micros, key_words},
 };
-use crate::records::{DossierRow, Rows, count, last_error, storable, stored};
+use crate::records::{DossierRow, Rows, count, last_error, storable, stored, taken};
 use atshub_actors::ports::{CommitOutcome, Conflict, MessageKey, Progress};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,7 +17,7 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
     }
     for dossier in &rows.dossiers {
         if stored_version(connection, dossier)? != dossier.expected {
-            return Ok(Kept::Nothing(CommitOutcome::Conflict(Conflict::Version)));
+            return Ok(Kept::Nothing(CommitOutcome::Conflict(Conflict::Raced)));
         }
     }
     if let Some(conflict) = rows.own_conflict() {
@@ -28,8 +28,8 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
             .prepare_cached("select application_id from candidacies where tenant = ? and live_key = ?")?
             .query_row([tenant, key], |row| row.get::<_, String>(0))
             .optional()?;
-        if holder.is_some_and(|application| !rows.saves(tenant, &application)) {
-            return Ok(Kept::Nothing(CommitOutcome::Conflict(Conflict::Live(key.to_owned()))));
+        if let Some(holder) = holder.filter(|application| !rows.saves(tenant, application)) {
+            return Ok(Kept::Nothing(CommitOutcome::Conflict(taken(key, &holder))));
         }
     }
     dossiers(connection, rows)?;

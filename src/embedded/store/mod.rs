@@ -13,7 +13,7 @@ mod words;
 use crate::records::{Rows, Turns, storable};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     ports::{
         Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
@@ -87,6 +87,14 @@ impl Store for SqliteStore {
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
         let tenant = tenant.to_string();
         self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+    }
+
+    async fn heard(&self, _tenant: &TenantName, _of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn send_again(&self, _queue: &str) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {

@@ -3,7 +3,7 @@
 use super::Drills;
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     ports::{
         Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
@@ -43,6 +43,8 @@ passed_on! {
     begin(key: &MessageKey) -> Progress;
     crashed(key: &MessageKey, cause: &str) -> u32;
     dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
+    heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
+    send_again(queue: &str) -> u64;
     claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
     sent(rows: Vec<ClaimedRow>) -> ();
     unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();

@@ -2,7 +2,7 @@
 
 use super::on_every_store;
 use crate::support::build::{
-    candidacy, dossier, external, handled, invitation, line, moved, next, now, parked, publishes, refused, saves, tenant, write,
+    applied, candidacy, dossier, external, handled, invitation, line, moved, next, now, parked, publishes, refused, saves, tenant, write,
 };
 use atshub_actors::{
     domain::{Lookup, State},
@@ -42,6 +42,8 @@ async fn a_change_with_everything_in_it_is_applied_as_a_whole(store: Tested) {
     let change = Change {
         handled: handled(&fact),
         attempt: None,
+        heard: vec![],
+        taken_back: vec![],
         dossiers: vec![write(&saved)],
         outbox: vec![publishes(&work, None)],
         journal: vec![line(&acme, "a-1", now(), "received")],
@@ -96,7 +98,7 @@ async fn a_dossier_is_saved_only_over_the_version_that_was_read(store: Tested) {
     let acme = tenant("acme");
     let first = dossier(&acme, "a-1", "ada@example.org");
     let second = next(&first);
-    let stale = CommitOutcome::Conflict(Conflict::Version);
+    let stale = CommitOutcome::Conflict(Conflict::Raced);
     assert_eq!(store.commit(saves(&second)).await, Ok(stale.clone()), "there is none to save over");
     assert_eq!(store.commit(saves(&first)).await, Ok(CommitOutcome::Committed));
     assert_eq!(store.commit(saves(&first)).await, Ok(stale.clone()), "it is not new");
@@ -109,7 +111,7 @@ async fn a_dossier_is_saved_only_over_the_version_that_was_read(store: Tested) {
 async fn a_conflict_leaves_nothing_of_its_change(store: Tested) {
     let acme = tenant("acme");
     let known = dossier(&acme, "a-1", "ada@example.org");
-    store.commit(saves(&known)).await.unwrap();
+    applied(store.commit(saves(&known)).await);
     let fact = moved(&acme, "a-1");
     let late = Change {
         handled: handled(&fact),
@@ -118,8 +120,10 @@ async fn a_conflict_leaves_nothing_of_its_change(store: Tested) {
         journal: vec![line(&acme, "a-1", now(), "late")],
         parked: Some(parked("acme", Some("p-1"), "late", b"{}")),
         attempt: None,
+        heard: vec![],
+        taken_back: vec![],
     };
-    assert_eq!(store.commit(late).await, Ok(CommitOutcome::Conflict(Conflict::Version)));
+    assert_eq!(store.commit(late).await, Ok(CommitOutcome::Conflict(Conflict::Raced)));
     assert!(store.dossiers(&acme, Lookup::Application(external("a-2"))).await.unwrap().is_empty());
     assert!(store.claim(now(), 10, 10, Duration::from_secs(30)).await.unwrap().is_empty());
     assert!(store.journal(&acme, &external("a-1")).await.unwrap().is_empty());
@@ -147,7 +151,7 @@ async fn of_a_hundred_that_save_one_dossier_at_once_exactly_one_wins(store: Test
         let journal = |n: u64| vec![line(&acme, "a-1", now(), &format!("{round}-{n}"))];
         let outcomes = at_once(&store, (0..100).map(|n| Change { journal: journal(n), ..saves(&known) }).collect()).await;
         assert_eq!(committed(&outcomes), 1);
-        assert!(outcomes.iter().all(|o| matches!(o, CommitOutcome::Committed | CommitOutcome::Conflict(Conflict::Version))));
+        assert!(outcomes.iter().all(|o| matches!(o, CommitOutcome::Committed | CommitOutcome::Conflict(Conflict::Raced))));
         assert_eq!(store.journal(&acme, &external("a-1")).await.unwrap().len(), round, "the losers wrote nothing");
         known = next(&known);
     }
@@ -165,7 +169,7 @@ async fn of_a_hundred_redeliveries_at_once_exactly_one_is_committed(store: Teste
 
 async fn a_hundred_that_retry_their_conflicts_all_get_through(store: Tested) {
     let acme = tenant("acme");
-    store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))).await.unwrap();
+    applied(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))).await);
     let tasks = (0..20).map(|_| {
         let (store, acme) = (Arc::clone(&store), acme.clone());
         tokio::spawn(async move {
@@ -175,7 +179,7 @@ async fn a_hundred_that_retry_their_conflicts_all_get_through(store: Tested) {
                     read.sequence += 1;
                     match store.commit(saves(&next(&read))).await.unwrap() {
                         CommitOutcome::Committed => break,
-                        CommitOutcome::Conflict(Conflict::Version) => {}
+                        CommitOutcome::Conflict(Conflict::Raced) => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -193,7 +197,7 @@ async fn neighbours_of_a_conflict_and_of_a_duplicate_are_committed(store: Tested
     let acme = tenant("acme");
     let known = dossier(&acme, "known", "ada@example.org");
     let fact = moved(&acme, "known");
-    store.commit(Change { handled: handled(&fact), ..saves(&known) }).await.unwrap();
+    applied(store.commit(Change { handled: handled(&fact), ..saves(&known) }).await);
     let changes = (0..120).map(|n| match n % 3 {
         0 => saves(&dossier(&acme, &format!("a-{n}"), &format!("p{n}@example.org"))),
         1 => saves(&known),
@@ -203,7 +207,7 @@ async fn neighbours_of_a_conflict_and_of_a_duplicate_are_committed(store: Tested
     for (n, outcome) in outcomes.into_iter().enumerate() {
         let right = match n % 3 {
             0 => CommitOutcome::Committed,
-            1 => CommitOutcome::Conflict(Conflict::Version),
+            1 => CommitOutcome::Conflict(Conflict::Raced),
             _ => CommitOutcome::Duplicate,
         };
         assert_eq!(outcome, right, "change {n}");
@@ -219,7 +223,7 @@ async fn a_live_key_is_held_by_one_candidacy_of_the_tenant(store: Tested) {
     };
     assert_eq!(store.commit(saves(&with(&acme, "a-1", "r-1"))).await, Ok(CommitOutcome::Committed));
     let key = "ada@example.org|r-1".to_owned();
-    assert_eq!(store.commit(saves(&with(&acme, "a-2", "r-1"))).await, Ok(CommitOutcome::Conflict(Conflict::Live(key.clone()))));
+    assert_eq!(store.commit(saves(&with(&acme, "a-2", "r-1"))).await, Ok(CommitOutcome::Conflict(taken(&key, "a-1"))));
     assert_eq!(store.commit(saves(&with(&acme, "a-2", "r-2"))).await, Ok(CommitOutcome::Committed), "another role");
     assert_eq!(store.commit(saves(&with(&tenant("globex"), "a-1", "r-1"))).await, Ok(CommitOutcome::Committed), "another tenant");
     let holder = store.dossiers(&acme, Lookup::Live(key)).await.unwrap();
@@ -236,8 +240,9 @@ async fn of_a_hundred_that_want_one_live_key_at_once_exactly_one_gets_it(store: 
     });
     let outcomes = at_once(&store, changes.collect()).await;
     assert_eq!(committed(&outcomes), 1);
-    let live = CommitOutcome::Conflict(Conflict::Live("ada@example.org|r-1".into()));
-    assert_eq!(outcomes.iter().filter(|o| **o == live).count(), 99);
+    let holder = store.dossiers(&acme, Lookup::Live("ada@example.org|r-1".into())).await.unwrap().remove(0).application.id;
+    let taken = CommitOutcome::Conflict(taken("ada@example.org|r-1", holder.as_str()));
+    assert_eq!(outcomes.iter().filter(|o| **o == taken).count(), 99);
     assert_eq!(store.candidacy_counts(None).await.unwrap(), [("received".to_owned(), 1)].into());
 }
 
@@ -247,8 +252,8 @@ async fn a_live_key_is_free_again_when_its_candidacy_ends(store: Tested) {
     first.candidacies = vec![candidacy(State::Invited, "r-1")];
     let mut second = dossier(&acme, "a-2", "ada@example.org");
     second.candidacies = vec![candidacy(State::Received, "r-1")];
-    store.commit(saves(&first)).await.unwrap();
-    assert!(matches!(store.commit(saves(&second)).await, Ok(CommitOutcome::Conflict(Conflict::Live(_)))));
+    applied(store.commit(saves(&first)).await);
+    assert!(matches!(store.commit(saves(&second)).await, Ok(CommitOutcome::Conflict(Conflict::Taken { .. }))));
     first = next(&first);
     first.candidacies[0].state = refused();
     assert_eq!(store.commit(saves(&first)).await, Ok(CommitOutcome::Committed));
@@ -264,7 +269,7 @@ async fn a_live_key_may_move_between_two_dossiers_in_one_change(store: Tested) {
     let acme = tenant("acme");
     let mut from = dossier(&acme, "z-from", "ada@example.org");
     from.candidacies = vec![candidacy(State::Invited, "r-1")];
-    store.commit(saves(&from)).await.unwrap();
+    applied(store.commit(saves(&from)).await);
     let from = {
         let mut d = next(&from);
         d.candidacies[0].state = State::Cancelled { reason: "merged".into() };
@@ -283,7 +288,7 @@ async fn a_dossier_cannot_hold_one_live_key_twice(store: Tested) {
     let acme = tenant("acme");
     let mut d = dossier(&acme, "a-1", "ada@example.org");
     d.candidacies = vec![candidacy(State::Invited, "r-1"), candidacy(State::Received, "r-1")];
-    assert_eq!(store.commit(saves(&d)).await, Ok(CommitOutcome::Conflict(Conflict::Live("ada@example.org|r-1".into()))));
+    assert_eq!(store.commit(saves(&d)).await, Ok(CommitOutcome::Conflict(taken("ada@example.org|r-1", "a-1"))));
     assert!(store.dossiers(&acme, Lookup::Application(external("a-1"))).await.unwrap().is_empty());
 }
 
@@ -323,4 +328,8 @@ async fn text_with_a_nul_harms_nobody(store: Tested) {
     assert_eq!(store.journal(&acme, &external("a-1")).await.unwrap()[0].code, "a\u{fffd}b");
     let shown = store.message("p\0-1").await.unwrap();
     assert_eq!(shown[0].body.as_deref(), Some("\\x00\\xff\\xfe"));
+}
+
+fn taken(key: &str, holder: &str) -> Conflict {
+    Conflict::Taken { key: key.into(), holder: external(holder) }
 }

@@ -1,7 +1,7 @@
 //! Dossiers are found by what they hold, and counted.
 
 use super::on_every_store;
-use crate::support::build::{candidacy, dossier, external, invitation, later, line, next, now, refused, saves, tenant};
+use crate::support::build::{applied, candidacy, dossier, external, invitation, later, line, next, now, refused, saves, tenant};
 use atshub_actors::{
     domain::{Lookup, State},
     ports::{Change, Store},
@@ -24,8 +24,8 @@ async fn a_dossier_is_found_by_each_of_its_keys_and_only_for_its_tenant(store: T
     let mut d = dossier(&acme, "a-1", "Ada@Example.org");
     d.candidacies = vec![candidacy(refused(), "r-0"), candidacy(State::Invited, "r-1")];
     d.candidacies[1].invitation = Some(invitation("pc-1"));
-    store.commit(saves(&d)).await.unwrap();
-    store.commit(saves(&dossier(&acme, "a-2", "else@example.org"))).await.unwrap();
+    applied(store.commit(saves(&d)).await);
+    applied(store.commit(saves(&dossier(&acme, "a-2", "else@example.org"))).await);
     let lookups = [
         Lookup::Application(external("a-1")),
         Lookup::Candidacy(d.candidacies[0].id),
@@ -50,7 +50,7 @@ async fn the_dossiers_of_a_person_come_newest_first_and_at_most_two_hundred(stor
         d.created_at = later(start, n);
         crate::support::build::write(&d)
     });
-    store.commit(Change { dossiers: writes.collect(), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { dossiers: writes.collect(), ..Change::default() }).await);
     let found = store.dossiers(&acme, Lookup::Candidate(external("person-ada@example.org"))).await.unwrap();
     let ids: Vec<String> = found.iter().map(|d| d.application.id.to_string()).collect();
     let right: Vec<String> = (5..205).rev().map(|n| format!("a-{n}")).collect();
@@ -75,13 +75,13 @@ async fn the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused(store:
         of_another_job,
     ];
     for d in &all {
-        store.commit(saves(d)).await.unwrap();
+        applied(store.commit(saves(d)).await);
     }
     let by = Lookup::RefusedOfJob(external("job-1"));
     assert_eq!(store.dossiers(&acme, by.clone()).await.unwrap(), std::slice::from_ref(&refused_now));
     let mut cured = next(&refused_now);
     cured.candidacies[1].state = State::Received;
-    store.commit(saves(&cured)).await.unwrap();
+    applied(store.commit(saves(&cured)).await);
     assert!(store.dossiers(&acme, by).await.unwrap().is_empty());
 }
 
@@ -90,10 +90,10 @@ async fn a_candidacy_that_was_taken_out_is_not_found(store: Tested) {
     let mut d = dossier(&acme, "a-1", "ada@example.org");
     d.candidacies = vec![candidacy(State::Invited, "r-1"), candidacy(State::Invited, "r-2")];
     let gone = d.candidacies[0].id;
-    store.commit(saves(&d)).await.unwrap();
+    applied(store.commit(saves(&d)).await);
     let mut d = next(&d);
     d.candidacies.remove(0);
-    store.commit(saves(&d)).await.unwrap();
+    applied(store.commit(saves(&d)).await);
     assert!(store.dossiers(&acme, Lookup::Candidacy(gone)).await.unwrap().is_empty());
     assert_eq!(store.dossiers(&acme, Lookup::Candidacy(d.candidacies[0].id)).await.unwrap(), [d]);
 }
@@ -108,7 +108,7 @@ async fn candidacies_are_counted_by_the_state_of_the_newest_of_each_dossier(stor
     ] {
         let mut d = dossier(&tenant(whose), id, &format!("{id}@example.org"));
         d.candidacies = states.into_iter().map(|s| candidacy(s, "r-1")).collect();
-        store.commit(saves(&d)).await.unwrap();
+        applied(store.commit(saves(&d)).await);
     }
     let count = |codes: &[(&str, u64)]| codes.iter().map(|(c, n)| ((*c).to_owned(), *n)).collect();
     assert_eq!(store.candidacy_counts(Some(&tenant("acme"))).await.unwrap(), count(&[("completed", 1), ("invited", 2)]));
@@ -121,7 +121,7 @@ async fn history_is_told_oldest_first_and_at_most_a_thousand_lines(store: Tested
     let mut entries: Vec<_> = (0..1_005).map(|n| line(&acme, "a-1", later(start, n / 2), &format!("step-{n}"))).collect();
     entries.push(line(&acme, "a-2", start, "of another application"));
     entries.push(line(&tenant("globex"), "a-1", start, "of another tenant"));
-    store.commit(Change { journal: entries.clone(), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { journal: entries.clone(), ..Change::default() }).await);
     let told = store.journal(&acme, &external("a-1")).await.unwrap();
     assert_eq!(told, entries[5..1_005], "the newest thousand, in order, also of one instant");
 }

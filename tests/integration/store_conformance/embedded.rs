@@ -1,7 +1,7 @@
 //! What only the SQLite store promises: kill -9 loses nothing that was answered, two processes may share a folder, and a
 //! deleted credential is not in the file.
 
-use crate::support::build::{dossier, external, handled, moved, next, now, publishes, record, saves, tenant};
+use crate::support::build::{applied, dossier, external, handled, moved, next, now, publishes, record, saves, tenant};
 use atshub::embedded::store::SqliteStore;
 use atshub_actors::{
     domain::Lookup,
@@ -123,7 +123,7 @@ async fn two_handles_on_one_folder_see_each_others_work_and_exclude_each_other()
         let (one, other) = tokio::join!(hub.commit(saves(&known)), cli.commit(saves(&known)));
         let outcomes = [one.unwrap(), other.unwrap()];
         assert!(outcomes.contains(&CommitOutcome::Committed), "{outcomes:?}");
-        assert!(outcomes.contains(&CommitOutcome::Conflict(Conflict::Version)), "{outcomes:?}");
+        assert!(outcomes.contains(&CommitOutcome::Conflict(Conflict::Raced)), "{outcomes:?}");
         known = next(&known);
     }
 }
@@ -157,7 +157,7 @@ async fn the_file_is_readable_by_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();
-    store.commit(work(1).0).await.unwrap();
+    applied(store.commit(work(1).0).await);
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());

@@ -1,7 +1,7 @@
 //! A message can be shown in each of its states.
 
 use super::on_every_store;
-use crate::support::build::{handled, later, line, moved, now, parked, publishes, tenant, words};
+use crate::support::build::{applied, handled, later, line, moved, now, parked, publishes, tenant, words};
 use atshub_actors::ports::{Attempt, Change, MessageKey, MessageView, Store};
 use atshub_schemas::Envelope;
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,7 @@ async fn an_unknown_message_has_no_view(store: Tested) {
 async fn a_message_is_shown_in_each_state_from_the_outbox_to_the_inbox(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     let due = later(now(), 3_600);
-    store.commit(Change { outbox: vec![publishes(&fact, Some(due))], ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox: vec![publishes(&fact, Some(due))], ..Change::default() }).await);
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.next_at), ("scheduled", Some(due)));
 
@@ -52,7 +52,7 @@ async fn a_message_is_shown_in_each_state_from_the_outbox_to_the_inbox(store: Te
 
     let mut entry = line(&fact.tenant, "a-1", now(), "received");
     entry.message = Some(fact.id.clone());
-    store.commit(Change { handled: handled(&fact), journal: vec![entry.clone()], ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { handled: handled(&fact), journal: vec![entry.clone()], ..Change::default() }).await);
     let shown = view(&store, &fact).await;
     assert_eq!(shown.state, "handled");
     assert_eq!(shown.tenant.as_deref(), Some("acme"));
@@ -70,7 +70,7 @@ async fn a_retry_shows_when_it_is_tried_again(store: Tested) {
     store.begin(&key).await.unwrap();
     let next = later(now(), 60);
     let attempt = Attempt { key, counts: true, code: "transient".into(), detail: "502".into(), next_at: Some(next) };
-    store.commit(Change { attempt: Some(attempt), outbox: vec![publishes(&fact, Some(next))], ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { attempt: Some(attempt), outbox: vec![publishes(&fact, Some(next))], ..Change::default() }).await);
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.begun, shown.failures, shown.next_at), ("scheduled", 1, 1, Some(next)));
     let rows = store.claim(next, 1, 1, Duration::from_secs(30)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_parked_message_shows_why_and_its_body(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     store.begin(&MessageKey::from(&fact)).await.unwrap();
     let aside = parked("acme", Some(fact.id.as_str()), "poison", &fact.encode().unwrap());
-    store.commit(Change { parked: Some(aside.clone()), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { parked: Some(aside.clone()), ..Change::default() }).await);
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.begun, shown.source.as_deref()), ("parked", 1, Some("/bridges/test")));
     let why = shown.parked.unwrap();
@@ -94,7 +94,7 @@ async fn a_parked_message_shows_why_and_its_body(store: Tested) {
 
 async fn a_body_that_is_not_text_is_shown_with_escapes(store: Tested) {
     let aside = parked("acme", Some("p-1"), "undecodable_body", b"\x00\xff{");
-    store.commit(Change { parked: Some(aside), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { parked: Some(aside), ..Change::default() }).await);
     let shown = store.message("p-1").await.unwrap().remove(0);
     assert_eq!(shown.body.as_deref(), Some("\\x00\\xff{"));
     assert_eq!((shown.state.as_str(), shown.tenant.as_deref(), shown.source), ("parked", Some("acme"), None));
@@ -106,24 +106,24 @@ async fn parking_the_same_message_again_adds_nothing(store: Tested) {
     for again in 0..3 {
         let at = later(aside.at, again);
         let change = Change { parked: Some(atshub_actors::ports::Parked { at, ..aside.clone() }), ..Change::default() };
-        store.commit(change).await.unwrap();
+        applied(store.commit(change).await);
         numbers.push(store.message("p-1").await.unwrap()[0].parked.as_ref().unwrap().number);
     }
     assert_eq!(store.parked_counts(None).await.unwrap(), [("unknown_type".to_owned(), 1)].into());
     numbers.dedup();
     assert_eq!(numbers.len(), 1, "it keeps its number");
     let other_body = parked("acme", Some("p-1"), "unknown_type", b"{ }");
-    store.commit(Change { parked: Some(other_body), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { parked: Some(other_body), ..Change::default() }).await);
     assert_eq!(store.parked_counts(None).await.unwrap(), [("unknown_type".to_owned(), 2)].into());
 }
 
 async fn a_replayed_message_is_no_longer_shown_as_parked(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     let aside = parked("acme", Some(fact.id.as_str()), "poison", &fact.encode().unwrap());
-    store.commit(Change { parked: Some(aside), ..Change::default() }).await.unwrap();
-    store.commit(Change { outbox: vec![publishes(&fact, None)], ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { parked: Some(aside), ..Change::default() }).await);
+    applied(store.commit(Change { outbox: vec![publishes(&fact, None)], ..Change::default() }).await);
     assert_eq!(view(&store, &fact).await.state, "outbox");
-    store.commit(Change { handled: handled(&fact), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { handled: handled(&fact), ..Change::default() }).await);
     assert_eq!(view(&store, &fact).await.state, "handled");
 }
 
@@ -136,7 +136,7 @@ async fn messages_of_one_id_are_told_apart_by_tenant_and_source(store: Tested) {
     for envelope in [&fact, &of_globex] {
         let mut entry = line(&envelope.tenant, "a-1", now(), envelope.tenant.as_str());
         entry.message = Some(envelope.id.clone());
-        store.commit(Change { handled: handled(envelope), journal: vec![entry], ..Change::default() }).await.unwrap();
+        applied(store.commit(Change { handled: handled(envelope), journal: vec![entry], ..Change::default() }).await);
     }
     store.begin(&MessageKey::from(&of_another_source)).await.unwrap();
     let views = store.message(fact.id.as_str()).await.unwrap();
@@ -148,7 +148,7 @@ async fn messages_of_one_id_are_told_apart_by_tenant_and_source(store: Tested) {
 
 async fn parked_messages_are_counted_by_code(store: Tested) {
     for (whose, id, code) in [("acme", "1", "poison"), ("acme", "2", "poison"), ("acme", "3", "bug"), ("globex", "4", "bug")] {
-        store.commit(Change { parked: Some(parked(whose, Some(id), code, b"{}")), ..Change::default() }).await.unwrap();
+        applied(store.commit(Change { parked: Some(parked(whose, Some(id), code, b"{}")), ..Change::default() }).await);
     }
     let count = |codes: &[(&str, u64)]| codes.iter().map(|(c, n)| ((*c).to_owned(), *n)).collect();
     assert_eq!(store.parked_counts(None).await.unwrap(), count(&[("bug", 2), ("poison", 2)]));

@@ -1,7 +1,7 @@
 //! The outbox: claims, leases, order, and the bell.
 
 use super::on_every_store;
-use crate::support::build::{later, moved, now, publishes, tenant};
+use crate::support::build::{applied, later, moved, now, publishes, tenant};
 use atshub_actors::ports::{Change, OutboxRow, Store};
 use atshub_schemas::{Envelope, topology};
 use futures_util::future::join_all;
@@ -29,7 +29,7 @@ on_every_store! {
 async fn put(store: &Tested, not_before: &[Option<Timestamp>]) -> Vec<Envelope> {
     let messages: Vec<Envelope> = not_before.iter().map(|_| moved(&tenant("acme"), "a-1")).collect();
     let outbox = messages.iter().zip(not_before).map(|(m, due)| publishes(m, *due)).collect();
-    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox, ..Change::default() }).await);
     messages
 }
 
@@ -126,10 +126,8 @@ async fn the_next_due_time_is_that_of_the_earliest_row_nobody_has_claimed(store:
 
 async fn the_bell_rings_for_every_commit_of_an_outbox_row(store: Tested) {
     let bell = store.outbox_bell();
-    store
-        .commit(Change { journal: vec![crate::support::build::line(&tenant("acme"), "a", now(), "x")], ..Change::default() })
-        .await
-        .unwrap();
+    let line = crate::support::build::line(&tenant("acme"), "a", now(), "x");
+    applied(store.commit(Change { journal: vec![line], ..Change::default() }).await);
     assert!(futures_util::FutureExt::now_or_never(bell.notified()).is_none(), "nothing to send");
     for _ in 0..3 {
         put(&store, &[None]).await;
@@ -155,7 +153,7 @@ async fn a_claim_hands_out_no_more_than_its_limit(store: Tested) {
 async fn put_invites(store: &Tested, tenant_name: &str, not_before: Option<Timestamp>, count: usize) -> Vec<String> {
     let messages: Vec<Envelope> = (0..count).map(|_| moved(&tenant(tenant_name), "a-1")).collect();
     let outbox = messages.iter().map(|m| OutboxRow { routing_key: topology::INVITES.into(), ..publishes(m, not_before) }).collect();
-    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox, ..Change::default() }).await);
     messages.iter().map(|m| m.id.to_string()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What only the PostgreSQL store promises: lost connections, a database that hangs, migrations, partitions.
 
 use crate::support::{
-    build::{candidacy, days_later, dossier, external, handled, invitation, line, moved, next, now, publishes, saves, tenant},
+    build::{applied, candidacy, days_later, dossier, external, handled, invitation, line, moved, next, now, publishes, saves, tenant},
     postgres::{MAX_CONNECTIONS, TestDatabase, client},
 };
 use atshub::postgres::{PostgresOptions, PostgresStore};
@@ -227,7 +227,7 @@ async fn days_have_partitions_of_their_own_which_are_dropped_whole() {
     let start = now();
     let (today, far) = (moved(&acme, "a-1"), moved(&acme, "a-1"));
     let outbox = vec![publishes(&today, None), publishes(&far, Some(days_later(start, 20)))];
-    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox, ..Change::default() }).await);
     let in_default = async || behind.query_one("select count(*) from outbox_default", &[]).await.unwrap().get::<_, i64>(0);
     assert_eq!(in_default().await, 1, "the far one waits in the default partition");
     store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();

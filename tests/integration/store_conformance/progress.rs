@@ -1,7 +1,7 @@
 //! How far a message has come: counted before the work, and never forgotten.
 
 use super::on_every_store;
-use crate::support::build::{handled, later, moved, now, publishes, tenant};
+use crate::support::build::{applied, handled, later, moved, now, publishes, tenant};
 use atshub_actors::ports::{Attempt, Change, MessageKey, Progress, Store};
 use futures_util::future::join_all;
 use std::{collections::BTreeSet, sync::Arc};
@@ -51,7 +51,7 @@ async fn a_failed_try_counts_unless_it_was_only_a_wait(store: Tested) {
         store.begin(&key).await.unwrap();
         let attempt = Attempt { key: key.clone(), counts, code: "transient".into(), detail: "timed out".into(), next_at: Some(next) };
         let change = Change { attempt: Some(attempt), outbox: vec![publishes(&fact, Some(next))], ..Change::default() };
-        store.commit(change).await.unwrap();
+        applied(store.commit(change).await);
         let view = store.message(fact.id.as_str()).await.unwrap().remove(0);
         assert_eq!(view.failures, failures);
         assert_eq!(view.last_error.as_deref(), Some("transient: timed out"));
@@ -76,15 +76,15 @@ async fn what_was_handled_says_so_and_is_not_begun_again(store: Tested) {
     let key = MessageKey::from(&fact);
     store.begin(&key).await.unwrap();
     let attempt = Attempt { key: key.clone(), counts: true, code: "bug".into(), detail: "x".into(), next_at: Some(later(now(), 9)) };
-    store.commit(Change { attempt: Some(attempt), ..Change::default() }).await.unwrap();
-    store.commit(Change { handled: handled(&fact), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { attempt: Some(attempt), ..Change::default() }).await);
+    applied(store.commit(Change { handled: handled(&fact), ..Change::default() }).await);
     for _ in 0..2 {
         let progress = store.begin(&key).await.unwrap();
         assert_eq!((progress.handled, progress.begun, progress.failures, progress.crashes), (true, 1, 1, 0));
     }
     assert_eq!(store.message(fact.id.as_str()).await.unwrap()[0].next_at, None, "nothing is tried again");
     let never_begun = moved(&tenant("acme"), "a-2");
-    store.commit(Change { handled: handled(&never_begun), ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { handled: handled(&never_begun), ..Change::default() }).await);
     let progress = store.begin(&MessageKey::from(&never_begun)).await.unwrap();
     assert_eq!(progress, Progress { handled: true, ..Progress::default() });
 }

@@ -1,7 +1,7 @@
 //! The sweep: what is old goes, what is still wanted stays.
 
 use super::on_every_store;
-use crate::support::build::{days_later, dossier, external, handled, line, moved, now, parked, publishes, saves, tenant};
+use crate::support::build::{applied, days_later, dossier, external, handled, line, moved, now, parked, publishes, saves, tenant};
 use atshub_actors::{
     domain::Lookup,
     ports::{Change, MessageKey, Store},
@@ -24,7 +24,7 @@ async fn history(store: &Tested, at: Timestamp, application: &str) -> MessageKey
     let acme = tenant("acme");
     let mut fact = moved(&acme, application);
     fact.time = at;
-    store.commit(Change { handled: handled(&fact), journal: vec![line(&acme, application, at, "x")], ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { handled: handled(&fact), journal: vec![line(&acme, application, at, "x")], ..Change::default() }).await);
     MessageKey::from(&fact)
 }
 
@@ -50,7 +50,7 @@ async fn a_sweep_never_drops_a_row_that_was_not_sent(store: Tested) {
     let messages: Vec<_> = (0..3).map(|_| moved(&tenant("acme"), "a-1")).collect();
     let due = [None, Some(days_later(start, 2)), Some(days_later(start, 28))];
     let outbox = messages.iter().zip(due).map(|(m, due)| publishes(m, due)).collect();
-    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox, ..Change::default() }).await);
     let first = store.claim(now(), 10, 10, Duration::from_secs(1)).await.unwrap();
     assert_eq!(first.len(), 1);
     store.sent(first).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_sweep_never_drops_a_row_that_was_not_sent(store: Tested) {
 async fn a_sweep_keeps_dossiers_and_parked_messages(store: Tested) {
     let acme = tenant("acme");
     let aside = Some(parked("acme", Some("p-1"), "poison", b"{}"));
-    store.commit(Change { parked: aside, ..saves(&dossier(&acme, "a-1", "ada@example.org")) }).await.unwrap();
+    applied(store.commit(Change { parked: aside, ..saves(&dossier(&acme, "a-1", "ada@example.org")) }).await);
     store.sweep(days_later(now(), 400), days_later(now(), 400)).await.unwrap();
     assert_eq!(store.dossiers(&acme, Lookup::Application(external("a-1"))).await.unwrap().len(), 1);
     assert_eq!(store.message("p-1").await.unwrap()[0].state, "parked");
@@ -84,7 +84,7 @@ async fn rows_of_days_to_come_are_kept_and_found_whatever_sweeps_run(store: Test
     let start = now();
     let timers: Vec<_> = (0..40).map(|day| (moved(&tenant("acme"), "a-1"), days_later(start, day))).collect();
     let outbox = timers.iter().map(|(m, due)| publishes(m, Some(*due))).collect();
-    store.commit(Change { outbox, ..Change::default() }).await.unwrap();
+    applied(store.commit(Change { outbox, ..Change::default() }).await);
     for day in (0..40).step_by(5) {
         let today = days_later(start, day);
         store.sweep(today, days_later(today, -7)).await.unwrap();

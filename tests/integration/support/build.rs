@@ -5,7 +5,10 @@
 use atshub::demo::world::{ROLES, TRIGGER};
 use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, Policy, State},
-    ports::{Change, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole, TenantRecord},
+    ports::{
+        Change, CommitOutcome, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole, StoreError,
+        TenantRecord,
+    },
 };
 use atshub_schemas::{
     Envelope, ExternalId, Line, Message, TenantName,
@@ -171,6 +174,12 @@ pub(crate) fn write(dossier: &Dossier) -> DossierWrite {
     DossierWrite { dossier: dossier.clone(), expected: (dossier.version > 1).then(|| dossier.version - 1) }
 }
 
+/// What became of a change that nothing is to stand in the way of.
+#[allow(clippy::needless_pass_by_value, reason = "wraps a call in the tests' own words")]
+pub(crate) fn applied(outcome: Result<CommitOutcome, StoreError>) {
+    assert_eq!(outcome, Ok(CommitOutcome::Committed));
+}
+
 /// The same dossier, one version on.
 pub(crate) fn next(dossier: &Dossier) -> Dossier {
     Dossier { version: dossier.version + 1, ..dossier.clone() }
@@ -183,6 +192,7 @@ pub(crate) fn publishes(envelope: &Envelope, not_before: Option<Timestamp>) -> O
         routing_key: topology::tenant_work_key(&envelope.tenant),
         envelope: Arc::new(envelope.clone()),
         not_before,
+        key: None,
     }
 }
 

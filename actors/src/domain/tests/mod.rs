@@ -1,6 +1,6 @@
 //! The domain's rules as tables and properties.
 
-use super::{verdict::Effect, *};
+use super::*;
 use crate::ports::{Invitation, PlatformRole};
 use atshub_schemas::{
     Envelope, Line, Message, TenantName,
