@@ -2,28 +2,31 @@
 //! away, and settles failed tries. No rule of the domain is here.
 
 use crate::{
-    domain::{Dossier, Effect, Verdict},
+    domain::{Dossier, Effect, EffectKey, Verdict},
     failure::Failure,
     gate::{Halt, Lapsed, Wait},
     lease::Lease,
     lifecycle,
     ports::{
-        Attempt, Change, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, Progress,
-        Store, StoreError,
+        Attempt, Change, Clock, CommitOutcome, Connector, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked,
+        Progress, Store, StoreError,
     },
     settlement::{Settlement, settle},
 };
 use atshub_schemas::{
-    Envelope, ExternalId, Line, Message, TenantName,
-    internal::{InviteRequested, WritebackRequested},
+    Envelope, ExternalId, Line, Message, MessageId, TenantName,
+    internal::{InviteRequested, Timer, TimerDue, WritebackRequested},
     topology,
 };
+use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// What a host may take to act on a request whose sender is gone: a process that was killed had it sent, and nobody hears the
 /// answer.
 const LANDING: Duration = Duration::from_secs(5);
+/// How long a bridge may take to answer a command before the command is sent again.
+const UNANSWERED: SignedDuration = SignedDuration::from_mins(15);
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -55,31 +58,96 @@ impl Desk {
         envelope
     }
 
-    /// Outbox rows for what a decision wants sent.
-    pub(crate) fn rows(&self, dossier: &Dossier, effects: &[Effect], cause: &Envelope) -> Vec<OutboxRow> {
+    /// Outbox rows for what a decision wants sent. What the tenant's own bridge is to write goes out as a command at once, with a clock
+    /// for its answer; what the hub writes itself goes to the tenant's queue.
+    pub(crate) fn rows(
+        &self,
+        dossier: &Dossier,
+        effects: &[Effect],
+        connector: Option<&dyn Connector>,
+        cause: &Envelope,
+    ) -> Vec<OutboxRow> {
         let application = &dossier.application.id;
-        effects
-            .iter()
-            .map(|effect| {
-                let (message, routing_key) = match effect {
-                    Effect::Invite { candidacy, intent } => {
-                        (Message::InviteRequested(InviteRequested { candidacy: *candidacy, intent: *intent }), topology::INVITES.to_owned())
+        let mut rows = Vec::with_capacity(effects.len());
+        for effect in effects {
+            let (message, routing_key) = match effect {
+                Effect::Invite { candidacy, intent } => {
+                    (Message::InviteRequested(InviteRequested { candidacy: *candidacy, intent: *intent }), topology::INVITES.to_owned())
+                }
+                Effect::Write { candidacy, intent, write } => {
+                    let request = WritebackRequested {
+                        candidacy: *candidacy,
+                        application: application.clone(),
+                        candidate: dossier.candidate.id.clone(),
+                        assessment: dossier.assessment.clone(),
+                        write: write.clone(),
+                    };
+                    if let Some(command) = connector.and_then(|connector| connector.command(&request)) {
+                        let command = self.message(&dossier.tenant, Some(application), cause, command);
+                        rows.extend(self.command(&Arc::new(command), *candidacy, *intent, 1, None));
+                        continue;
                     }
-                    Effect::Write { candidacy, write, .. } => (
-                        Message::WritebackRequested(WritebackRequested {
-                            candidacy: *candidacy,
-                            application: application.clone(),
-                            candidate: dossier.candidate.id.clone(),
-                            assessment: dossier.assessment.clone(),
-                            write: write.clone(),
-                        }),
-                        topology::tenant_work_key(&dossier.tenant),
-                    ),
-                };
-                let envelope = Arc::new(self.message(&dossier.tenant, Some(application), cause, message));
-                OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None, key: Some(effect.key()) }
-            })
-            .collect()
+                    (Message::WritebackRequested(request), topology::tenant_work_key(&dossier.tenant))
+                }
+            };
+            let envelope = Arc::new(self.message(&dossier.tenant, Some(application), cause, message));
+            rows.push(OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None, key: Some(effect.key()) });
+        }
+        rows
+    }
+
+    /// A command to the tenant's bridge, and the clock of its answer. `sent`: how often it is sent with this time.
+    pub(crate) fn command(
+        &self,
+        command: &Arc<Envelope>,
+        candidacy: Uuid,
+        intent: u32,
+        sent: u32,
+        not_before: Option<Timestamp>,
+    ) -> [OutboxRow; 2] {
+        let due = not_before.unwrap_or_else(|| self.clock.now()) + UNANSWERED;
+        let what = Timer::Unanswered { command_id: command.id.clone(), sent };
+        let timer = self.message(&command.tenant, None, command, Message::TimerDue(TimerDue { candidacy, intent, what }));
+        let timer = Envelope { subject: command.subject.clone(), ..timer };
+        [
+            OutboxRow {
+                exchange: topology::COMMANDS.into(),
+                routing_key: command.routing_key(),
+                key: Some(EffectKey { what: "command".into(), ..Self::unanswered_key(&command.id) }),
+                envelope: Arc::clone(command),
+                not_before,
+            },
+            OutboxRow {
+                exchange: topology::WORK.into(),
+                routing_key: topology::tenant_work_key(&command.tenant),
+                envelope: Arc::new(timer),
+                not_before: Some(due),
+                key: Some(Self::unanswered_key(&command.id)),
+            },
+        ]
+    }
+
+    /// The key of the clock of a command's answer. An answer names the command alone, so the command's own id takes the candidacy's place.
+    pub(crate) fn unanswered_key(command: &MessageId) -> EffectKey {
+        EffectKey { candidacy: command.as_str().parse().unwrap_or_default(), intent: 0, what: "unanswered".into() }
+    }
+
+    /// A message, set aside with a reason.
+    pub(crate) fn parked(&self, envelope: &Envelope, code: &str, detail: &str) -> Parked {
+        let exchange = envelope.message.family().exchange();
+        Parked {
+            at: self.clock.now(),
+            tenant: Some(envelope.tenant.to_string()),
+            queue: topology::commands_queue(&envelope.tenant),
+            exchange: exchange.to_owned(),
+            routing_key: envelope.routing_key(),
+            message_id: Some(envelope.id.to_string()),
+            kind: Some(envelope.message.kind().to_owned()),
+            code: code.to_owned(),
+            field: None,
+            detail: detail.to_owned(),
+            body: envelope.encode().unwrap_or_default().into(),
+        }
     }
 
     /// The parts of a change that say "this message is handled, and this became of it".
@@ -239,10 +307,14 @@ impl Desk {
     }
 
     /// [`Desk::settle`] for a command that a bridge could not perform: it goes back to the bridge's queue.
-    pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) {
+    /// Answers when it goes out again, if it does.
+    pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) -> Option<Timestamp> {
         let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
         let about = About { dossier: None, candidacy: None };
-        self.record(self.settled(Change::default(), envelope, &queue, route, failure, progress, about)).await;
+        let change = self.settled(Change::default(), envelope, &queue, route, failure, progress, about);
+        let next_at = change.attempt.as_ref().and_then(|attempt| attempt.next_at);
+        self.record(change).await;
+        next_at
     }
 
     #[allow(clippy::too_many_arguments, reason = "private: what the functions above have in common")]

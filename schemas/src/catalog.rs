@@ -167,6 +167,7 @@ catalog! {
     MessageParked = "message.parked.v1", Lifecycle, lifecycle::MessageParked, "A message was parked.";
     ControlRequested = "control.requested.v1", Control, control::ControlRequest, "Somebody asks something of a tenant's actor.";
     DrillRequested = "drill.requested.v1", Control, control::DrillRequest, "A fault is to be made on purpose.";
+    TimerDue = "timer.due.v1", Internal, internal::TimerDue, "Something was to be looked at by now.";
 }
 
 /// A value that fits its schema and is refused all the same. The property tests look for one and find none; were there

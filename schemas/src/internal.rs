@@ -1,7 +1,7 @@
 //! The hub's own messages, on `atshub.work`. Not for producers: one that comes by any other exchange is parked as
 //! `not_internal`.
 
-use crate::text::{ExternalId, Line, Link, Prose};
+use crate::text::{ExternalId, Line, Link, MessageId, Prose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -54,6 +54,31 @@ pub enum Write {
         marker: Line,
         /// The text, plain.
         body: Prose,
+    },
+}
+
+/// Something was to be looked at by now. A timer is a message with a due time: it waits in the store, is seen there, moved and taken back
+/// by its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimerDue {
+    /// The candidacy it is about.
+    pub candidacy: Uuid,
+    /// Which asking of it.
+    pub intent: u32,
+    /// What to look at.
+    pub what: Timer,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Timer {
+    /// The tenant's bridge has not answered a command.
+    Unanswered {
+        /// `id` of the command's envelope.
+        command_id: MessageId,
+        /// How often the command was sent.
+        sent: u32,
     },
 }
 

@@ -10,7 +10,7 @@ use crate::{
         CandidateUpdate, Follower, FollowerKind, Interview, InterviewChange, Job, JobUpdate, MergedCandidate, Person, Phone, RedoRequest,
         Role, RoleChange, ScheduleRequest, Stage,
     },
-    internal::{InviteRequested, NoticeRequested, ResultReady, Write, WritebackRequested},
+    internal::{InviteRequested, NoticeRequested, ResultReady, Timer, TimerDue, Write, WritebackRequested},
     lifecycle::{MessageParked, PhaseChange},
     shape,
 };
@@ -141,6 +141,11 @@ fn message(kind: &str) -> Option<Message> {
                 text: text("Invited: waiting for the candidate to choose a time")?,
                 link: text(INTERVIEW_LINK),
             },
+        }),
+        "timer.due.v1" => Message::TimerDue(TimerDue {
+            candidacy: text(CANDIDACY)?,
+            intent: 1,
+            what: Timer::Unanswered { command_id: text(COMMAND)?, sent: 1 },
         }),
         "notice.requested.v1" => Message::NoticeRequested(NoticeRequested { candidacy: text(CANDIDACY)?, event: text("scheduled")? }),
         "result.ready.v1" => Message::ResultReady(ResultReady { candidacy: text(CANDIDACY)?, interview: text("iv-5501")? }),

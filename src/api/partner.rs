@@ -1,13 +1,9 @@
 //! `POST /partner/{tenant}/…`: calls of ATSs that call the assessment vendor.
 
 use super::{Shared, TenantDoor, intake, problem::Problem};
-use crate::ats::{PartnerContext, Raw};
+use crate::ats::{Ordered, PartnerContext, Raw};
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use atshub_actors::{
-    domain::{Candidacy, Lookup},
-    failure::Failure,
-    ports::PlatformRole,
-};
+use atshub_actors::{domain::Lookup, failure::Failure, ports::PlatformRole};
 use atshub_schemas::{ExternalId, TenantName};
 use tokio::time::timeout;
 
@@ -44,12 +40,12 @@ async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, pa
     intake::broker_is_up(shared)?;
     let application = intake::guarded(shared, tenant, || taken.inbound.partner_application(path, raw))?;
     let roles = if needs_roles { roles(shared, &taken.door).await? } else { Vec::new() };
-    let live = match application {
-        Some(application) => is_live(shared, tenant, application).await?,
-        None => false,
+    let application = match application {
+        Some(application) => ordered(shared, tenant, application).await?,
+        None => Ordered::default(),
     };
     let (account, now) = (&taken.door.account, shared.doors.clock.now());
-    let context = PartnerContext { roles: &roles, live };
+    let context = PartnerContext { roles: &roles, application: &application };
     let answer = intake::guarded(shared, tenant, || taken.inbound.partner(account, path, raw, context, now))??;
     intake::keep(shared, tenant, answer.facts).await?;
     let status = StatusCode::from_u16(answer.status).map_err(|_| Problem::ours("fault_in_hub", "a fault in the hub"))?;
@@ -74,12 +70,15 @@ async fn roles(shared: &Shared, door: &TenantDoor) -> Result<Vec<PlatformRole>, 
     }
 }
 
-async fn is_live(shared: &Shared, tenant: &TenantName, application: ExternalId) -> Result<bool, Problem> {
+async fn ordered(shared: &Shared, tenant: &TenantName, application: ExternalId) -> Result<Ordered, Problem> {
     let asked = timeout(shared.doors.limits.commit_time, shared.doors.store.dossiers(tenant, Lookup::Application(application))).await;
     let away = || Problem::ours("store_away", "the store is away");
     let found = asked.map_err(|_| away())?.map_err(|error| {
         tracing::warn!(%tenant, %error, "failed to look for a live candidacy");
         away()
     })?;
-    Ok(found.first().and_then(|dossier| dossier.current()).is_some_and(|candidacy: &Candidacy| candidacy.state.is_live()))
+    let Some(dossier) = found.first() else { return Ok(Ordered::default()) };
+    let live = dossier.candidacies.iter().any(|candidacy| candidacy.state.is_live());
+    let asked: u32 = dossier.candidacies.iter().map(|candidacy| candidacy.intent).sum();
+    Ok(Ordered { live, order: dossier.assessment.clone(), ended: if live { asked.saturating_sub(1) } else { asked } })
 }

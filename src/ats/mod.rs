@@ -12,7 +12,7 @@ use atshub_actors::{
     domain::Policy,
     ports::{Capabilities, Connector, PlatformRole},
 };
-use atshub_schemas::{Envelope, TenantName};
+use atshub_schemas::{Envelope, ExternalId, TenantName};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -145,8 +145,19 @@ pub struct PartnerAnswer {
 pub struct PartnerContext<'a> {
     /// The platform's roles.
     pub roles: &'a [PlatformRole],
-    /// True if the application named by [`Inbound::partner_application`] has a live candidacy.
+    /// What is known of the application named by [`Inbound::partner_application`].
+    pub application: &'a Ordered,
+}
+
+/// What is known of an application for which an assessment is ordered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ordered {
+    /// It has a live candidacy.
     pub live: bool,
+    /// The order that was last heard of.
+    pub order: Option<ExternalId>,
+    /// How many askings of it have ended.
+    pub ended: u32,
 }
 
 /// How an ATS calls us.

@@ -312,7 +312,8 @@ impl Accounts for Directory {
         let seat = self.seat(tenant)?;
         let Connected { adapter, gate } = seat.platform.clone()?;
         let set_aside = seat.record.standing == Phase::Quarantined.as_str() || seat.record.unreadable.is_some();
-        Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, set_aside })
+        let connector = seat.connector.as_ref().ok().map(Arc::clone);
+        Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, connector, set_aside })
     }
 }
 

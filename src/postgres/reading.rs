@@ -33,8 +33,11 @@ const BY_PLATFORM: &str = "select body::text from dossiers where tenant = $1 and
     select application_id from candidacies where tenant = $1 and platform_candidacy = $2)) order by created_at desc, application_id";
 const BY_CANDIDATE: &str =
     "select body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
-const BY_REFUSED_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state = 'refused' \
+const BY_WAITING_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state in ('refused', 'received') \
     order by created_at desc, application_id limit $3";
+
+const BY_REFUSED: &str =
+    "select body::text from dossiers where tenant = $1 and state = 'refused' order by created_at desc, application_id limit $2";
 
 pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup) -> Result<Vec<Dossier>, Fault> {
     database
@@ -47,7 +50,8 @@ pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup
                     Lookup::Live(key) => rows(connection, BY_LIVE_KEY, &[&whose, key]).await,
                     Lookup::PlatformCandidacy(id) => rows(connection, BY_PLATFORM, &[&whose, &id.as_str()]).await,
                     Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &CANDIDATE_LIMIT]).await,
-                    Lookup::RefusedOfJob(id) => rows(connection, BY_REFUSED_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await,
+                    Lookup::Refused => rows(connection, BY_REFUSED, &[&whose, &REFUSED_LIMIT]).await,
+                    Lookup::WaitingOfJob(id) => rows(connection, BY_WAITING_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await,
                 }?;
                 found.iter().map(|row| Ok(from_json("a dossier", row.try_get(0)?)?)).collect()
             }

@@ -1,13 +1,14 @@
-//! What follows from the platform's answer to an invitation, and from what it later says of the interview (B8).
+//! What follows from the platform's answers: invited, refused, still open, not open any more (B2, B5, B8).
 
 use super::{
-    Dossier, InviteError, State,
-    ask::{label, note, refuse, status},
-    decide::{Context, Decision, believed, save},
+    Context, Decision, Dossier, Heard, InviteError, State,
+    ask::{self, Step, told},
+    facts::{follow, saved},
+    tell::{label, note, standing, status},
     verdict::Verdict,
 };
 use crate::ports::{Invitation, InvitationRequest, PlatformRole};
-use atshub_schemas::{Line, fact::InterviewChange};
+use atshub_schemas::Line;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -21,14 +22,19 @@ pub fn resolve_role<'a>(named: &str, roles: &'a [PlatformRole]) -> Option<&'a Pl
         .or_else(|| roles.iter().find(|r| r.name.as_str().trim().to_lowercase() == wanted.to_lowercase()))
 }
 
-/// Marks the candidacy as being asked for, with its role. This save takes the live key, so that of two candidacies of one
-/// person and role only one gets past it.
+/// Marks the candidacy as being asked for, with its role and the address it is asked with. This save takes the live key, so that of two
+/// candidacies of one person and role only one gets past it.
 #[must_use]
 pub fn inviting(dossier: &Dossier, id: Uuid, role: &PlatformRole, now: Timestamp) -> Dossier {
     let mut next = dossier.clone();
+    let url = next.application.url.clone().or_else(|| next.candidate.profile_url.clone());
     if let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) {
         candidacy.state = State::Inviting;
         candidacy.role = Some(role.clone());
+        candidacy.asked_with = url;
+        candidacy.yields_to = None;
+        candidacy.invitation = None;
+        candidacy.interviews = super::Interviews::default();
         candidacy.changed_at = now;
     }
     next.version += 1;
@@ -43,20 +49,24 @@ pub fn request(dossier: &Dossier, id: Uuid) -> Option<InvitationRequest> {
     let email = dossier.candidate.email.clone()?;
     let name = dossier.candidate.name.clone().or_else(|| Line::new(email.as_str()).ok())?;
     let phone = dossier.candidate.phone.as_ref().map(|p| p.as_str().to_owned()).filter(|p| !p.is_empty());
-    let ats_url = dossier.application.url.clone().or_else(|| dossier.candidate.profile_url.clone());
+    let known = || dossier.application.url.clone().or_else(|| dossier.candidate.profile_url.clone());
+    let ats_url = candidacy.asked_with.clone().or_else(known);
     Some(InvitationRequest { name, email, role: candidacy.role.as_ref()?.id.clone(), phone, ats_url })
 }
 
-/// The platform has invited.
+/// The platform has invited. `heard`: what it said of the interview before this was stored.
 #[must_use]
-pub fn invited(dossier: &Dossier, id: Uuid, invitation: &Invitation, context: Context<'_>) -> Decision {
+pub fn invited(dossier: &Dossier, id: Uuid, invitation: &Invitation, heard: Option<&Heard>, context: Context<'_>) -> Decision {
     let mut next = dossier.clone();
-    let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) else {
-        return Decision { dossier: None, effects: vec![], verdict: Verdict::ignored("unknown_candidacy", "the candidacy is gone") };
-    };
+    let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) else { return gone() };
     candidacy.state = State::Invited;
     candidacy.invitation = Some(invitation.clone());
     candidacy.changed_at = context.now;
+    candidacy.answered = candidacy.intent;
+    let withdrawn = candidacy.withdrawn.take();
+    if let Some(heard) = heard {
+        candidacy.interviews.absorb(&heard.interviews);
+    }
     let candidacy = candidacy.clone();
     let mut effects = vec![status(&mut next, id, "invited", &label(context.policy, "invited"), invitation.link.clone())];
     if context.policy.invited_note {
@@ -64,59 +74,79 @@ pub fn invited(dossier: &Dossier, id: Uuid, invitation: &Invitation, context: Co
         let link = invitation.link.as_ref().map(|l| format!(" {l}")).unwrap_or_default();
         effects.push(note(&candidacy, "invited", &format!("Invited to the {} interview for {role}.{link}", context.policy.platform_name)));
     }
-    save(next, Some(dossier), effects, Verdict::performed("invited", "the platform has invited the candidate"), context.now)
+    if let Some(why) = withdrawn {
+        let told = told(&next, &[id], "cancel_elsewhere", candidacy.asked_at, context, |p, link| {
+            let link = link.map(|l| format!(" Open it: {l}")).unwrap_or_default();
+            format!(
+                "The {p} interview had been asked for before this ({why}). To cancel it, open the candidate on the {p} platform: Settings, Cancel Interview.{link}"
+            )
+        });
+        effects.extend(told.effects);
+    }
+    effects.extend(follow(&mut next, id, context).effects);
+    let step = Step::new(effects, Verdict::performed("invited", "the platform has invited the candidate"));
+    saved(Some(dossier), next, step, Verdict::ignored("unknown_candidacy", "the candidacy is gone"), context)
 }
 
 /// The platform, or a rule, has refused.
 #[must_use]
 pub fn refused(dossier: &Dossier, id: Uuid, error: InviteError, context: Context<'_>) -> Decision {
     let mut next = dossier.clone();
-    let (effects, verdict) = refuse(&mut next, id, error, context);
-    save(next, Some(dossier), effects, verdict, context.now)
+    let step = ask::refuse(&mut next, id, error, context);
+    saved(Some(dossier), next, step, Verdict::ignored("unknown_candidacy", "the candidacy is gone"), context)
 }
 
-/// The platform says how the interview stands. Facts older than the candidacy's last change are ignored.
+/// It was asked again, and the interview is open: its status stays, and a note says so (B2).
 #[must_use]
-pub fn interview_changed(dossier: &Dossier, fact: &InterviewChange, time: Timestamp, context: Context<'_>) -> Decision {
-    let nothing = |verdict| Decision { dossier: None, effects: vec![], verdict };
-    let time = believed(time, context.now);
-    let Some(index) =
-        dossier.candidacies.iter().position(|c| c.invitation.as_ref().is_some_and(|i| i.candidacy == fact.platform_candidacy_id))
-    else {
-        return nothing(Verdict::ignored("unknown_candidacy", "no invitation of this tenant has that candidacy on the platform"));
-    };
-    let candidacy = &dossier.candidacies[index];
-    if time < candidacy.changed_at {
-        return nothing(Verdict::ignored(
-            "older",
-            format!("ignored, older: happened at {time}, and the state changed at {}", candidacy.changed_at),
-        ));
-    }
-    let Some(state) = State::from_platform(fact.interview.state.as_str()) else {
-        return nothing(Verdict::ignored(
-            "unknown_state",
-            format!("`{}` is not a state of an interview that the hub knows", fact.interview.state),
-        ));
-    };
-    if state == candidacy.state {
-        return nothing(Verdict::ignored("same_state", "the interview stands there already"));
-    }
-    if !candidacy.state.may_become(&state) {
-        return nothing(Verdict::ignored(
-            "no_transition",
-            format!("an interview that is {} does not become {}", candidacy.state.code(), state.code()),
-        ));
-    }
+pub fn still_open(dossier: &Dossier, id: Uuid, found: &Invitation, context: Context<'_>) -> Decision {
     let mut next = dossier.clone();
-    let (id, code) = (candidacy.id, state.code());
-    next.candidacies[index].state = state;
-    next.candidacies[index].changed_at = time;
-    if let Some(link) = &fact.interview.link
-        && let Some(invitation) = &mut next.candidacies[index].invitation
-    {
-        invitation.link = Some(link.clone());
+    let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) else { return gone() };
+    candidacy.answered = candidacy.intent;
+    if let Some(invitation) = &mut candidacy.invitation {
+        invitation.link = found.link.clone().or(invitation.link.take());
     }
-    let link = next.candidacies[index].invitation.as_ref().and_then(|i| i.link.clone());
-    let effect = status(&mut next, id, code, &label(context.policy, code), link);
-    save(next, Some(dossier), vec![effect], Verdict::accepted(code, format!("the interview is now {code}")), context.now)
+    let error = InviteError::AlreadyActive { link: candidacy.link().cloned() };
+    let text = format!("Asked again. {}", error.text(&context.policy.platform_name));
+    let effect = note(candidacy, "asked-again", &text);
+    let verdict = Verdict::refused(
+        error.code(),
+        error.text(&context.policy.platform_name),
+        format!("{}: {}", error.remedy().who, error.remedy().what),
+    );
+    saved(Some(dossier), next, Step::new(vec![effect], verdict), Verdict::ignored("unknown_candidacy", "the candidacy is gone"), context)
+}
+
+/// The platform was looked at, and has no open interview for a candidacy that the hub believed to be live: it is over, and its key is
+/// free.
+#[must_use]
+pub fn not_open(dossier: &Dossier, id: Uuid, context: Context<'_>) -> Decision {
+    ends(dossier, id, "no longer open on the platform", "released", context)
+}
+
+/// What was asked for was taken back, and the platform, looked at, has not invited.
+#[must_use]
+pub fn taken_back(dossier: &Dossier, id: Uuid, why: &str, context: Context<'_>) -> Decision {
+    ends(dossier, id, why, "taken_back", context)
+}
+
+fn ends(dossier: &Dossier, id: Uuid, why: &str, code: &str, context: Context<'_>) -> Decision {
+    let mut next = dossier.clone();
+    let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) else { return gone() };
+    candidacy.state = State::Cancelled { reason: why.to_owned() };
+    candidacy.changed_at = context.now;
+    candidacy.answered = candidacy.intent;
+    candidacy.withdrawn = None;
+    let effect = standing(&mut next, id, "cancelled", context.policy, None);
+    let verdict = Verdict::performed(code, format!("the candidacy has ended: {why}"));
+    saved(
+        Some(dossier),
+        next,
+        Step::new(effect.into_iter().collect(), verdict),
+        Verdict::ignored("unknown_candidacy", "the candidacy is gone"),
+        context,
+    )
+}
+
+fn gone() -> Decision {
+    Decision { dossier: None, effects: vec![], taken_back: vec![], verdict: Verdict::ignored("unknown_candidacy", "the candidacy is gone") }
 }

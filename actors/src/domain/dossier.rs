@@ -1,10 +1,10 @@
 //! A dossier: all that the hub knows of one application, and the candidacies that came of it. The unit of concurrency:
 //! it has one version, and whoever saves it must have read that version.
 
-use super::State;
+use super::{Interviews, State, Versions, versions::Mark};
 use crate::ports::{Invitation, PlatformRole};
 use atshub_schemas::{
-    ExternalId, TenantName,
+    ExternalId, Link, TenantName,
     fact::{Application, Candidate, Job, Person, Stage},
 };
 use jiff::Timestamp;
@@ -30,11 +30,30 @@ pub struct Dossier {
     pub stage: Option<Stage>,
     /// The ATS's assessment order, where it has one.
     pub assessment: Option<ExternalId>,
-    /// The `time` of the newest fact applied that moved the application. An older one changes nothing.
-    pub fact_time: Timestamp,
-    /// The `time` of the newest fact applied about the people and the job. Kept apart from the above: a phone that was
-    /// corrected just after a move must not make the move, should it arrive late, look out of date.
-    pub data_time: Timestamp,
+    /// The platform role, or what the tenant maps to one, that the order chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_test: Option<ExternalId>,
+    /// How the order ended in the ATS: it asks for nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_ended: Option<String>,
+    /// When it entered the stage it is in, by the ATS's clock; `None` while no fact told of a move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<Timestamp>,
+    /// How it ended in the ATS, until it is moved again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+    /// When the newest asking happened that was acted on: an entry into a stage that invites, or an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
+    /// By when each aspect was last heard of.
+    #[serde(default)]
+    pub versions: Versions,
+    /// What the first schema had in place of `versions`; read, and never written.
+    #[serde(default, skip_serializing)]
+    pub fact_time: Option<Timestamp>,
+    /// The same, for person and job.
+    #[serde(default, skip_serializing)]
+    pub data_time: Option<Timestamp>,
     /// Number of the newest status sent to the ATS for this application.
     pub sequence: u64,
     /// Number of the newest status that the ATS has: one with a lower number is not written any more.
@@ -48,6 +67,33 @@ pub struct Dossier {
     pub created_at: Timestamp,
     /// When it was last saved.
     pub updated_at: Timestamp,
+}
+
+/// How an application ended in the ATS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Archived or rejected.
+    Archived,
+    /// The person was hired.
+    Hired,
+    /// Deleted, or not to be found any more.
+    Deleted,
+    /// Another application took its place.
+    Transferred,
+}
+
+impl Ended {
+    /// The word for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::Hired => "hired",
+            Self::Deleted => "deleted",
+            Self::Transferred => "transferred to another application",
+        }
+    }
 }
 
 /// Person × role on the platform.
@@ -67,25 +113,129 @@ pub struct Candidacy {
     pub asked_at: Timestamp,
     /// The platform's invitation.
     pub invitation: Option<Invitation>,
-    /// When the state last changed.
+    /// When the state last changed, by the hub's clock.
     pub changed_at: Timestamp,
+    /// The newest intent whose answer is known. While a later one waits, the platform is to be looked at: somebody asked again for what
+    /// the hub believes to be live.
+    #[serde(default)]
+    pub answered: u32,
+    /// Why the platform is not to be asked any more, where it may have been asked already: the next attempt looks, and asks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
+    /// The application that holds the key of person and role, where two have turned out to be of one person and role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yields_to: Option<ExternalId>,
+    /// The address of the application that the platform was first asked with: a later look goes by the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_with: Option<Link>,
+    /// What the person's data were when the invite was refused: while they stay so, it stays refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_for: Option<String>,
+    /// What the platform said of its interviews.
+    #[serde(default, skip_serializing_if = "Interviews::is_empty")]
+    pub interviews: Interviews,
 }
 
 impl Candidacy {
-    /// The key of which only one live candidacy may exist per tenant: person and role. `None` while it is not live or
-    /// its role is not known.
+    /// One that was just asked for.
+    #[must_use]
+    pub fn asked(id: Uuid, role_named: Option<String>, asked_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id,
+            role_named,
+            role: None,
+            state: State::Received,
+            intent: 1,
+            asked_at,
+            invitation: None,
+            changed_at: now,
+            answered: 0,
+            withdrawn: None,
+            yields_to: None,
+            asked_with: None,
+            refused_for: None,
+            interviews: Interviews::default(),
+        }
+    }
+
+    /// Where the interview is to be seen: the page that the platform last named for it, else the invitation's.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        let interview = self.interviews.current().and_then(|seen| seen.link.as_ref()).map(|(_, link)| link);
+        interview.or_else(|| self.invitation.as_ref()?.link.as_ref())
+    }
+
+    /// The key of which only one live candidacy may exist per tenant: person and role. `None` while it is not live, its role is not
+    /// known, or another application holds the key.
     #[must_use]
     pub fn live_key(&self, candidate: &Candidate) -> Option<String> {
         let (email, role) = (candidate.email.as_ref()?, self.role.as_ref()?);
-        self.state.is_live().then(|| format!("{}|{}", email.key(), role.id))
+        (self.state.is_live() && self.yields_to.is_none()).then(|| format!("{}|{}", email.key(), role.id))
     }
 }
 
 impl Dossier {
+    /// One of which nothing is known but the application.
+    #[must_use]
+    pub fn new(tenant: TenantName, application: Application, now: Timestamp) -> Self {
+        Self {
+            tenant,
+            application,
+            candidate: Candidate::default(),
+            job: Job::default(),
+            recruiter: None,
+            grader: None,
+            stage: None,
+            assessment: None,
+            ordered_test: None,
+            order_ended: None,
+            entered: None,
+            ended: None,
+            asked: None,
+            versions: Versions::default(),
+            fact_time: None,
+            data_time: None,
+            sequence: 0,
+            status_written: 0,
+            version: 0,
+            candidacies: Vec::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// The candidacy with this id.
     #[must_use]
     pub fn candidacy(&self, id: Uuid) -> Option<&Candidacy> {
         self.candidacies.iter().find(|c| c.id == id)
+    }
+
+    /// What the first schema kept is what the aspects begin with.
+    pub(super) fn settle_old(&mut self) {
+        let mark = |time| Mark { time, received_at: time };
+        if let Some(time) = self.fact_time.take() {
+            self.versions.stage = self.versions.stage.or(Some(mark(time)));
+            if self.assessment.is_some() {
+                self.versions.order = self.versions.order.or(Some(mark(time)));
+            }
+            self.entered = self.entered.or(self.stage.as_ref().map(|_| time));
+            self.asked = self.asked.or(self.current().map(|c| c.asked_at));
+        }
+        if let Some(time) = self.data_time.take() {
+            self.versions.person.newest = self.versions.person.newest.or(Some(mark(time)));
+            self.versions.job.newest = self.versions.job.newest.or(Some(mark(time)));
+        }
+    }
+
+    /// Leaves a live key to the application that holds it already. False: nothing here wanted it.
+    pub(crate) fn yield_key(&mut self, key: &str, holder: &ExternalId) -> bool {
+        let candidate = self.candidate.clone();
+        let mut wanted = false;
+        for candidacy in self.candidacies.iter_mut().filter(|c| c.live_key(&candidate).as_deref() == Some(key)) {
+            candidacy.yields_to = Some(holder.clone());
+            wanted = true;
+        }
+        wanted
     }
 
     /// The newest candidacy.
@@ -110,10 +260,16 @@ pub struct Snapshot {
     pub grader: Option<Person>,
     /// The stage it is in.
     pub stage: Option<Stage>,
+    /// How it ended, unless it is open.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+    /// When the ATS last changed it, by the ATS's clock, where it says.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
 }
 
 /// By what dossiers are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// The one of this application.
     Application(ExternalId),
@@ -123,8 +279,10 @@ pub enum Lookup {
     Live(String),
     /// All of this person (id in the ATS), newest first, at most 200.
     Candidate(ExternalId),
-    /// All of this job (id in the ATS) whose newest candidacy is refused, newest first, at most 500.
-    RefusedOfJob(ExternalId),
+    /// All of this job (id in the ATS) whose newest candidacy is refused, or not asked for yet, newest first, at most 500.
+    WaitingOfJob(ExternalId),
+    /// All whose newest candidacy is refused, newest first, at most 500.
+    Refused,
     /// The one whose invitation has this candidacy id on the platform.
     PlatformCandidacy(ExternalId),
 }

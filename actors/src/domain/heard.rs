@@ -1,7 +1,11 @@
-//! What was heard of a person, a job or an interview apart from any application: kept until an application that it concerns
-//! comes, for as long as history is kept.
+//! What was heard of a person, a job, an application or an order apart from any dossier: kept until one comes that it concerns, for
+//! as long as history is kept.
 
-use atshub_schemas::{ExternalId, TenantName};
+use super::{Interviews, Versions};
+use atshub_schemas::{
+    ExternalId, TenantName,
+    fact::{Candidate, Job, Person},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +17,8 @@ pub enum Subject {
     Person(ExternalId),
     /// A job, by its id in the ATS.
     Job(ExternalId),
+    /// The person of an application, by the application's id.
+    Application(ExternalId),
     /// An interview, by the candidacy's id on the platform.
     Interview(ExternalId),
     /// An assessment order, by its id.
@@ -26,6 +32,7 @@ impl Subject {
         match self {
             Self::Person(_) => "person",
             Self::Job(_) => "job",
+            Self::Application(_) => "application",
             Self::Interview(_) => "interview",
             Self::Order(_) => "order",
         }
@@ -35,7 +42,7 @@ impl Subject {
     #[must_use]
     pub fn id(&self) -> &ExternalId {
         match self {
-            Self::Person(id) | Self::Job(id) | Self::Interview(id) | Self::Order(id) => id,
+            Self::Person(id) | Self::Job(id) | Self::Application(id) | Self::Interview(id) | Self::Order(id) => id,
         }
     }
 }
@@ -51,4 +58,53 @@ pub struct Heard {
     pub version: u64,
     /// When it was last saved.
     pub updated_at: Timestamp,
+    /// The person.
+    #[serde(default)]
+    pub candidate: Candidate,
+    /// Who recruits them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recruiter: Option<Person>,
+    /// Who grades them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grader: Option<Person>,
+    /// The job.
+    #[serde(default)]
+    pub job: Job,
+    /// When each of it was said.
+    #[serde(default)]
+    pub versions: Versions,
+    /// The record that this person's became part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<ExternalId>,
+    /// The application that an order is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_for: Option<ExternalId>,
+    /// How an order ended in the ATS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_ended: Option<String>,
+    /// Interviews of a candidacy on the platform.
+    #[serde(default)]
+    pub interviews: Interviews,
+}
+
+impl Heard {
+    /// Nothing yet.
+    #[must_use]
+    pub fn nothing(tenant: TenantName, subject: Subject, now: Timestamp) -> Self {
+        Self {
+            tenant,
+            subject,
+            version: 0,
+            updated_at: now,
+            candidate: Candidate::default(),
+            recruiter: None,
+            grader: None,
+            job: Job::default(),
+            versions: Versions::default(),
+            merged_into: None,
+            ordered_for: None,
+            order_ended: None,
+            interviews: Interviews::default(),
+        }
+    }
 }

@@ -3,24 +3,32 @@
 
 mod answer;
 mod ask;
-mod decide;
+mod decision;
 mod dossier;
 mod effect;
+pub mod facts;
 mod heard;
+mod interview;
 mod invite_error;
+mod learn;
 mod policy;
 mod state;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod versions;
 
-pub use answer::{interview_changed, invited, inviting, refused, request, resolve_role};
-pub use ask::{PHONE_MIN_CHARS, status_as_note};
-pub use decide::{Context, Decision, Wanted, correct, decide, wants};
-pub use dossier::{Candidacy, Dossier, Lookup, Snapshot};
+pub use answer::{invited, inviting, not_open, refused, request, resolve_role, still_open, taken_back};
+pub use ask::PHONE_MIN_CHARS;
+pub use decision::{Context, Decision};
+pub use dossier::{Candidacy, Dossier, Ended, Lookup, Snapshot};
 pub use effect::{Effect, EffectKey};
 pub use heard::{Heard, Subject};
+pub use interview::{Interviews, Seen};
 pub use invite_error::{InviteError, Remedy};
 pub use policy::{Policy, RecruiterSource};
 pub use state::{State, TRANSITIONS};
+pub use tell::status_as_note;
 pub use verdict::Verdict;
+pub use versions::{Aspect, Mark, Versions};

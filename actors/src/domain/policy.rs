@@ -1,5 +1,6 @@
 //! A tenant's settings: which stages mean "invite", how jobs name roles, what the status field is called. Data only.
 
+use atshub_schemas::fact::{Job, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -64,5 +65,33 @@ impl Default for Policy {
             prefetch: 16,
             connector: BTreeMap::new(),
         }
+    }
+}
+
+impl Policy {
+    /// Whether entering this stage means "invite".
+    #[must_use]
+    pub fn is_trigger(&self, stage: &Stage, job: Option<&str>) -> bool {
+        let list = job.and_then(|j| self.trigger_stages_by_job.get(j)).unwrap_or(&self.trigger_stages);
+        list.iter().any(|wanted| {
+            stage.id.as_ref().is_some_and(|id| id.as_str() == wanted)
+                || stage.name.as_ref().is_some_and(|name| name.as_str().trim().to_lowercase() == wanted.trim().to_lowercase())
+        })
+    }
+
+    /// The role that the tenant's table gives for a job: by id, else by title, else by `*`.
+    #[must_use]
+    pub fn mapped_role(&self, job: &Job) -> Option<String> {
+        let by_id = job.id.as_ref().and_then(|id| self.mapped(id.as_str()));
+        by_id.or_else(|| job.title.as_ref().and_then(|t| self.mapped(t.as_str()))).or_else(|| self.roles.get("*").cloned())
+    }
+
+    /// What the tenant's table says for a key, compared without case.
+    #[must_use]
+    pub fn mapped(&self, key: &str) -> Option<String> {
+        self.roles.get(key).cloned().or_else(|| {
+            let wanted = key.trim().to_lowercase();
+            self.roles.iter().find(|(k, _)| k.trim().to_lowercase() == wanted).map(|(_, v)| v.clone())
+        })
     }
 }

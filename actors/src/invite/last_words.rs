@@ -27,11 +27,11 @@ pub fn last_words(office: InviteOffice) -> LastWords {
 /// `None`: nobody waits for it any more, or nobody can be told.
 async fn given_up(office: &InviteOffice, envelope: &Arc<Envelope>) -> Option<Change> {
     let Message::InviteRequested(wanted) = &envelope.message else { return None };
-    let Account { policy, .. } = office.accounts.account(&envelope.tenant)?;
+    let Account { policy, connector, .. } = office.accounts.account(&envelope.tenant)?;
     let (desk, fresh) = (&office.desk, Uuid::now_v7());
     let (dossier, candidacy) = read(desk, envelope, wanted).await.filter(|(_, candidacy)| is_wanted(wanted, candidacy))?;
     let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, Context { policy: &policy, now: desk.clock.now(), fresh });
-    let (mut change, saved) = change_of(desk, envelope, &dossier, &decision);
+    let (mut change, saved) = change_of(desk, envelope, &dossier, &decision, connector.as_deref());
     let about = About { dossier: Some(saved), candidacy: Some(candidacy.id) };
     change.journal.push(desk.entry(envelope, about, "parked", "parked as `poison`: the request crashed what works on it twice"));
     Some(change)

@@ -11,7 +11,7 @@ use crate::{
     desk::Desk,
     domain::Policy,
     gate::Gate,
-    ports::Platform,
+    ports::{Connector, Platform},
     supervision::{Birth, Deliver, Lanes, Link, Workload},
     turns::Turns,
 };
@@ -33,6 +33,8 @@ pub struct Account {
     pub platform: Arc<dyn Platform>,
     /// What stands before that account, for all tenants that share it.
     pub gate: Gate,
+    /// Its account at its ATS, of which the invite actor asks one thing only: whether a write is a bridge's. It calls no ATS.
+    pub connector: Option<Arc<dyn Connector>>,
     /// The tenant is quarantined, or its settings are unknown: nothing is done in its name until somebody sees to it.
     pub set_aside: bool,
 }

@@ -81,7 +81,13 @@ pub trait Connector: Send + Sync + 'static {
     /// What this ATS can do.
     fn capabilities(&self) -> &'static Capabilities;
 
-    /// Reads the application as it is now, for what a fact left out. `Ok(None)`: the ATS has no such application.
+    /// The command that asks the tenant's own bridge for this write, where a bridge does the work: nothing is called then, and it goes out
+    /// with the change that wants it. `None`: [`Connector::write`] does it.
+    fn command(&self, _request: &WritebackRequested) -> Option<Message> {
+        None
+    }
+
+    /// Reads the application as it is now. `Ok(None)`: the ATS says that it has no such application.
     ///
     /// # Errors
     /// As any call; never `acted`.

@@ -72,7 +72,8 @@ pub trait Platform: Send + Sync + 'static {
     /// For `already_active` the detail ends with the link to the live interview where the platform gives one.
     async fn invite(&self, request: &InvitationRequest) -> Result<Invitation, Failure>;
 
-    /// Looks for a live invitation of this person and role: by ATS address, else by e-mail and role.
+    /// Looks for an interview of this person and role that has not ended: of this ATS address, or of none. Without an address in the
+    /// request, whatever address it has.
     ///
     /// # Errors
     /// As any call; never `acted`.
@@ -83,6 +84,12 @@ pub trait Platform: Send + Sync + 'static {
     /// # Errors
     /// As any call; never `acted`.
     async fn roles(&self) -> Result<Vec<PlatformRole>, Failure>;
+
+    /// The same, asked for now: a list that is remembered may say that a role is there, and never that it is not.
+    ///
+    /// # Errors
+    /// As any call; never `acted`.
+    async fn roles_now(&self) -> Result<Vec<PlatformRole>, Failure>;
 
     /// Asks who the credential belongs to; used to test it.
     ///

@@ -1,66 +1,97 @@
-//! Facts: find the dossier, ask the ATS for what the fact leaves out, decide, commit; on conflict decide again.
+//! Facts: read what the fact's rule wants to know, decide, commit; on a race read again and decide again, a bounded number of times.
 
 use super::TenantWork;
 use crate::{
     desk::{About, Desk},
-    domain::{Context, Decision, Dossier, Lookup, Snapshot, Verdict, correct, decide, interview_changed, wants},
+    domain::{
+        Context, Lookup, Subject, Verdict,
+        facts::{Answer, Known, Need, Outcome, decide, needs},
+    },
     failure::Failure,
     gate::{Halt, Lapsed, draw},
-    ports::{Change, CommitOutcome},
+    ports::{Change, CommitOutcome, Conflict, Connector, HeardWrite},
 };
-use atshub_schemas::{Envelope, ExternalId, Message};
-use std::sync::Arc;
+use atshub_schemas::{Envelope, ExternalId};
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
+
+/// How often a fact is decided on anew because somebody else was faster, before it goes to the retry schedule.
+const RACES: u32 = 8;
+/// The first pause before deciding anew; each is twice the one before.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Most rounds of reading before a decision: each may show what else is to be read.
+const ROUNDS: usize = 6;
 
 /// Works on a fact until its consequences are durable.
 pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: &str) -> Result<(), Lapsed> {
     let desk = &work.office.desk;
-    let Some(lookup) = lookup(&envelope.message) else {
-        let verdict = Verdict::ignored("no_rule", "understood; nothing follows from this kind of fact in this version");
-        conclude(desk, envelope, &verdict).await;
-        return Ok(());
-    };
-    let mut snapshot: Option<Option<Snapshot>> = None;
-    loop {
-        let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-        if let Lookup::Application(id) = &lookup {
-            let dossier = found.first();
-            if snapshot.is_none() && wants(dossier, &envelope.message, work.policy()).is_some() {
-                match ask_ats(work, envelope, id).await {
-                    Ok(answer) => snapshot = Some(answer),
-                    Err(halt) => return work.end(envelope, queue, halt, None, About { dossier, candidacy: None }).await,
+    let nobody = About { dossier: None, candidacy: None };
+    let mut known = Known::default();
+    for race in 0..RACES {
+        if let Err(halt) = read(work, envelope, &mut known).await {
+            return work.end(envelope, queue, halt, None, nobody).await;
+        }
+        let context = work.context();
+        let Some(mut outcome) = decide(envelope, &known, context) else {
+            let verdict = Verdict::ignored("not_a_fact", "understood; it is no fact, and no work for a tenant");
+            let (handled, entry) = desk.handled(envelope, &verdict, nobody);
+            desk.record(Change { handled, journal: vec![entry], ..Change::default() }).await;
+            return Ok(());
+        };
+        // Each live key that is taken is left to its holder; a dossier has no more keys than candidacies, so this ends.
+        loop {
+            match desk.commit(change_of(desk, &*work.office.connector, envelope, &outcome)).await {
+                CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
+                CommitOutcome::Conflict(Conflict::Taken { key, holder }) if yield_key(&mut outcome, &key, &holder) => {}
+                CommitOutcome::Conflict(conflict) => {
+                    tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, ?conflict, "decided on what is no longer so; deciding anew");
+                    break;
                 }
             }
         }
-        let change = consequences(work, envelope, &found, snapshot.as_ref().and_then(Option::as_ref));
-        match desk.commit(change).await {
-            CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
-            CommitOutcome::Conflict(_) => tokio::task::yield_now().await,
-        }
+        known.forget_stored();
+        tokio::time::sleep(PAUSE * 2u32.pow(race)).await;
     }
+    let halt = Halt::Failed(Failure::transient("other work on the same applications was faster each time"));
+    work.end(envelope, queue, halt, None, nobody).await
 }
 
-fn lookup(message: &Message) -> Option<Lookup> {
-    Some(match message {
-        Message::ApplicationMoved(f) | Message::ApplicationArchived(f) | Message::ApplicationHired(f) | Message::ApplicationDeleted(f) => {
-            Lookup::Application(f.application.id.clone())
+/// Reads until the fact's rule wants to know nothing more.
+async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) -> Result<(), Halt> {
+    let desk = &work.office.desk;
+    for _ in 0..ROUNDS {
+        let wanted = needs(envelope, known, work.context()).unwrap_or_default();
+        if wanted.is_empty() {
+            return Ok(());
         }
-        Message::ApplicationTransferred(f) => Lookup::Application(f.application.id.clone()),
-        Message::AssessmentOrdered(f) => Lookup::Application(f.application.id.clone()),
-        Message::AssessmentCancelled(f) | Message::AssessmentDeleted(f) => Lookup::Application(f.application.as_ref()?.id.clone()),
-        Message::ScheduleRequested(f) => Lookup::Application(f.application.id.clone()),
-        Message::RedoRequested(f) => Lookup::Application(f.application.id.clone()),
-        Message::CandidateUpdated(f) => Lookup::Candidate(f.candidate.id.clone()?),
-        Message::JobUpdated(f) => Lookup::RefusedOfJob(f.job.id.clone()?),
-        Message::InterviewChanged(f) => Lookup::PlatformCandidacy(f.platform_candidacy_id.clone()),
-        _ => return None,
-    })
+        let (mut subjects, mut lookups, mut snapshot) = (Vec::<Subject>::new(), Vec::<Lookup>::new(), None);
+        for need in wanted {
+            match need {
+                Need::Dossiers(lookup) if !lookups.contains(&lookup) => lookups.push(lookup),
+                Need::Heard(subject) if !subjects.contains(&subject) => subjects.push(subject),
+                Need::Snapshot(application) => snapshot = Some(application),
+                Need::Dossiers(_) | Need::Heard(_) => {}
+            }
+        }
+        for lookup in lookups {
+            let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
+            known.found(lookup, found);
+        }
+        if !subjects.is_empty() {
+            let heard = desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await;
+            known.was_heard(subjects, heard);
+        }
+        if let Some(application) = snapshot {
+            known.answered(ask_ats(work, envelope, &application).await?);
+        }
+    }
+    Err(Halt::Failed(Failure::Bug { detail: format!("the rule for `{}` wants to know more each time", envelope.message.kind()) }))
 }
 
 /// What the ATS says of the application.
-async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Result<Option<Snapshot>, Halt> {
+async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Result<Answer, Halt> {
     if !work.office.connector.capabilities().read_application.available() {
-        return Ok(None);
+        return Ok(Answer::CannotBeAsked);
     }
     let (gate, draw) = (&work.office.gate, draw(envelope));
     let place = work.reads.stand(id, None);
@@ -70,40 +101,48 @@ async fn ask_ats(work: &TenantWork, envelope: &Envelope, id: &ExternalId) -> Res
     let mut pass = gate.enter(draw)?;
     let _calling = place.calling();
     match pass.call(work.office.connector.read(id)).await {
-        Err(Halt::Failed(Failure::Rejected { .. })) => Ok(None), // the ATS does not know it: decide by what the fact says
-        answer => answer,
+        Ok(Some(snapshot)) => Ok(Answer::Is(Box::new(snapshot))),
+        // The connector says so only when the ATS itself does.
+        Ok(None) => Ok(Answer::Gone),
+        // A refusal is no answer to "how does it stand": it is asked again, and nobody is refused or invited by it.
+        Err(Halt::Failed(Failure::Rejected { code, detail })) => {
+            Err(Halt::Failed(Failure::Malformed { detail: format!("the ATS refused to be asked for the application: {code}: {detail}") }))
+        }
+        Err(halt) => Err(halt),
     }
 }
 
-fn consequences(work: &TenantWork, envelope: &Arc<Envelope>, found: &[Dossier], snapshot: Option<&Snapshot>) -> Change {
-    let desk = &work.office.desk;
-    let context = Context { policy: work.policy(), now: desk.clock.now(), fresh: Uuid::now_v7() };
-    let decisions: Vec<(Option<&Dossier>, Decision)> = match &envelope.message {
-        Message::CandidateUpdated(_) | Message::JobUpdated(_) => found.iter().map(|d| (Some(d), correct(d, envelope, context))).collect(),
-        Message::InterviewChanged(f) => found.iter().map(|d| (Some(d), interview_changed(d, f, envelope.time, context))).collect(),
-        _ => vec![(found.first(), decide(found.first(), envelope, snapshot, context))],
-    };
+/// Leaves a live key to its holder, wherever the outcome wants it. False: nothing of it does.
+fn yield_key(outcome: &mut Outcome, key: &str, holder: &ExternalId) -> bool {
+    let mut yielded = false;
+    for dossier in outcome.decisions.iter_mut().filter_map(|(_, decision)| decision.dossier.as_mut()) {
+        yielded |= dossier.application.id != *holder && dossier.yield_key(key, holder);
+    }
+    yielded
+}
+
+fn change_of(desk: &Desk, connector: &dyn Connector, envelope: &Arc<Envelope>, outcome: &Outcome) -> Change {
     let mut change = Change::default();
-    let mut overall: Option<Verdict> = None;
-    for (before, decision) in decisions {
-        let dossier = decision.dossier.as_ref().or(before);
+    for (before, decision) in &outcome.decisions {
+        let dossier = decision.dossier.as_ref().or(before.as_ref());
         if let Some(dossier) = dossier {
-            change.outbox.extend(desk.rows(dossier, &decision.effects, envelope));
+            change.outbox.extend(desk.rows(dossier, &decision.effects, Some(connector), envelope));
+            change.taken_back.extend(decision.taken_back.iter().map(|key| (dossier.tenant.clone(), key.clone())));
         }
         let about = About { dossier, candidacy: None };
         change.journal.push(desk.entry(envelope, about, &decision.verdict.code, &decision.verdict.text));
-        if overall.as_ref().is_none_or(|v| v.word == "ignored" || v.code == "recorded") {
-            overall = Some(decision.verdict);
-        }
-        change.dossiers.extend(decision.dossier.map(Desk::save));
+        change.dossiers.extend(decision.dossier.clone().map(Desk::save));
     }
-    let overall = overall.unwrap_or_else(|| Verdict::ignored("nobody_concerned", "no application that the hub knows is concerned"));
-    let (handled, _) = desk.handled(envelope, &overall, About { dossier: None, candidacy: None });
+    change.heard.extend(
+        outcome.heard.iter().map(|heard| HeardWrite { heard: heard.clone(), expected: heard.version.checked_sub(1).filter(|v| *v > 0) }),
+    );
+    let (handled, _) = desk.handled(envelope, &outcome.verdict, About { dossier: None, candidacy: None });
     change.handled = handled;
     change
 }
 
-async fn conclude(desk: &Desk, envelope: &Arc<Envelope>, verdict: &Verdict) {
-    let (handled, entry) = desk.handled(envelope, verdict, About { dossier: None, candidacy: None });
-    desk.record(Change { handled, journal: vec![entry], ..Change::default() }).await;
+impl TenantWork {
+    fn context(&self) -> Context<'_> {
+        Context { policy: self.policy(), now: self.office.desk.clock.now(), fresh: Uuid::now_v7() }
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! It asks no other actor for anything, and keeps nothing between messages that the store does not have.
 
+mod answered;
 mod fact;
 mod refused;
 mod writeback;
@@ -52,8 +53,9 @@ impl TenantWork {
     async fn try_once(&self, envelope: &Arc<Envelope>, queue: &str, known: bool) -> Result<(), Lapsed> {
         match &envelope.message {
             Message::WritebackRequested(request) => return writeback::perform(self, envelope, request, queue, known).await,
-            Message::CommandDone(done) => writeback::answered(self, envelope, done.command_id.as_str(), None).await,
-            Message::CommandFailed(failed) => writeback::answered(self, envelope, failed.command_id.as_str(), Some(failed)).await,
+            Message::CommandDone(done) => answered::done(self, envelope, &done.command_id).await,
+            Message::CommandFailed(failed) => answered::failed(self, envelope, failed).await,
+            Message::TimerDue(due) => answered::unanswered(self, envelope, due).await,
             _ => return fact::perform(self, envelope, queue).await,
         }
         Ok(())

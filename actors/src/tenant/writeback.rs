@@ -1,4 +1,4 @@
-//! Write-backs: statuses and notes into the tenant's ATS, each once, in order. Also the bridge's answers to commands.
+//! Write-backs: statuses and notes into the tenant's ATS, each once, in order.
 
 use super::TenantWork;
 use crate::{
@@ -6,16 +6,17 @@ use crate::{
     domain::{Dossier, Lookup, Verdict, status_as_note},
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
-    ports::{Change, CommitOutcome, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
+    ports::{Change, CommitOutcome, Conflict, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
     turns::{Place, TurnedAway},
 };
 use atshub_schemas::{
     Envelope, ExternalId, Message,
-    command::CommandFailed,
     internal::{Write, WritebackRequested},
-    topology,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// First and longest pause before a status is written down again, because other work on the application was faster.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
 /// Performs a write-back, or ends the try.
 pub(super) async fn perform(
@@ -33,9 +34,12 @@ pub(super) async fn perform(
     let lookup = Lookup::Application(request.application.clone());
     let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
     let about = About { dossier: found.first(), candidacy: Some(request.candidacy) };
+    // The person may go on under another record since this was asked for.
+    let person = found.first().and_then(|d| d.candidate.id.clone()).or_else(|| request.candidate.clone());
+    let request = &WritebackRequested { candidate: person, ..request.clone() };
     if let Some(newer) = superseded(request, found.first()) {
         let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is newer"));
-        done(work, envelope, &verdict, about, None).await;
+        done(work, envelope, &verdict, about, vec![]).await;
         return Ok(());
     }
     let gate = &work.office.gate;
@@ -60,22 +64,17 @@ pub(super) async fn perform(
     };
     match written {
         Ok((Written::Done { .. }, how)) => {
-            done(work, envelope, &written_down(request, &how), about, None).await;
+            done(work, envelope, &written_down(request, &how), about, vec![]).await;
             work.link.wrote(desk.clock.now());
         }
         Ok((Written::Delegated(message), _)) => {
-            let command = desk.message(&envelope.tenant, Some(&request.application), envelope, *message);
-            let row = OutboxRow {
-                exchange: topology::COMMANDS.into(),
-                routing_key: command.routing_key(),
-                envelope: Arc::new(command),
-                not_before: None,
-                key: None,
-            };
+            let command = Arc::new(desk.message(&envelope.tenant, Some(&request.application), envelope, *message));
+            let intent = about.dossier.and_then(|d| d.candidacy(request.candidacy)).map_or(0, |c| c.intent);
+            let rows = desk.command(&command, request.candidacy, intent, 1, None).into();
             let verdict = Verdict::performed("sent_to_bridge", "sent to the tenant's bridge, which performs it");
-            done(work, envelope, &verdict, about, Some(row)).await;
+            done(work, envelope, &verdict, about, rows).await;
         }
-        Ok((Written::NotSupported(why), _)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, None).await,
+        Ok((Written::NotSupported(why), _)) => done(work, envelope, &Verdict::ignored("not_supported", why), about, vec![]).await,
         Err(halt) => return put_off(work, envelope, queue, &place, halt, Some(progress), about).await,
     }
     Ok(())
@@ -148,12 +147,14 @@ fn written_down(request: &WritebackRequested, how: &How) -> Verdict {
     }
 }
 
-async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>, row: Option<OutboxRow>) {
+async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>, outbox: Vec<OutboxRow>) {
     let desk = &work.office.desk;
     let (handled, entry) = desk.handled(envelope, verdict, about);
-    let change = Change { handled, journal: vec![entry], outbox: row.into_iter().collect(), ..Change::default() };
+    let change = Change { handled, journal: vec![entry], outbox, ..Change::default() };
     let number = match &envelope.message {
-        Message::WritebackRequested(WritebackRequested { write: Write::Status { sequence, .. }, .. }) if verdict.word == "performed" => {
+        Message::WritebackRequested(WritebackRequested { write: Write::Status { sequence, .. }, .. })
+            if verdict.word == "performed" && verdict.code != "sent_to_bridge" =>
+        {
             *sequence
         }
         _ => {
@@ -162,6 +163,7 @@ async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, ab
         }
     };
     let mut dossier = about.dossier.cloned();
+    let mut pause = PAUSE.0;
     loop {
         let mut change = change.clone();
         if let Some(mut next) = dossier.filter(|d| d.status_written < number) {
@@ -171,43 +173,14 @@ async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, ab
         }
         match desk.commit(change).await {
             CommitOutcome::Committed | CommitOutcome::Duplicate => return,
-            CommitOutcome::Conflict(_) => {
+            // A status that is written down takes no key; the dossier as it stands now says who holds which.
+            CommitOutcome::Conflict(Conflict::Raced | Conflict::Taken { .. }) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
                 let Message::WritebackRequested(request) = &envelope.message else { return };
                 let lookup = Lookup::Application(request.application.clone());
                 dossier = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await.into_iter().next();
             }
         }
     }
-}
-
-/// The bridge has answered a command.
-pub(super) async fn answered(work: &TenantWork, envelope: &Arc<Envelope>, command: &str, failed: Option<&CommandFailed>) {
-    let desk = &work.office.desk;
-    let about = About { dossier: None, candidacy: None };
-    let Some(failed) = failed else {
-        let verdict = Verdict::accepted("command_done", format!("the bridge performed command {command}"));
-        done(work, envelope, &verdict, about, None).await;
-        return work.link.wrote(desk.clock.now());
-    };
-    let seen = desk.patiently("read command", || desk.store.message(command)).await;
-    let original = seen
-        .iter()
-        .filter(|view| view.tenant.as_deref() == Some(envelope.tenant.as_str()))
-        .find_map(|view| Envelope::decode(view.body.as_deref()?.as_bytes()).ok());
-    let Some(original) = original.map(Arc::new) else {
-        let verdict = Verdict::ignored("unknown_command", format!("the hub sent no command {command}"));
-        return done(work, envelope, &verdict, about, None).await;
-    };
-    let detail = format!("bridge: {} ({})", failed.message, failed.code);
-    let failure = if failed.retryable { Failure::transient(detail) } else { Failure::Rejected { code: "bridge_failed".into(), detail } };
-    let progress = desk.begin(&original).await;
-    desk.settle_command(&original, &failure, progress).await;
-    done(
-        work,
-        envelope,
-        &Verdict::accepted("command_failed", format!("the bridge could not perform command {command}: {}", failed.code)),
-        about,
-        None,
-    )
-    .await;
 }

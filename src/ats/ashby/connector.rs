@@ -145,6 +145,12 @@ impl Ashby {
         self.client.call(client::SET_FIELD, body).await.map(|_| Written::Done { external_id: None })
     }
 
+    /// The person whom the application names now, if that is another one.
+    async fn successor(&self, request: &WritebackRequested, known: &ExternalId) -> Result<Option<ExternalId>, Failure> {
+        let application = self.application(&request.application).await?;
+        Ok(application.and_then(|application| fields::id(&application, "/candidate/id")).filter(|id| id != known))
+    }
+
     async fn person(&self, request: &WritebackRequested) -> Result<ExternalId, Failure> {
         if let Some(candidate) = &request.candidate {
             return Ok(candidate.clone());
@@ -183,10 +189,18 @@ impl Connector for Ashby {
         match &request.write {
             Write::Status { code, text, link, .. } => self.set_status(request, code.as_str(), text, link.as_ref()).await,
             Write::Note { marker, body } => {
+                let note = |candidate: &ExternalId| json!({"candidateId": candidate, "note": {"type": "text/plain", "value": marked(body, marker)}, "sendNotifications": false});
                 let candidate = self.person(request).await?;
-                let note = json!({"type": "text/plain", "value": marked(body, marker)});
-                let body = json!({"candidateId": candidate, "note": note, "sendNotifications": false});
-                let made = self.client.call(client::CREATE_NOTE, body).await?;
+                let made = match self.client.call(client::CREATE_NOTE, note(&candidate)).await {
+                    // The person's record may have become part of another one: the application says of which.
+                    Err(Failure::Rejected { code, detail }) if code.ends_with("not_found") => {
+                        match self.successor(request, &candidate).await? {
+                            Some(successor) => self.client.call(client::CREATE_NOTE, note(&successor)).await?,
+                            None => return Err(Failure::Rejected { code, detail }),
+                        }
+                    }
+                    outcome => outcome?,
+                };
                 Ok(Written::Done { external_id: fields::id(&made, "/id") })
             }
         }
@@ -203,7 +217,13 @@ impl Connector for Ashby {
             Write::Note { marker, .. } => {
                 let candidate = self.person(request).await?;
                 let holds = |note: &Value| note.get("content")?.as_str()?.contains(marker.as_str()).then_some(());
-                Ok(self.client.search(client::LIST_NOTES, by_id("candidateId", &candidate), holds).await?.is_some())
+                match self.client.search(client::LIST_NOTES, by_id("candidateId", &candidate), holds).await {
+                    Err(Failure::Rejected { code, detail }) if code.ends_with("not_found") => {
+                        let successor = self.successor(request, &candidate).await?.ok_or(Failure::Rejected { code, detail })?;
+                        Ok(self.client.search(client::LIST_NOTES, by_id("candidateId", &successor), holds).await?.is_some())
+                    }
+                    outcome => Ok(outcome?.is_some()),
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Ashby's objects ↔ the hub's words. Pure.
 
 use super::fields::{custom_field, email, hiring_team, id, line, link, phone};
-use atshub_actors::domain::Snapshot;
+use atshub_actors::domain::{Ended, Snapshot};
 use atshub_schemas::{
     ExternalId, Link,
     fact::{Application, ApplicationChange, Candidate, CandidateUpdate, Job, Stage},
@@ -39,7 +39,18 @@ pub(super) fn snapshot(application: &Value, app_base: &Url) -> Option<Snapshot> 
             .get("currentInterviewStage")
             .filter(|stage| stage.is_object())
             .map(|stage| Stage { id: id(stage, "/id"), name: line(stage, "/title") }),
+        ended: ended(application),
+        as_of: application.get("updatedAt").and_then(Value::as_str).and_then(|time| time.parse().ok()),
     })
+}
+
+/// Ashby's `status` of an application: `Active` and `Lead` are open (Ashby, application.info).
+fn ended(application: &Value) -> Option<Ended> {
+    match application.get("status").and_then(Value::as_str).unwrap_or_default().to_lowercase().as_str() {
+        "archived" => Some(Ended::Archived),
+        "hired" => Some(Ended::Hired),
+        _ => None,
+    }
 }
 
 /// Fills in what only `candidate.info` has: the person's page, and a phone or address that the application left out.

@@ -26,6 +26,9 @@ pub(super) const CANCEL: &str = "assessment.cancel";
 /// Namespace of the assessment types' ids: Ashby wants UUIDs, and the platform's role ids are none.
 const TYPES: Uuid = Uuid::from_u128(0x2b1e_7a34_90cd_4f18_8f57_6ad3_0c9b_e542);
 
+/// Namespace of the orders' ids.
+const ORDERS: Uuid = Uuid::from_u128(0x8c55_0d6e_41b3_4d0c_b7f0_2f9a_77e1_5a06);
+
 /// The assessment type that stands for this role.
 fn type_of(role: &PlatformRole) -> String {
     Uuid::new_v5(&TYPES, role.id.as_str().as_bytes()).to_string()
@@ -61,7 +64,11 @@ pub(super) fn start(account: &Account, app_base: &Url, body: &Value, context: Pa
     let Some(address) = email(body, "/candidate/email") else {
         return told(422, &InviteError::EmailMissing.text(&account.policy.platform_name));
     };
-    if context.live {
+    // The same request has the same order, however often Ashby sends it: made from what it orders, and how often that came to an end.
+    let name = format!("{}\n{START}\n{application_id}\n{test_id}\n{}", account.tenant, context.application.ended);
+    let order = Uuid::new_v5(&ORDERS, name.as_bytes()).to_string();
+    let known = context.application.order.as_ref().is_some_and(|known| known.as_str() == order);
+    if context.application.live && !known {
         return told(409, "This candidate is already being assessed for this application.");
     }
     let part = |name: &str| body.pointer(&format!("/candidate/{name}")).and_then(Value::as_str).unwrap_or_default();
@@ -73,8 +80,8 @@ pub(super) fn start(account: &Account, app_base: &Url, body: &Value, context: Pa
         profile_url: link(body, "/candidate/ashby_profile_url"),
     };
     let (recruiter, followers) = hiring_team(body, "/job/hiringTeam");
-    let order = Uuid::now_v7().to_string();
-    let (Ok(order_id), Ok(source)) = (ExternalId::new(order.as_str()), hook::source(&account.tenant)) else {
+    let (Ok(order_id), Ok(message_id), Ok(source)) = (ExternalId::new(order.as_str()), hook::id_of(&name), hook::source(&account.tenant))
+    else {
         return told(503, "The order could not be taken. Please try again.");
     };
     let url = candidate.id.as_ref().and_then(|candidate| mapping::application_url(app_base, candidate, &application_id));
@@ -86,7 +93,7 @@ pub(super) fn start(account: &Account, app_base: &Url, body: &Value, context: Pa
         job: Some(Job { id: id(body, "/job/ashby_id"), title: line(body, "/job/name"), role: None, recruiter: None, followers }),
         recruiter,
     });
-    let fact = Envelope { subject, ..Envelope::new(source, account.tenant.clone(), now, message) };
+    let fact = Envelope { id: message_id, subject, ..Envelope::new(source, account.tenant.clone(), now, message) };
     let received = State::Received;
     let word = account.policy.labels.get(received.code()).map_or("Received", String::as_str);
     let update = update_request(&order, now, word);

@@ -36,15 +36,10 @@ impl Connector for Bridge {
         &CAPABILITIES
     }
 
-    /// Nobody can be asked.
-    async fn read(&self, _application: &ExternalId) -> Result<Option<Snapshot>, Failure> {
-        Ok(None)
-    }
-
-    async fn write(&self, request: &WritebackRequested) -> Result<Written, Failure> {
+    fn command(&self, request: &WritebackRequested) -> Option<Message> {
         let application = Application { id: request.application.clone(), url: None, status: None };
         let candidate = request.candidate.clone().map(|id| Candidate { id: Some(id), ..Candidate::default() });
-        let command = match &request.write {
+        Some(match &request.write {
             Write::Status { sequence, code, text, link } => Message::StatusSet(StatusSet {
                 application,
                 candidate,
@@ -57,8 +52,18 @@ impl Connector for Bridge {
             Write::Note { marker, body } => {
                 Message::NoteAdded(NoteAdded { application, candidate, body: marked(body, marker), marker: marker.clone() })
             }
-        };
-        Ok(Written::Delegated(Box::new(command)))
+        })
+    }
+
+    /// Nobody can be asked.
+    async fn read(&self, _application: &ExternalId) -> Result<Option<Snapshot>, Failure> {
+        Ok(None)
+    }
+
+    async fn write(&self, request: &WritebackRequested) -> Result<Written, Failure> {
+        Ok(self
+            .command(request)
+            .map_or(Written::NotSupported("a bridge has no command for it"), |command| Written::Delegated(Box::new(command))))
     }
 
     /// The bridge looks for itself: a status carries its number, a note its marker.

@@ -40,7 +40,10 @@ const BY_PLATFORM: &str = "select body from dossiers where tenant = ?1 and appli
     (select application_id from candidacies where tenant = ?1 and platform_candidacy = ?2) order by created_at desc, application_id limit ?3";
 const BY_CANDIDATE: &str =
     "select body from dossiers where tenant = ?1 and candidate_id = ?2 order by created_at desc, application_id limit ?3";
-const BY_REFUSED_JOB: &str = "select body from dossiers where tenant = ?1 and job_id = ?2 and state = 'refused' \
+const BY_WAITING_JOB: &str = "select body from dossiers where tenant = ?1 and job_id = ?2 and state in ('refused', 'received') \
+    order by created_at desc, application_id limit ?3";
+
+const BY_REFUSED: &str = "select body from dossiers where tenant = ?1 and state = 'refused' and ?2 = '' \
     order by created_at desc, application_id limit ?3";
 
 pub(super) fn dossiers(connection: &Connection, tenant: &str, by: &Lookup) -> Result<Vec<Dossier>, Fault> {
@@ -50,7 +53,8 @@ pub(super) fn dossiers(connection: &Connection, tenant: &str, by: &Lookup) -> Re
         Lookup::Live(key) => (BY_LIVE_KEY, key.clone(), 1),
         Lookup::PlatformCandidacy(id) => (BY_PLATFORM, id.to_string(), CANDIDATE_LIMIT),
         Lookup::Candidate(id) => (BY_CANDIDATE, id.to_string(), CANDIDATE_LIMIT),
-        Lookup::RefusedOfJob(id) => (BY_REFUSED_JOB, id.to_string(), REFUSED_LIMIT),
+        Lookup::Refused => (BY_REFUSED, String::new(), REFUSED_LIMIT),
+        Lookup::WaitingOfJob(id) => (BY_WAITING_JOB, id.to_string(), REFUSED_LIMIT),
     };
     let found = rows(connection, sql, params![tenant, key, most], |row| row.get::<_, String>(0))?;
     found.iter().map(|body| Ok(from_json("a dossier", body)?)).collect()

@@ -31,6 +31,31 @@ struct Inner {
 }
 
 impl RoleCache {
+    /// A list that was asked for now: the only one that may say that a role is not there.
+    ///
+    /// # Errors
+    /// As [`RoleCache::get`], without an older list to fall back on.
+    pub(super) async fn fetched_now<F>(&self, io: &Handle, now: Instant, fetch: impl Fn() -> F) -> Result<Roles, Failure>
+    where
+        F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
+    {
+        // The first flight may have begun before; the one after it has not.
+        let mut outcome = Err(Failure::transient("the list of roles was not fetched to its end"));
+        for _ in 0..2 {
+            let newest = self.lock().list.clone();
+            if let Some((_, roles)) = newest.filter(|(at, _)| *at >= now) {
+                return Ok(roles);
+            }
+            let mut flight = self.start(io, now, &fetch);
+            outcome = match flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()) {
+                Some(Err(failure)) => Err(failure),
+                _ => outcome,
+            };
+        }
+        let newest = self.lock().list.clone();
+        newest.filter(|(at, _)| *at >= now).map_or(outcome, |(_, roles)| Ok(roles))
+    }
+
     /// The list: a fresh one, else what `fetch` brings, else, where that fails, one that is not too old. A credential
     /// that is not accepted is never papered over.
     pub(super) async fn get<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> Result<Roles, Failure>

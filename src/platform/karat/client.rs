@@ -183,6 +183,12 @@ impl Platform for Karat {
         Ok(roles.as_ref().clone())
     }
 
+    async fn roles_now(&self) -> Result<Vec<PlatformRole>, Failure> {
+        let api = &self.api;
+        let roles = self.roles.fetched_now(api.http().io(), Instant::now(), || all_roles(api.clone())).await?;
+        Ok(roles.as_ref().clone())
+    }
+
     async fn whoami(&self) -> Result<String, Failure> {
         let data = self.api.run("me", Effect::Reads, ME, json!({})).await?;
         match data.pointer("/me/name").and_then(Value::as_str) {

@@ -21,8 +21,22 @@ pub const INTERVIEW_STATES: [(&str, &str); 15] = [
 ];
 
 /// States in which an earlier attempt to invite is still good. The first three are what Karat's own guard against
-/// doubles looks at; an interview under way is no reason to invite again either.
-pub const LIVE: [&str; 4] = ["SCHEDULING", "SCHEDULED", "RESCHEDULED", "INTERVIEWING"];
+/// doubles looks at; an interview under way, or one whose result is not out yet, is no reason to invite again either.
+pub const LIVE: [&str; 13] = [
+    "SCHEDULING",
+    "SCHEDULED",
+    "RESCHEDULED",
+    "INTERVIEWING",
+    "PROCESSING",
+    "CREATING",
+    "AWAITING_QC",
+    "QC",
+    "HOLD",
+    "FINAL_CHECK",
+    "CONTENT_CHECK",
+    "READY_TO_SHIP",
+    "SHIPPING",
+];
 
 /// Our code for a word of Karat's; `None` for a word that is not in its documentation.
 #[must_use]

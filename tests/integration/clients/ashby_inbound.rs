@@ -2,7 +2,7 @@
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
 use atshub::{
-    ats::{self, Account, Heard, PartnerContext, Raw},
+    ats::{self, Account, Heard, Ordered, PartnerContext, Raw},
     credentials::Secrets,
     http::{Http, Options},
 };
@@ -108,7 +108,8 @@ async fn hook(request: HttpRequest, body: web::Bytes, door: web::Data<Door>) -> 
 async fn partner(request: HttpRequest, path: web::Path<String>, body: web::Bytes, door: web::Data<Door>) -> HttpResponse {
     let headers = headers(&request);
     let inbound = ats::entry("ashby").unwrap().inbound.unwrap();
-    let context = PartnerContext { roles: &door.roles, live: *door.live.lock().unwrap() };
+    let application = Ordered { live: *door.live.lock().unwrap(), ..Ordered::default() };
+    let context = PartnerContext { roles: &door.roles, application: &application };
     let raw = Raw { headers: &headers, body: &body };
     let status = |status: u16| actix_web::http::StatusCode::from_u16(status).unwrap();
     match inbound.partner(&door.account, &path, raw, context, Timestamp::now()) {

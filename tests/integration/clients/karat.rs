@@ -85,7 +85,7 @@ async fn only_a_live_invitation_of_the_same_person_role_and_page_is_found() {
         assert_eq!(s.platform.find(absent).await.unwrap(), None, "{absent:?}");
     }
     for (state, live) in
-        [("SCHEDULED", true), ("RESCHEDULED", true), ("INTERVIEWING", true), ("QC", false), ("SHIPPED", false), ("CANCELLED", false)]
+        [("SCHEDULED", true), ("RESCHEDULED", true), ("INTERVIEWING", true), ("QC", true), ("SHIPPED", false), ("CANCELLED", false)]
     {
         s.simulator.set_interview_state(made.candidacy.as_str(), state).unwrap();
         assert_eq!(s.platform.find(&wanted).await.unwrap().is_some(), live, "{state}");

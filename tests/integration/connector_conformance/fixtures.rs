@@ -1,11 +1,12 @@
 //! Fixtures: one JSON file a case, and a `suite.json` that says with which credentials and by which signature.
 
 use atshub::{
-    ats::{Account, Entry, Raw},
+    ats::{Account, Entry, Ordered, Raw},
     credentials::Secrets,
     http::{Http, Options},
 };
 use atshub_actors::{domain::Policy, ports::PlatformRole};
+use atshub_schemas::ExternalId;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,6 +56,9 @@ pub(super) struct Case {
     pub(super) roles: Vec<PlatformRole>,
     #[serde(default)]
     pub(super) live: bool,
+    /// The order that is in force, for partner calls.
+    #[serde(default)]
+    pub(super) order: Option<ExternalId>,
     #[serde(default)]
     pub(super) body: Value,
     #[serde(default)]
@@ -130,6 +134,13 @@ impl Suite {
             Kind::Hook => self.signature.iter().map(|signature| signature.sign(&self.secrets[&signature.secret], body)).collect(),
             _ => self.partner_secret.iter().map(|secret| ("authorization".into(), format!("Bearer {}", self.secrets[secret]))).collect(),
         }
+    }
+}
+
+impl Case {
+    /// What is known of the application for which an assessment is ordered.
+    pub(super) fn ordered(&self) -> Ordered {
+        Ordered { live: self.live, order: self.order.clone(), ended: 0 }
     }
 }
 

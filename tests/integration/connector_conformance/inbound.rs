@@ -14,7 +14,8 @@ pub(super) fn hook(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, b
 pub(super) fn partner(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8]) -> Result<PartnerAnswer, Refused> {
     let (inbound, account) = (row.inbound.unwrap(), suite.account(&case.policy));
     inbound.partner_application(&case.path, raw(headers, body));
-    let context = PartnerContext { roles: &case.roles, live: case.live };
+    let application = case.ordered();
+    let context = PartnerContext { roles: &case.roles, application: &application };
     inbound.partner(&account, &case.path, raw(headers, body), context, suite.now)
 }
 
@@ -147,7 +148,8 @@ async fn a_secret_that_is_not_set_here_is_our_fault_and_not_the_senders() {
             let body = serde_json::to_vec(&case.body).unwrap();
             let headers = suite.headers(case.kind, &body);
             let bare = suite.account_with(&case.policy, Default::default());
-            let context = PartnerContext { roles: &case.roles, live: case.live };
+            let application = case.ordered();
+            let context = PartnerContext { roles: &case.roles, application: &application };
             let inbound = row.inbound.unwrap();
             let refused = match case.kind {
                 Kind::Hook => inbound.hook(&bare, raw(&headers, &body), suite.now).unwrap_err(),

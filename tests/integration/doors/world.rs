@@ -99,7 +99,7 @@ impl Inbound for Scripted {
         signed(request)?;
         let facts = if path == "order" { vec![fact(account.tenant.as_str(), "order-1", now)] } else { Vec::new() };
         let roles: Vec<&str> = context.roles.iter().map(|role| role.id.as_str()).collect();
-        Ok(PartnerAnswer { status: 200, body: json!({ "roles": roles, "live": context.live }), facts })
+        Ok(PartnerAnswer { status: 200, body: json!({ "roles": roles, "live": context.application.live }), facts })
     }
 }
 
@@ -136,6 +136,10 @@ impl Platform for OneRole {
     async fn find(&self, _: &InvitationRequest) -> Result<Option<Invitation>, Failure> {
         Err(Failure::transient("not in this test"))
     }
+    async fn roles_now(&self) -> Result<Vec<PlatformRole>, Failure> {
+        self.roles().await
+    }
+
     async fn roles(&self) -> Result<Vec<PlatformRole>, Failure> {
         Ok(vec![PlatformRole { id: ExternalId::new("1201").unwrap(), name: Line::new("Backend").unwrap() }])
     }

@@ -8,7 +8,7 @@ use crate::support::{
     hub::{Pair, Walk, happens, on_tuned_hub, soon, until, values},
     postgres,
 };
-use atshub::{app::Tuning, http};
+use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::{
     gate::GatePolicy,
     ports::Publication,
@@ -70,8 +70,9 @@ async fn candidates(tenant: &TenantName, ats: &AshbySimulator, count: usize, pho
     for n in 0..count {
         let (name, job) = (format!("c{n}"), job.clone());
         let email = format!("{name}@{tenant}.example");
-        let new = NewCandidate { name: format!("Candidate {name}"), email, job, ..NewCandidate::default() };
+        let new = NewCandidate { name: format!("Candidate {name}"), email, job, phone: phone.map(Into::into), ..NewCandidate::default() };
         let application = ats.add_candidate(new).await.unwrap();
+        ats.move_unheard(&application, TRIGGER).await.unwrap();
         facts.push(moved(tenant, &application, &name, phone));
         applications.push(application);
     }

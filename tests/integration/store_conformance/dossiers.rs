@@ -77,7 +77,7 @@ async fn the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused(store:
     for d in &all {
         applied(store.commit(saves(d)).await);
     }
-    let by = Lookup::RefusedOfJob(external("job-1"));
+    let by = Lookup::WaitingOfJob(external("job-1"));
     assert_eq!(store.dossiers(&acme, by.clone()).await.unwrap(), std::slice::from_ref(&refused_now));
     let mut cured = next(&refused_now);
     cured.candidacies[1].state = State::Received;

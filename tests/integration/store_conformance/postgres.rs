@@ -287,11 +287,11 @@ async fn tables_that_grow_from_nothing_are_read_by_their_indexes_before_anybody_
             Lookup::Live(format!("{id}@example.org|r-1")),
             Lookup::Candidate(external(&format!("person-{id}@example.org"))),
             Lookup::PlatformCandidacy(external(&format!("pc-{n}"))),
-            Lookup::RefusedOfJob(external(&format!("job-{n}"))),
+            Lookup::WaitingOfJob(external(&format!("job-{n}"))),
         ];
         let found = async |dossier: Option<&Dossier>| {
             for by in lookups.clone() {
-                let refused = matches!(by, Lookup::RefusedOfJob(_));
+                let refused = matches!(by, Lookup::WaitingOfJob(_));
                 let wanted = dossier.filter(|_| !refused).into_iter().cloned().collect::<Vec<_>>();
                 assert_eq!(store.dossiers(&acme, by).await.unwrap(), wanted);
             }

@@ -117,14 +117,9 @@ pub(crate) fn handled(envelope: &Envelope) -> Option<Handled> {
 pub(crate) fn candidacy(state: State, role: &str) -> Candidacy {
     let at = now();
     Candidacy {
-        id: Uuid::now_v7(),
-        role_named: Some(role.into()),
         role: Some(PlatformRole { id: external(role), name: words(role) }),
         state,
-        intent: 1,
-        asked_at: at,
-        invitation: None,
-        changed_at: at,
+        ..Candidacy::asked(Uuid::now_v7(), Some(role.into()), at, at)
     }
 }
 
@@ -146,22 +141,10 @@ pub(crate) fn dossier(tenant: &TenantName, application_id: &str, email: &str) ->
         ..Candidate::default()
     };
     Dossier {
-        tenant: tenant.clone(),
-        application: application(application_id),
         candidate,
         job: Job { id: Some(external("job-1")), title: Some(words("Engineer")), ..Job::default() },
-        recruiter: None,
-        grader: None,
-        stage: None,
-        assessment: None,
-        fact_time: at,
-        data_time: at,
-        status_written: 0,
-        sequence: 0,
         version: 1,
-        candidacies: Vec::new(),
-        created_at: at,
-        updated_at: at,
+        ..Dossier::new(tenant.clone(), application(application_id), at)
     }
 }
 

@@ -1,12 +1,15 @@
 //! The domain's rules as tables and properties.
 
-use super::*;
+use super::{
+    facts::{Answer, Known, Need},
+    *,
+};
 use crate::ports::{Invitation, PlatformRole};
 use atshub_schemas::{
     Envelope, Line, Message, TenantName,
     fact::{
-        Application, ApplicationChange, AssessmentOrder, Candidate, CandidateUpdate, Interview, InterviewChange, Job, JobUpdate, Person,
-        Stage,
+        Application, ApplicationChange, AssessmentEnd, AssessmentOrder, Candidate, CandidateUpdate, Interview, InterviewChange, Job,
+        JobUpdate, Person, RedoRequest, ScheduleRequest, Stage,
     },
     internal::Write,
 };
@@ -16,6 +19,7 @@ use uuid::Uuid;
 
 mod heard;
 mod life;
+mod orders;
 use life::interview;
 
 fn at(seconds: i64) -> Timestamp {
@@ -74,17 +78,51 @@ fn run(before: Option<&Dossier>, seconds: i64, message: Message) -> Decision {
 }
 
 fn run_with(policy: &Policy, before: Option<&Dossier>, seconds: i64, message: Message) -> Decision {
-    let context = Context { policy, now: at(seconds), fresh: Uuid::from_u128(seconds as u128 + 1) };
-    let envelope = envelope(seconds, message);
-    match &envelope.message {
-        Message::CandidateUpdated(_) | Message::JobUpdated(_) => correct(before.unwrap(), &envelope, context),
-        Message::InterviewChanged(f) => interview_changed(before.unwrap(), f, envelope.time, context),
-        _ => decide(before, &envelope, None, context),
+    decided(policy, before, &envelope(seconds, message), at(seconds), &Answer::CannotBeAsked)
+}
+
+/// What follows for the one dossier there is, where nothing was heard of anything before, and the ATS answers so.
+fn decided(policy: &Policy, before: Option<&Dossier>, envelope: &Envelope, now: Timestamp, ats: &Answer) -> Decision {
+    let context = Context { policy, now, fresh: Uuid::from_u128(now.as_second() as u128) };
+    let mut known = Known::default();
+    loop {
+        let needs = facts::needs(envelope, &known, context).unwrap();
+        if needs.is_empty() {
+            break;
+        }
+        for need in needs {
+            match need {
+                Need::Dossiers(lookup) => known.found(lookup, before.cloned().into_iter().collect()),
+                Need::Heard(subject) => known.was_heard(vec![subject], vec![]),
+                Need::Snapshot(_) => known.answered(ats.clone()),
+            }
+        }
     }
+    let outcome = facts::decide(envelope, &known, context).unwrap();
+    let verdict = outcome.verdict.clone();
+    outcome.decisions.into_iter().next().map_or(Decision { dossier: None, effects: vec![], taken_back: vec![], verdict }, |(_, d)| d)
 }
 
 fn moved(to: &str) -> Message {
     Message::ApplicationMoved(change(to))
+}
+
+fn ordered(id: &str) -> AssessmentOrder {
+    AssessmentOrder {
+        assessment: atshub_schemas::fact::Assessment { id: id.parse().unwrap(), test_id: Some("1201".parse().unwrap()) },
+        application: change("x").application,
+        candidate: Some(ada(None)),
+        job: None,
+        recruiter: None,
+    }
+}
+
+fn notes(decision: &Decision) -> Vec<String> {
+    let body = |effect: &Effect| match effect {
+        Effect::Write { write: Write::Note { body, .. }, .. } => Some(body.to_string()),
+        _ => None,
+    };
+    decision.effects.iter().filter_map(body).collect()
 }
 
 fn statuses(decision: &Decision) -> Vec<String> {
@@ -114,7 +152,7 @@ fn invited_dossier() -> Dossier {
         state: None,
         ats_url: None,
     };
-    invited(&inviting, id, &invitation, context).dossier.unwrap()
+    invited(&inviting, id, &invitation, None, context).dossier.unwrap()
 }
 
 #[test]
@@ -166,10 +204,9 @@ fn the_four_errors_stand_word_for_word_in_the_status_and_in_the_verdict() {
         assert_eq!((statuses(&decision), invites(&decision)), (vec![text.to_owned()], 0));
         assert!(decision.verdict.remedy.is_some());
     }
-    let again = run(Some(&invited_dossier()), 10, moved("Interview"));
+    let link = "https://karat.example/i/1".parse().ok();
     let text = "Invite failed: Role already has an active interview for this candidate. Please visit this interview to make changes to it. https://karat.example/i/1";
-    assert_eq!((again.verdict.code.as_str(), again.verdict.text.as_str()), ("already_active", text));
-    assert_eq!((statuses(&again), invites(&again)), (vec![text.to_owned()], 0));
+    assert_eq!(InviteError::AlreadyActive { link }.text("Karat"), text);
 }
 
 #[test]
@@ -197,7 +234,6 @@ fn a_retrigger_is_a_new_intent_while_the_same_entry_heard_twice_is_not() {
     let live = invited_dossier();
     let same_entry = run(Some(&live), 0, moved("Interview"));
     assert_eq!(same_entry.verdict.word, "ignored");
-    assert_eq!(run(Some(&live), 10, moved("Interview")).verdict.code, "already_active");
     let mut refused = change("Interview");
     refused.candidate = Some(ada(Some("1")));
     let refused = run(None, 0, Message::ApplicationMoved(refused)).dossier.unwrap();
@@ -234,7 +270,8 @@ fn a_corrected_datum_tries_a_refused_invite_again_and_an_unchanged_one_does_not(
     assert_eq!(invites(&run(Some(&refused), 5, update(Some("12345")))), 0, "unchanged");
     assert_eq!(invites(&run(Some(&refused), 5, update(Some("123")))), 0, "still too short");
     assert_eq!(invites(&run(Some(&refused), 5, update(Some("+44 20 7123")))), 1, "corrected");
-    assert_eq!(invites(&run(Some(&refused), 5, update(None))), 1, "removed");
+    assert_eq!(invites(&run(Some(&refused), 5, update(None))), 0, "nothing is said of a phone");
+    assert_eq!(invites(&run(Some(&refused), 5, update(Some("")))), 1, "removed");
 
     let mut f = change("Interview");
     f.job = Some(job(None));
@@ -274,14 +311,7 @@ fn an_older_move_changes_nothing() {
 
 #[test]
 fn an_assessment_order_names_its_role_and_needs_no_stage() {
-    let order = AssessmentOrder {
-        assessment: atshub_schemas::fact::Assessment { id: "o-1".parse().unwrap(), test_id: Some("1201".parse().unwrap()) },
-        application: change("x").application,
-        candidate: Some(ada(None)),
-        job: None,
-        recruiter: None,
-    };
-    let decision = run(None, 0, Message::AssessmentOrdered(order));
+    let decision = run(None, 0, Message::AssessmentOrdered(ordered("o-1")));
     assert_eq!(invites(&decision), 1);
     assert_eq!(decision.dossier.unwrap().current().unwrap().role_named.as_deref(), Some("1201"));
 }
@@ -304,25 +334,120 @@ fn a_role_is_found_by_id_then_by_name_without_case() {
     assert_eq!((named("12").as_deref(), named(" backend ").as_deref(), named("frontend")), (Some("12"), Some("12"), None));
 }
 
-proptest! {
-    #[test]
-    fn whatever_order_facts_arrive_in_the_newest_has_the_last_word(order in Just((0i64..6).collect::<Vec<_>>()).prop_shuffle()) {
-        let states = ["SCHEDULING", "SCHEDULED", "RESCHEDULED", "SCHEDULED", "INTERVIEWING", "SHIPPED"];
-        let mut dossier = invited_dossier();
-        let mut newest = -1;
-        for i in order {
-            let decision = run(Some(&dossier), 10 + i, interview(states[i as usize]));
-            if i < newest {
-                prop_assert!(decision.dossier.is_none(), "an older fact changed something");
-                prop_assert!(statuses(&decision).is_empty());
-            }
-            if let Some(next) = decision.dossier {
-                newest = newest.max(i);
-                dossier = next;
-            }
-        }
-    }
+#[test]
+fn asking_again_for_an_open_interview_changes_no_status_and_asks_the_platform_whether_it_is_still_open() {
+    let live = invited_dossier();
+    let again = run(Some(&live), 10, moved("Interview"));
+    assert_eq!((again.verdict.code.as_str(), invites(&again), statuses(&again)), ("asked_again", 1, vec![]));
+    let again = again.dossier.unwrap();
+    let candidacy = again.current().unwrap();
+    assert_eq!((candidacy.state.code(), candidacy.intent, candidacy.answered), ("invited", 2, 1));
+    let policy = policy();
+    let context = Context { policy: &policy, now: at(11), fresh: Uuid::from_u128(98) };
+    let found = candidacy.invitation.clone().unwrap();
+    let open = still_open(&again, candidacy.id, &found, context);
+    assert_eq!((open.verdict.code.as_str(), statuses(&open)), ("already_active", vec![]));
+    assert!(notes(&open)[0].contains("already has an active interview") && notes(&open)[0].contains("https://karat.example/i/1"));
+    let after = open.dossier.unwrap();
+    assert_eq!((after.current().unwrap().state.code(), after.current().unwrap().answered), ("invited", 2));
 
+    let mut under_way = live;
+    under_way.candidacies[0].state = State::InProgress;
+    let again = run(Some(&under_way), 10, moved("Interview"));
+    assert_eq!((again.verdict.code.as_str(), invites(&again), statuses(&again)), ("interview_under_way", 0, vec![]));
+    assert!(notes(&again)[0].contains("under way"));
+}
+
+#[test]
+fn whatever_ends_the_asking_takes_back_what_was_asked_and_not_yet_done() {
+    let asked = run(None, 0, moved("Interview")).dossier.unwrap();
+    let cancelled =
+        Message::AssessmentCancelled(AssessmentEnd { assessment: ordered("o-1").assessment, application: Some(change("x").application) });
+    let by_order = run(None, 0, Message::AssessmentOrdered(ordered("o-1"))).dossier.unwrap();
+    let table = [
+        (&asked, Message::ApplicationArchived(change("x"))),
+        (&asked, Message::ApplicationHired(change("x"))),
+        (&asked, Message::ApplicationDeleted(change("x"))),
+        (&asked, moved("Onsite")),
+        (&by_order, cancelled),
+        (&by_order, Message::ApplicationArchived(change("x"))),
+    ];
+    for (before, message) in table {
+        let decision = run(Some(before), 10, message.clone());
+        assert_eq!((decision.verdict.code.as_str(), invites(&decision)), ("taken_back", 0), "{message:?}");
+        assert_eq!(statuses(&decision), ["Cancelled"], "{message:?}");
+        let invite = before.current().map(|c| EffectKey { candidacy: c.id, intent: c.intent, what: "invite".into() });
+        assert_eq!(decision.taken_back, Vec::from_iter(invite), "{message:?}");
+        let after = decision.dossier.unwrap();
+        assert_eq!(after.current().unwrap().state.code(), "cancelled");
+        // And no correction asks anew.
+        let role = run(Some(&after), 20, Message::JobUpdated(JobUpdate { job: job(Some("1300")) }));
+        assert_eq!(invites(&role), 0, "{message:?}");
+    }
+    // While the platform is being asked, the next attempt looks, and asks nothing.
+    let role = PlatformRole { id: "1201".parse().unwrap(), name: line("Backend") };
+    let inviting = inviting(&asked, asked.current().unwrap().id, &role, at(1));
+    let decision = run(Some(&inviting), 10, Message::ApplicationArchived(change("x")));
+    let after = decision.dossier.unwrap();
+    assert_eq!(
+        (after.current().unwrap().state.code(), after.current().unwrap().withdrawn.as_deref()),
+        ("inviting", Some("archived in the ATS"))
+    );
+    let policy = policy();
+    let context = Context { policy: &policy, now: at(11), fresh: Uuid::from_u128(98) };
+    let ended = taken_back(&after, after.current().unwrap().id, "archived in the ATS", context);
+    assert_eq!((statuses(&ended), ended.dossier.unwrap().current().unwrap().state.code()), (vec!["Cancelled".to_owned()], "cancelled"));
+}
+
+#[test]
+fn a_refused_invite_is_not_tried_again_for_an_application_that_has_ended() {
+    let mut f = change("Interview");
+    f.job = Some(job(None));
+    let refused = run(None, 0, Message::ApplicationMoved(f)).dossier.unwrap();
+    for end in [Message::ApplicationArchived(change("x")), Message::ApplicationHired(change("x")), Message::ApplicationDeleted(change("x"))]
+    {
+        let bare = match end {
+            Message::ApplicationArchived(f) => Message::ApplicationArchived(ApplicationChange { to_stage: None, job: None, ..f }),
+            Message::ApplicationHired(f) => Message::ApplicationHired(ApplicationChange { to_stage: None, job: None, ..f }),
+            Message::ApplicationDeleted(f) => Message::ApplicationDeleted(ApplicationChange { to_stage: None, job: None, ..f }),
+            other => other,
+        };
+        let ended = run(Some(&refused), 5, bare).dossier.unwrap();
+        let cured = run(Some(&ended), 10, Message::JobUpdated(JobUpdate { job: job(Some("1201")) }));
+        assert_eq!(invites(&cured), 0, "{:?}", cured.verdict);
+        // Moved back into the stage, it is asked for again.
+        let back = run(Some(&cured.dossier.unwrap_or(ended)), 20, moved("Interview"));
+        assert_eq!(invites(&back), 1, "{:?}", back.verdict);
+    }
+}
+
+#[test]
+fn an_older_live_interview_is_told_of_too_and_does_not_write_over_the_newer_ones_status() {
+    let live = invited_dossier();
+    let other = ApplicationChange { job: Some(job(Some("1300"))), candidate: Some(ada(Some("123"))), ..change("Interview") };
+    let two = run(Some(&live), 10, Message::ApplicationMoved(other)).dossier.unwrap();
+    assert_eq!((two.candidacies.len(), two.current().unwrap().state.code()), (2, "refused"));
+    let archived = run(Some(&two), 20, Message::ApplicationArchived(change("x")));
+    assert_eq!(archived.verdict.code, "cancel_elsewhere");
+    let older = run(Some(&two), 30, interview("SCHEDULED"));
+    assert_eq!((statuses(&older), notes(&older).len()), (vec![], 1));
+    assert_eq!(older.dossier.unwrap().candidacies[0].state.code(), "scheduled");
+}
+
+#[test]
+fn a_fact_that_says_nothing_of_the_stage_makes_no_move_old() {
+    let schedule = Message::ScheduleRequested(ScheduleRequest { application: change("x").application, starts_at: at(100) });
+    let redo = Message::RedoRequested(RedoRequest { application: change("x").application });
+    let known = run(None, 0, moved("Phone")).dossier.unwrap();
+    for message in [schedule, redo, Message::AssessmentOrdered(ordered("o-1")), Message::JobUpdated(JobUpdate { job: job(Some("1300")) })] {
+        let before = run(Some(&known), 20, message.clone()).dossier.unwrap_or_else(|| known.clone());
+        let moved = run(Some(&before), 10, moved("Interview"));
+        assert_ne!(moved.verdict.code, "older", "{message:?}");
+        assert_eq!(moved.dossier.unwrap().stage.unwrap().name.unwrap().as_str(), "Interview");
+    }
+}
+
+proptest! {
     #[test]
     fn any_sequence_of_stage_moves_has_at_most_one_live_candidacy_and_rising_numbers(moves in proptest::collection::vec((0i64..50, 0usize..3), 1..40)) {
         let mut dossier: Option<Dossier> = None;
@@ -332,7 +457,8 @@ proptest! {
             if let Some(next) = &decision.dossier {
                 prop_assert_eq!(next.version, before.as_ref().map_or(1, |d| d.version + 1));
                 prop_assert!(next.sequence >= before.as_ref().map_or(0, |d| d.sequence));
-                prop_assert!(next.fact_time >= before.as_ref().map_or(next.fact_time, |d| d.fact_time));
+                let newest = |d: &Dossier| d.versions.stage.map(|mark| mark.time);
+                prop_assert!(newest(next) >= before.as_ref().and_then(newest));
             }
             dossier = decision.dossier.or(before);
             let live = dossier.as_ref().map_or(0, |d| d.candidacies.iter().filter(|c| c.state.is_live()).count());

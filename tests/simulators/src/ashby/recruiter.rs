@@ -156,6 +156,20 @@ impl Account {
         self.change_stage(&mut world, application, index).ok_or_else(|| no("application", application))
     }
 
+    /// Moves an application and sends no webhook, as if all of them were lost.
+    ///
+    /// # Errors
+    /// As [`AshbySimulator::move_stage`].
+    pub async fn move_unheard(&self, application: &str, stage: &str) -> Result<(), NoSuch> {
+        let mut world = self.lock();
+        let index = world.stage_by_title(stage).ok_or_else(|| no("stage", stage))?;
+        if !world.applications.contains_key(application) {
+            return Err(no("application", application));
+        }
+        world.enter_stage(application, index);
+        Ok(())
+    }
+
     pub(crate) fn change_stage(&self, world: &mut World, application: &str, stage: usize) -> Option<String> {
         world.enter_stage(application, stage);
         let hired = world.applications.get(application)?.status == Status::Hired;
