@@ -8,8 +8,8 @@ use crate::{
     lease::Lease,
     lifecycle,
     ports::{
-        Attempt, Change, Clock, CommitOutcome, Connector, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked,
-        Progress, Store, StoreError,
+        Attempt, Change, Claim, Clock, CommitOutcome, Connector, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow,
+        Parked, Progress, Store, StoreError,
     },
     settlement::{Settlement, settle},
 };
@@ -22,9 +22,8 @@ use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// What a host may take to act on a request whose sender is gone: a process that was killed had it sent, and nobody hears the
-/// answer.
-const LANDING: Duration = Duration::from_secs(5);
+/// How often the lease of an attempt is renewed while its work goes on.
+const RENEWED: Duration = Duration::from_secs(10);
 /// How long a bridge may take to answer a command before the command is sent again.
 const UNANSWERED: SignedDuration = SignedDuration::from_mins(15);
 /// First and longest wait for a store that is away.
@@ -39,6 +38,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Whether this process may act in its tenants' names.
     pub lease: Lease,
+    /// The longest that a call to the outside takes.
+    pub longest_call: Duration,
 }
 
 /// What is known of a dossier when lines of history are written about it.
@@ -195,13 +196,41 @@ impl Desk {
         }
     }
 
-    /// Notes that work with an outside effect begins.
-    pub(crate) async fn begin(&self, envelope: &Envelope) -> Progress {
+    /// Takes a message for one attempt at its work. `known`: an earlier attempt was this process's own, and its calls have ended.
+    pub(crate) async fn begin(&self, envelope: &Envelope, known: bool) -> Progress {
         let key = MessageKey::from(envelope);
-        let progress = self.patiently("begin", || self.store.begin(&key)).await;
+        let claim = Claim { owner: Uuid::now_v7(), lease: self.attempt_lease(), takes_over: known };
+        let progress = self.patiently("begin", || self.store.begin(&key, claim)).await;
         // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
         self.lease.held().await;
         progress
+    }
+
+    /// An attempt's lease outlives the longest call that was made just before it was last renewed.
+    fn attempt_lease(&self) -> Duration {
+        self.longest_call + RENEWED
+    }
+
+    /// Keeps the attempt's lease while its work goes on.
+    pub(crate) async fn holding<T>(&self, envelope: &Envelope, progress: Progress, work: impl Future<Output = T>) -> T {
+        let Some(owner) = progress.owner else { return work.await };
+        let (key, claim) = (MessageKey::from(envelope), Claim { owner, lease: self.attempt_lease(), takes_over: false });
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(RENEWED, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => {
+                    if let Err(error) = self.store.renew(&key, claim).await {
+                        tracing::debug!(%error, "the lease of an attempt was not renewed; it is tried again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts off a message that another attempt holds.
+    pub(crate) async fn held(&self, envelope: &Arc<Envelope>, queue: &str, until: Timestamp, about: About<'_>) {
+        self.postpone(envelope, queue, &Wait::held(until), about).await;
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
@@ -217,14 +246,6 @@ impl Desk {
                 }
             }
         }
-    }
-
-    /// Waits, before it is looked whether an earlier beginning had its effect, until a call of that one can hardly be under way any
-    /// more. `known`: that beginning was this process's own, and its calls have ended.
-    pub(crate) async fn landed(&self, progress: Progress, known: bool) {
-        let Some(earlier) = progress.earlier.filter(|_| progress.begun > 1 && !known) else { return };
-        let since = Duration::try_from(self.clock.now().duration_since(earlier)).unwrap_or_default();
-        tokio::time::sleep(LANDING.saturating_sub(since)).await;
     }
 
     /// Waits until this process may act again. Mostly in vain: whoever waits here has its queue taken away, and the message goes
@@ -250,8 +271,12 @@ impl Desk {
             Halt::Failed(failure) => {
                 let progress = match progress {
                     Some(progress) => progress,
-                    None => self.begin(envelope).await,
+                    None => self.begin(envelope, false).await,
                 };
+                if let Some(until) = progress.held_until {
+                    self.held(envelope, queue, until, about).await;
+                    return Ok(());
+                }
                 self.settle(envelope, queue, &failure, progress, about).await;
             }
         }
@@ -268,11 +293,19 @@ impl Desk {
             routing_key: route_of(envelope, queue),
             envelope: Arc::clone(envelope),
             not_before: Some(*until),
-            key: None,
+            // The same twice, because its answer was lost, is one row.
+            key: Some(waits(envelope)),
         };
         let key = MessageKey::from(&**envelope);
         let change = Change {
-            attempt: Some(Attempt { key, counts: false, code: (*code).to_owned(), detail: text.clone(), next_at: Some(*until) }),
+            attempt: Some(Attempt {
+                key,
+                owner: None,
+                counts: false,
+                code: (*code).to_owned(),
+                detail: text.clone(),
+                next_at: Some(*until),
+            }),
             outbox: vec![row],
             journal: told.then(|| self.entry(envelope, about, "postponed", &text)).into_iter().collect(),
             ..Change::default()
@@ -333,7 +366,7 @@ impl Desk {
         tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
         match settlement {
             Settlement::Retry { at, counts } => {
-                change.attempt = Some(self.attempt(envelope, failure, counts, Some(at)));
+                change.attempt = Some(self.attempt(envelope, progress, failure, counts, Some(at)));
                 let row = OutboxRow {
                     exchange: exchange.to_owned(),
                     routing_key,
@@ -345,7 +378,7 @@ impl Desk {
                 change.journal.push(self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}")));
             }
             Settlement::Park { code } => {
-                change.attempt = Some(self.attempt(envelope, failure, true, None));
+                change.attempt = Some(self.attempt(envelope, progress, failure, true, None));
                 change.journal.push(self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}")));
                 let parked = Parked {
                     at: now,
@@ -367,8 +400,30 @@ impl Desk {
         change
     }
 
-    fn attempt(&self, envelope: &Envelope, failure: &Failure, counts: bool, next_at: Option<jiff::Timestamp>) -> Attempt {
-        Attempt { key: MessageKey::from(envelope), counts, code: failure.code().to_owned(), detail: failure.to_string(), next_at }
+    fn attempt(
+        &self,
+        envelope: &Envelope,
+        progress: Progress,
+        failure: &Failure,
+        counts: bool,
+        next_at: Option<jiff::Timestamp>,
+    ) -> Attempt {
+        Attempt {
+            key: MessageKey::from(envelope),
+            owner: progress.owner,
+            counts,
+            code: failure.code().to_owned(),
+            detail: failure.to_string(),
+            next_at,
+        }
+    }
+}
+
+/// The key of a message that waits for its next attempt. An invitation that waits has the key by which it is taken back.
+fn waits(envelope: &Envelope) -> EffectKey {
+    match &envelope.message {
+        Message::InviteRequested(wanted) => Effect::Invite { candidacy: wanted.candidacy, intent: wanted.intent }.key(),
+        _ => EffectKey { candidacy: Uuid::nil(), intent: 0, what: format!("waits/{}/{}", envelope.source, envelope.id) },
     }
 }
 

@@ -131,6 +131,12 @@ impl Http {
         Ok(Self { client, io, options, lease: Lease::unlimited() })
     }
 
+    /// The longest that a call takes, from its first byte to its last.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        self.options.connect_time + self.options.total_time
+    }
+
     /// The same client, whose requests that [act](Effect::Acts) are sent only while the lease holds.
     #[must_use]
     pub fn under(&self, lease: Lease) -> Self {

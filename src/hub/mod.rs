@@ -153,7 +153,12 @@ impl Hub {
             stored: Arc::clone(&bell),
         })
         .start();
-        let desk = Desk { store: Arc::clone(&parts.store), clock: Arc::clone(&parts.clock), lease: lease.clone() };
+        let desk = Desk {
+            store: Arc::clone(&parts.store),
+            clock: Arc::clone(&parts.clock),
+            lease: lease.clone(),
+            longest_call: parts.http.longest_call(),
+        };
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
         directory.reload().await?;
         directory.enrol(&supervisor).await;

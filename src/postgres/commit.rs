@@ -81,7 +81,11 @@ fn apart(group: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
             rows.dossiers.iter().flat_map(|d| d.candidacies.iter().map(|c| (2, d.tenant.clone(), c.id.to_string(), String::new())));
         let live = rows.live_keys().map(|(tenant, key)| (3, tenant.to_owned(), key.to_owned(), String::new()));
         let parked = rows.parked.iter().map(|p| (4, p.fingerprint.to_string(), String::new(), String::new()));
-        let mine: HashSet<_> = message.into_iter().chain(dossiers).chain(candidacies).chain(live).chain(parked).collect();
+        let heard = rows.heard.iter().map(|h| (5, h.tenant.clone(), h.kind.to_owned(), h.id.clone()));
+        let asked = rows.outbox.iter().filter_map(|o| Some((6, o.tenant.clone(), o.effect_key.clone()?, String::new())));
+        let taken_back = rows.taken_back.iter().map(|(tenant, key)| (6, tenant.clone(), key.clone(), String::new()));
+        let work = message.into_iter().chain(dossiers).chain(candidacies).chain(live).chain(parked);
+        let mine: HashSet<_> = work.chain(heard).chain(asked).chain(taken_back).collect();
         let free = touched.is_disjoint(&mine);
         // What waits is touched as well, so that two changes of one message are not taken out of order.
         touched.extend(mine);
@@ -139,7 +143,7 @@ async fn transact(database: &Database, rows: &Arc<Vec<Rows>>, part: std::ops::Ra
                 if winners.is_empty() {
                     transaction.rollback().await?;
                 } else {
-                    write::all(&transaction, &winners).await?;
+                    Box::pin(write::all(&transaction, &winners)).await?;
                     // An answer from the database is clear; anything else leaves open whether it has committed.
                     transaction
                         .commit()
@@ -164,10 +168,14 @@ const HOLDERS: &str = "select c.tenant, c.live_key, c.application_id from candid
 
 /// What would become of each change; `Committed` if nothing stands in its way. The dossiers stay locked.
 async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<CommitOutcome>, Fault> {
-    let (handled, versions, holders) =
-        futures_util::try_join!(handled(transaction, part), versions(transaction, part), holders(transaction, part))?;
+    let (handled, lost, versions, holders) = futures_util::try_join!(
+        handled(transaction, part),
+        lost(transaction, part),
+        versions(transaction, part),
+        holders(transaction, part)
+    )?;
     let outcome = |(ord, rows): (usize, &&Rows)| {
-        if handled.contains(&ord) {
+        if handled.contains(&ord) || lost.contains(&ord) {
             return CommitOutcome::Duplicate;
         }
         let stale = |d: &crate::records::DossierRow| versions.get(&(d.tenant.clone(), d.application.clone())).copied() != d.expected;
@@ -199,6 +207,29 @@ async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSe
     let statement = transaction.prepare_cached(HANDLED).await?;
     let found = transaction.query(&statement, &[&ords, &days, &tenants, &sources, &ids]).await?;
     found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
+}
+
+/// Attempts that hold their messages. The others were settled before, or other owners took their messages.
+const OWNED: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::uuid[]) as k (ord, tenant, source, id, owner) \
+     join attempts a on a.tenant = k.tenant and a.source = k.source and a.id = k.id and a.owner = k.owner order by k.ord for update of a";
+
+async fn lost(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+    let owned = |(ord, rows): (usize, &&'_ Rows)| rows.attempt.as_ref().and_then(|a| Some((ord, a.key.clone(), a.owner?)));
+    let attempts: Vec<_> = part.iter().enumerate().filter_map(owned).collect();
+    if attempts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ords: Vec<i32> = attempts.iter().filter_map(|(ord, ..)| i32::try_from(*ord).ok()).collect();
+    let tenants: Vec<&str> = attempts.iter().map(|(_, k, _)| k.tenant.as_str()).collect();
+    let sources: Vec<&str> = attempts.iter().map(|(_, k, _)| k.source.as_str()).collect();
+    let ids: Vec<&str> = attempts.iter().map(|(_, k, _)| k.id.as_str()).collect();
+    let owners: Vec<uuid::Uuid> = attempts.iter().map(|(.., owner)| *owner).collect();
+    let statement = transaction.prepare_cached(OWNED).await?;
+    let mut lost: HashSet<usize> = attempts.iter().map(|(ord, ..)| *ord).collect();
+    for row in transaction.query(&statement, &[&ords, &tenants, &sources, &ids, &owners]).await? {
+        lost.remove(&usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default());
+    }
+    Ok(lost)
 }
 
 async fn versions(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashMap<(String, String), i64>, Fault> {

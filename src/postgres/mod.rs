@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
     ports::{
-        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
@@ -149,9 +149,13 @@ impl Store for PostgresStore {
         self.ask(&self.commits, commit::Job { rows, reply }, answer).await
     }
 
-    async fn begin(&self, key: &MessageKey) -> Result<Progress, StoreError> {
+    async fn begin(&self, key: &MessageKey, claim: Claim) -> Result<Progress, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(&self.beginnings, progress::Beginning { key: key.clone(), reply }, answer).await
+        self.ask(&self.beginnings, progress::Beginning { key: key.clone(), claim, reply }, answer).await
+    }
+
+    async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
+        Ok(progress::renew(&self.database, key.clone(), claim).await?)
     }
 
     async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
@@ -162,12 +166,16 @@ impl Store for PostgresStore {
         Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
     }
 
-    async fn heard(&self, _tenant: &TenantName, _of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(Vec::new())
+    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        Ok(reading::heard(&self.database, tenant.clone(), of).await?)
     }
 
-    async fn send_again(&self, _queue: &str) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
+        let again = outbox::send_again(&self.database, queue).await?;
+        if again > 0 {
+            self.bell.notify_one();
+        }
+        Ok(again)
     }
 
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {

@@ -6,48 +6,86 @@
 use super::connection::{Database, Fault};
 use crate::records::{storable, stored};
 use atshub_actors::ports::ClaimedRow;
+use atshub_schemas::topology;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
+use std::time::Duration;
 
 /// Rows without a time are due by any clock, so they have an index and a branch of their own; and so have invitations, of which
 /// thousands may wait.
 const CLAIM: &str = "with at_once as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is null and routing_key <> 'atshub.invites' \
+        select number, due from waiting where not_before is null and not invitation \
         and (claimed_until is null or claimed_until <= $1) order by due, number limit $2 for update skip locked), \
     timed as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is not null and routing_key <> 'atshub.invites' \
+        select number, due from waiting where not_before is not null and not invitation \
         and due <= $1 and (claimed_until is null or claimed_until <= $1) order by due, number limit $2 for update skip locked), \
     invites_at_once as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is null and routing_key = 'atshub.invites' \
+        select number, due from waiting where not_before is null and invitation \
         and (claimed_until is null or claimed_until <= $1) order by due, number limit $4 for update skip locked), \
     invites_timed as materialized (\
-        select day, number, due from outbox where sent_at is null and not_before is not null and routing_key = 'atshub.invites' \
+        select number, due from waiting where not_before is not null and invitation \
         and due <= $1 and (claimed_until is null or claimed_until <= $1) order by due, number limit $4 for update skip locked), \
     invites as (\
         select * from (select * from invites_at_once union all select * from invites_timed) due order by due, number limit $4), \
     chosen as (\
         select * from (select * from at_once union all select * from timed union all select * from invites) due \
-        order by due, number limit $2) \
-    update outbox o set claimed_until = $3 from chosen c, (select set_config('synchronous_commit', 'off', true)) at_leisure \
-    where o.day = c.day and o.number = c.number \
-    returning o.number, o.day, o.exchange, o.routing_key, o.message_id, o.body, o.due";
+        order by due, number limit $2), \
+    claimed as (\
+        update waiting w set claimed_until = $3 from chosen c, (select set_config('synchronous_commit', 'off', true)) at_leisure \
+        where w.number = c.number returning w.number, w.day, w.due) \
+    select c.number, c.day, o.exchange, o.routing_key, o.message_id, o.body, c.due \
+    from claimed c join outbox o on o.day = c.day and o.number = c.number";
 
-const SENT: &str = "update outbox o set sent_at = $3, claimed_until = null from unnest($1::date[], $2::int8[]) as r (day, number), \
-    (select set_config('synchronous_commit', 'off', true)) at_leisure where o.day = r.day and o.number = r.number and o.sent_at is null";
+/// What was taken back or put in another row's place meanwhile is not there any more, and was sent all the same.
+const SENT: &str = "delete from waiting w using unnest($1::int8[]) as r (number), \
+    (select set_config('synchronous_commit', 'off', true)) at_leisure where w.number = r.number";
 
-const UNSENT: &str = "update outbox set not_before = $3, due = $3, claimed_until = null, failures = failures + 1, last_error = $4 \
-    where day = $1 and number = $2 and sent_at is null";
+const UNSENT: &str = "update waiting set not_before = $2, due = $2, claimed_until = null, failures = failures + 1, last_error = $3 \
+    where number = $1";
 
 const NEXT_DUE: &str = "select least(\
-        (select due from outbox where sent_at is null and not_before is null and routing_key <> 'atshub.invites' \
+        (select due from waiting where not_before is null and not invitation \
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
-        (select due from outbox where sent_at is null and not_before is null and routing_key = 'atshub.invites' \
+        (select due from waiting where not_before is null and invitation \
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
-        (select due from outbox where sent_at is null and not_before is not null and routing_key <> 'atshub.invites' \
+        (select due from waiting where not_before is not null and not invitation \
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1), \
-        (select due from outbox where sent_at is null and not_before is not null and routing_key = 'atshub.invites' \
+        (select due from waiting where not_before is not null and invitation \
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1))";
+
+/// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
+/// answers are handled, not they themselves: those that were not answered still have a clock that waits.
+const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, due) \
+    select o.number, o.day, o.tenant, o.routing_key = 'atshub.invites', $2 from outbox o where case \
+        when $3::text is not null then o.tenant = $3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || $3) \
+            or (o.exchange = 'atshub.events' and o.routing_key like $3 || '.%')) \
+        when $4::text is not null then o.tenant = $4 and o.exchange = 'atshub.commands' and o.routing_key like $4 || '.%' \
+            and exists (select from waiting w where w.tenant = o.tenant and w.effect_key = o.message_id || '/0/unanswered') \
+        else o.exchange = 'atshub.work' and o.routing_key = $1 end \
+    and not exists (select from waiting w where w.number = o.number) \
+    and not exists (select from inbox i where i.tenant = o.tenant and i.source = o.source and i.id = o.message_id) \
+    and not exists (select from outbox w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
+    and not exists (select from parked p where p.message_id = o.message_id and p.tenant = o.tenant) \
+    order by o.number on conflict do nothing";
+
+/// All of what was sent within the retention may have to be looked through.
+const SEND_AGAIN_LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn send_again(database: &Database, queue: &str) -> Result<u64, Fault> {
+    let queue = queue.to_owned();
+    database
+        .run_within(SEND_AGAIN_LIMIT, move |connection| {
+            async move {
+                let of_tenant = queue.strip_prefix(topology::TENANT_QUEUES);
+                let of_bridge = queue.strip_prefix(topology::COMMANDS).and_then(|rest| rest.strip_prefix('.'));
+                let statement = connection.prepare_cached(SEND_AGAIN).await?;
+                Ok(connection.execute(&statement, &[&queue, &stored(Timestamp::now()), &of_tenant, &of_bridge]).await?)
+            }
+            .boxed()
+        })
+        .await
+}
 
 pub(super) async fn claim(
     database: &Database,
@@ -81,12 +119,12 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn sent(database: &Database, rows: Vec<ClaimedRow>) -> Result<(), Fault> {
-    let (days, numbers): (Vec<Option<Date>>, Vec<i64>) = rows.into_iter().map(|r| (r.day, r.row)).unzip();
+    let numbers: Vec<i64> = rows.into_iter().map(|r| r.row).collect();
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(SENT).await?;
-                connection.execute(&statement, &[&days, &numbers, &stored(Timestamp::now())]).await?;
+                connection.execute(&statement, &[&numbers]).await?;
                 Ok(())
             }
             .boxed()
@@ -100,7 +138,7 @@ pub(super) async fn unsent(database: &Database, row: ClaimedRow, not_before: Tim
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(UNSENT).await?;
-                connection.execute(&statement, &[&row.day, &row.row, &stored(not_before), &cause]).await?;
+                connection.execute(&statement, &[&row.row, &stored(not_before), &cause]).await?;
                 Ok(())
             }
             .boxed()

@@ -28,7 +28,11 @@ struct Table {
 /// A fact may be older than the retention when it is handled; its key stays as long as that of a new one.
 const TABLES: [Table; 3] = [
     Table { name: "inbox", wanted: "handled_at >= $1", old: "time < $1 and handled_at < $1" },
-    Table { name: "outbox", wanted: "sent_at is null", old: "due < $1 and sent_at is not null" },
+    Table {
+        name: "outbox",
+        wanted: "exists (select from waiting w where w.number = o.number)",
+        old: "day < ($1::timestamptz at time zone 'utc')::date and not exists (select from waiting w where w.number = o.number)",
+    },
     Table { name: "journal", wanted: "at >= $1", old: "at < $1" },
 ];
 
@@ -49,6 +53,8 @@ pub(super) async fn drop_old(database: &Database, before: Timestamp) -> Result<(
     for table in TABLES {
         database.run_within(PATIENCE, move |connection| drop_of(connection, table, before).boxed()).await?;
     }
+    let heard = "delete from heard where updated_at < $1";
+    database.run_within(PATIENCE, move |c| async move { Ok(c.execute(heard, &[&before]).await?) }.boxed()).await?;
     let attempts = "delete from attempts where updated_at < $1 and (next_at is null or next_at < $1)";
     database.run_within(PATIENCE, move |c| async move { Ok(c.execute(attempts, &[&before]).await?) }.boxed()).await?;
     Ok(())
@@ -107,7 +113,7 @@ async fn drop_of(connection: &mut Object, table: Table, before: Timestamp) -> Re
             continue;
         }
         transaction.batch_execute(&format!("lock table {old} in access exclusive mode")).await?;
-        let find = format!("select exists (select from {old} where {})", table.wanted);
+        let find = format!("select exists (select from {old} o where {})", table.wanted);
         let wanted: bool = if table.wanted.contains("$1") {
             transaction.query_one(&find, &[&before]).await?.try_get(0)?
         } else {
@@ -121,6 +127,6 @@ async fn drop_of(connection: &mut Object, table: Table, before: Timestamp) -> Re
         transaction.commit().await?;
         tracing::info!(partition = old, "an old partition was dropped");
     }
-    connection.execute(&format!("delete from {name}_default where {}", table.old), &[&before]).await?;
+    connection.execute(&format!("delete from {name}_default o where {}", table.old), &[&before]).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::records::{
     count, from_json,
 };
 use atshub_actors::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     ports::{JournalEntry, MessageView, ParkedView},
 };
 use atshub_schemas::{ExternalId, TenantName};
@@ -60,6 +60,22 @@ pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup
         .await
 }
 
+const HEARD: &str = "select h.body::text from unnest($2::text[], $3::text[]) as k (kind, id) \
+    join heard h on h.tenant = $1 and h.kind = k.kind and h.id = k.id";
+
+pub(super) async fn heard(database: &Database, tenant: TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, Fault> {
+    database
+        .run(move |connection| {
+            async move {
+                let (kinds, ids): (Vec<&str>, Vec<&str>) = of.iter().map(|s| (s.kind(), s.id().as_str())).unzip();
+                let found = rows(connection, HEARD, &[&tenant.as_str(), &kinds, &ids]).await?;
+                found.iter().map(|row| Ok(from_json("what was heard", row.try_get(0)?)?)).collect()
+            }
+            .boxed()
+        })
+        .await
+}
+
 const JOURNAL: &str = "select * from (select at, tenant, application, candidacy, message, code, text, number from journal \
     where tenant = $1 and application = $2 order by at desc, number desc limit $3) newest order by at, number";
 const JOURNAL_OF_MESSAGE: &str = "select * from (select at, tenant, application, candidacy, message, code, text, number from journal \
@@ -92,8 +108,8 @@ const INBOX: &str =
     "select tenant, source, kind, envelope::text, disposition::text, handled_at from inbox where id = $1 order by handled_at limit $2";
 const ATTEMPTS: &str =
     "select tenant, source, begun, begun_at, failures, last_error, next_at, updated_at from attempts where id = $1 limit $2";
-const OUTBOX: &str = "select tenant, source, kind, body, not_before, created_at, sent_at from outbox where message_id = $1 \
-    order by created_at desc, number desc limit $2";
+const OUTBOX: &str = "select o.tenant, o.source, o.kind, o.body, w.not_before, o.created_at, w.number is null from outbox o \
+    left join waiting w on w.number = o.number where o.message_id = $1 order by o.created_at desc, o.number desc limit $2";
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = $1 order by recorded_at desc limit $2";
 
@@ -155,7 +171,7 @@ fn seen_outbox(row: &Row) -> Result<SeenOutbox, Fault> {
         body: row.try_get(3)?,
         not_before: row.try_get(4)?,
         created_at: row.try_get(5)?,
-        sent_at: row.try_get(6)?,
+        sent: row.try_get(6)?,
     })
 }
 

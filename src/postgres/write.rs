@@ -2,8 +2,9 @@
 //! nothing; a row that turns out to be in the way is a race, and the transaction ends.
 
 use super::connection::Fault;
-use crate::records::{CandidacyRow, DossierRow, InboxRow, Rows, last_error};
+use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error};
 use atshub_actors::ports::Attempt;
+use atshub_schemas::topology;
 use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use tokio_postgres::types::ToSql;
@@ -15,6 +16,8 @@ pub(super) fn day(time: Timestamp) -> Date {
 
 /// Writes all of these changes.
 pub(super) async fn all(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    // First: what is taken back makes room for what is asked for anew by the same key.
+    taken_back(transaction, changes).await?;
     futures_util::try_join!(
         inbox(transaction, changes),
         new_dossiers(transaction, changes),
@@ -22,6 +25,7 @@ pub(super) async fn all(transaction: &Transaction<'_>, changes: &[&Rows]) -> Res
         candidacies(transaction, changes),
         failed(transaction, changes),
         ended(transaction, changes),
+        heard(transaction, changes),
         outbox(transaction, changes),
         journal(transaction, changes),
         parked(transaction, changes),
@@ -130,13 +134,19 @@ async fn known_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Res
 async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
     const GONE: &str = "delete from candidacies c using unnest($1::text[], $2::text[]) as d (tenant, application_id) \
         where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[])";
-    const KEPT: &str = "insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at) \
-        select * from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) \
-        as r (tenant, application_id, id, state, live_key, platform_candidacy, changed_at) order by tenant, id \
+    const KEPT: &str = "insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
+        invited_at, scheduled_at, completed_at) \
+        select *, case when state = 'invited' then changed_at end, case when state = 'scheduled' then changed_at end, \
+        case when state = 'completed' then changed_at end \
+        from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[]) \
+        as r (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at) order by tenant, id \
         on conflict (tenant, id) do update set application_id = excluded.application_id, state = excluded.state, \
-        live_key = excluded.live_key, platform_candidacy = excluded.platform_candidacy, changed_at = excluded.changed_at \
-        where (c.application_id, c.state, c.live_key, c.platform_candidacy, c.changed_at) is distinct from \
-        (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at)";
+        live_key = excluded.live_key, platform_candidacy = excluded.platform_candidacy, changed_at = excluded.changed_at, \
+        asked_at = excluded.asked_at, invited_at = coalesce(c.invited_at, excluded.invited_at), \
+        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at), completed_at = coalesce(c.completed_at, excluded.completed_at) \
+        where (c.application_id, c.state, c.live_key, c.platform_candidacy, c.changed_at, c.asked_at) is distinct from \
+        (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at, \
+        excluded.asked_at)";
     let dossiers: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
     let rows: Vec<(&DossierRow, &CandidacyRow)> = dossiers.iter().flat_map(|d| d.candidacies.iter().map(|c| (*d, c))).collect();
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(_, c)| c.id).collect();
@@ -154,7 +164,8 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
     let live: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.live_key.as_deref()).collect();
     let platform: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
     let changed: Vec<Timestamp> = rows.iter().map(|(_, c)| c.changed_at).collect();
-    execute(transaction, KEPT, &[&tenants, &applications, &ids, &states, &live, &platform, &changed]).await?;
+    let asked: Vec<Timestamp> = rows.iter().map(|(_, c)| c.asked_at).collect();
+    execute(transaction, KEPT, &[&tenants, &applications, &ids, &states, &live, &platform, &changed, &asked]).await?;
     Ok(())
 }
 
@@ -164,7 +175,7 @@ async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
         select * from unnest($1::text[], $2::text[], $3::text[], $4::int4[], $5::text[], $6::timestamptz[], $7::timestamptz[]) \
         as r (tenant, source, id, failures, last_error, next_at, updated_at) order by tenant, source, id \
         on conflict (tenant, source, id) do update set failures = a.failures + excluded.failures, \
-        last_error = excluded.last_error, next_at = excluded.next_at, updated_at = excluded.updated_at";
+        last_error = excluded.last_error, next_at = excluded.next_at, updated_at = excluded.updated_at, owner = null, held_until = null";
     let rows: Vec<(&Attempt, Timestamp)> = changes.iter().filter_map(|c| Some((c.attempt.as_ref()?, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
@@ -195,19 +206,29 @@ async fn ended(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     Ok(())
 }
 
+/// A row whose key waits already takes that one's place. In one statement, so that nobody sees neither or both.
 async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "insert into outbox (day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due) \
-        select day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], \
-        $11::timestamptz[]) \
-        with ordinality as r (day, exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, ord) order by ord";
+    const SQL: &str = "with r as materialized (select nextval('outbox_number') as number, u.* from (select * \
+        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], \
+        $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[]) with ordinality as u (day, exchange, routing_key, tenant, source, \
+        message_id, kind, body, created_at, not_before, due, effect_key, invitation, ord) order by ord) u), \
+    before as materialized (select w.day, w.number from r join waiting w on w.tenant = r.tenant and w.effect_key = r.effect_key \
+        where r.effect_key is not null), \
+    gone as (delete from outbox o using before b where o.day = b.day and o.number = b.number), \
+    kept as (insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
+        select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from r order by ord) \
+    insert into waiting (number, day, tenant, effect_key, invitation, not_before, due) \
+        select number, day, tenant, effect_key, invitation, not_before, due from r order by tenant, effect_key, ord \
+        on conflict (tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
+        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, claimed_until = null, failures = 0, \
+        last_error = null";
     let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
     }
     let days: Vec<Date> = rows.iter().map(|(o, _)| day(o.due)).collect();
     let exchanges: Vec<&str> = rows.iter().map(|(o, _)| o.exchange.as_str()).collect();
-    let keys: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
+    let routing: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
     let tenants: Vec<&str> = rows.iter().map(|(o, _)| o.tenant.as_str()).collect();
     let sources: Vec<&str> = rows.iter().map(|(o, _)| o.source.as_str()).collect();
     let messages: Vec<&str> = rows.iter().map(|(o, _)| o.message_id.as_str()).collect();
@@ -216,7 +237,54 @@ async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
     let not_before: Vec<Option<Timestamp>> = rows.iter().map(|(o, _)| o.not_before).collect();
     let due: Vec<Timestamp> = rows.iter().map(|(o, _)| o.due).collect();
-    execute(transaction, SQL, &[&days, &exchanges, &keys, &tenants, &sources, &messages, &kinds, &bodies, &at, &not_before, &due]).await?;
+    let keys: Vec<Option<&str>> = rows.iter().map(|(o, _)| o.effect_key.as_deref()).collect();
+    let invitations: Vec<bool> = rows.iter().map(|(o, _)| o.routing_key == topology::INVITES).collect();
+    let all: [&(dyn ToSql + Sync); 13] =
+        [&days, &exchanges, &routing, &tenants, &sources, &messages, &kinds, &bodies, &at, &not_before, &due, &keys, &invitations];
+    execute(transaction, SQL, &all).await?;
+    Ok(())
+}
+
+/// Their messages go as well, so that none looks sent.
+async fn taken_back(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    const SQL: &str = "with gone as (delete from waiting w using unnest($1::text[], $2::text[]) as k (tenant, effect_key) \
+        where w.tenant = k.tenant and w.effect_key = k.effect_key returning w.day, w.number) \
+        delete from outbox o using gone g where o.day = g.day and o.number = g.number";
+    let (tenants, keys): (Vec<&str>, Vec<&str>) = changes.iter().flat_map(|c| &c.taken_back).map(|(t, k)| (t.as_str(), k.as_str())).unzip();
+    if !tenants.is_empty() {
+        execute(transaction, SQL, &[&tenants, &keys]).await?;
+    }
+    Ok(())
+}
+
+/// A row that is new is put in, one that is known is written over the version that was read; another version is a race.
+async fn heard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    const NEW: &str = "insert into heard (tenant, kind, id, version, body, updated_at) \
+        select tenant, kind, id, version, body::json, updated_at \
+        from unnest($1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::timestamptz[]) \
+        as r (tenant, kind, id, version, body, updated_at) order by tenant, kind, id on conflict do nothing";
+    const KNOWN: &str = "update heard h set version = r.version, body = r.body::json, updated_at = r.updated_at \
+        from unnest($1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::timestamptz[], $7::int8[]) \
+        as r (tenant, kind, id, version, body, updated_at, expected) \
+        where h.tenant = r.tenant and h.kind = r.kind and h.id = r.id and h.version = r.expected";
+    let (known, new): (Vec<&HeardRow>, Vec<&HeardRow>) = changes.iter().flat_map(|c| &c.heard).partition(|h| h.expected.is_some());
+    for (rows, sql) in [(new, NEW), (known, KNOWN)] {
+        if rows.is_empty() {
+            continue;
+        }
+        let tenants: Vec<&str> = rows.iter().map(|h| h.tenant.as_str()).collect();
+        let kinds: Vec<&str> = rows.iter().map(|h| h.kind).collect();
+        let ids: Vec<&str> = rows.iter().map(|h| h.id.as_str()).collect();
+        let versions: Vec<i64> = rows.iter().map(|h| h.version).collect();
+        let bodies: Vec<&str> = rows.iter().map(|h| h.body.as_str()).collect();
+        let at: Vec<Timestamp> = rows.iter().map(|h| h.updated_at).collect();
+        let expected: Vec<i64> = rows.iter().filter_map(|h| h.expected).collect();
+        let mut all: Vec<&(dyn ToSql + Sync)> = vec![&tenants, &kinds, &ids, &versions, &bodies, &at];
+        if !expected.is_empty() {
+            all.push(&expected);
+        }
+        expect("heard", execute(transaction, sql, &all).await?, rows.len())?;
+    }
     Ok(())
 }
 

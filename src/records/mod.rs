@@ -6,7 +6,9 @@ mod view;
 
 use atshub_actors::{
     domain::{Dossier, Policy},
-    ports::{Attempt, Change, Conflict, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord},
+    ports::{
+        Attempt, Change, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord,
+    },
 };
 use atshub_schemas::{ExternalId, topology};
 use jiff::Timestamp;
@@ -34,6 +36,9 @@ pub(crate) struct Rows {
     pub handled: Option<InboxRow>,
     pub attempt: Option<Attempt>,
     pub dossiers: Vec<DossierRow>,
+    pub heard: Vec<HeardRow>,
+    /// Tenant and effect key of what is not to be sent any more.
+    pub taken_back: Vec<(String, String)>,
     pub outbox: Vec<OutboxRecord>,
     pub journal: Vec<JournalEntry>,
     pub parked: Option<ParkedRow>,
@@ -70,6 +75,18 @@ pub(crate) struct CandidacyRow {
     pub live_key: Option<String>,
     pub platform_candidacy: Option<String>,
     pub changed_at: Timestamp,
+    pub asked_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct HeardRow {
+    pub tenant: String,
+    pub kind: &'static str,
+    pub id: String,
+    pub expected: Option<i64>,
+    pub version: i64,
+    pub body: String,
+    pub updated_at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -82,6 +99,8 @@ pub(crate) struct OutboxRecord {
     pub kind: &'static str,
     pub body: String,
     pub not_before: Option<Timestamp>,
+    /// By what it is found while it waits.
+    pub effect_key: Option<String>,
     /// What rows are handed out in the order of: when it is due; for an invitation that is due at once, its turn.
     pub due: Timestamp,
 }
@@ -104,18 +123,32 @@ impl Rows {
         if change.handled.is_some() && change.attempt.is_some() {
             return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
         }
+        let again = change.attempt.as_ref().map(|attempt| attempt.key.clone());
+        let mut outbox: Vec<OutboxRecord> = Vec::with_capacity(change.outbox.len());
+        for row in &change.outbox {
+            let record = OutboxRecord::new(row, received, turns, again.as_ref())?;
+            // Of two rows with one key the later one stays.
+            outbox.retain(|known| known.effect_key.is_none() || (&known.tenant, &known.effect_key) != (&record.tenant, &record.effect_key));
+            outbox.push(record);
+        }
         let rows = Self {
             received,
             handled: change.handled.as_ref().map(InboxRow::new).transpose()?,
             attempt: change.attempt.map(cleaned),
             dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
-            outbox: change.outbox.iter().map(|row| OutboxRecord::new(row, received, turns)).collect::<Result<_, _>>()?,
+            heard: change.heard.iter().map(HeardRow::new).collect::<Result<_, _>>()?,
+            taken_back: change.taken_back.iter().map(|(tenant, key)| (tenant.to_string(), storable(&key.to_string()))).collect(),
+            outbox,
             journal: change.journal.into_iter().map(line).collect(),
             parked: change.parked.map(ParkedRow::new),
         };
         let mut seen = HashSet::new();
         if !rows.dossiers.iter().all(|d| seen.insert((&d.tenant, &d.application))) {
             return Err(StoreError::Broken("a change saves one dossier twice".into()));
+        }
+        let mut seen = HashSet::new();
+        if !rows.heard.iter().all(|h| seen.insert((&h.tenant, h.kind, &h.id))) {
+            return Err(StoreError::Broken("a change saves twice what was heard of one subject".into()));
         }
         Ok(rows)
     }
@@ -125,6 +158,8 @@ impl Rows {
         self.handled.is_none()
             && self.attempt.is_none()
             && self.dossiers.is_empty()
+            && self.heard.is_empty()
+            && self.taken_back.is_empty()
             && self.outbox.is_empty()
             && self.journal.is_empty()
             && self.parked.is_none()
@@ -203,14 +238,37 @@ impl DossierRow {
                     live_key: c.live_key(candidate),
                     platform_candidacy: c.invitation.as_ref().map(|i| i.candidacy.to_string()),
                     changed_at: stored(c.changed_at),
+                    asked_at: stored(c.asked_at),
                 })
                 .collect(),
         })
     }
 }
 
+impl HeardRow {
+    fn new(write: &HeardWrite) -> Result<Self, StoreError> {
+        let heard = &write.heard;
+        Ok(Self {
+            tenant: heard.tenant.to_string(),
+            kind: heard.subject.kind(),
+            id: heard.subject.id().to_string(),
+            expected: write.expected.map(signed).transpose()?,
+            version: signed(heard.version)?,
+            body: to_json(heard)?,
+            updated_at: stored(heard.updated_at),
+        })
+    }
+}
+
 impl OutboxRecord {
-    fn new(row: &OutboxRow, received: Timestamp, turns: &Turns) -> Result<Self, StoreError> {
+    /// `again`: the message that is tried again by this change. It has one row that waits, whoever puts it there.
+    fn new(row: &OutboxRow, received: Timestamp, turns: &Turns, again: Option<&MessageKey>) -> Result<Self, StoreError> {
+        let envelope = &row.envelope;
+        let again = again.filter(|m| (&m.tenant, &m.source, &m.id) == (&envelope.tenant, &envelope.source, &envelope.id));
+        let effect_key = match (&row.key, again) {
+            (Some(key), _) => Some(storable(&key.to_string())),
+            (None, again) => again.map(|message| format!("again/{}/{}", message.source, message.id)),
+        };
         let tenant = row.envelope.tenant.as_str();
         let due = match row.not_before {
             Some(time) => stored(time),
@@ -227,6 +285,7 @@ impl OutboxRecord {
             kind: row.envelope.message.kind(),
             body: text(row.envelope.encode())?,
             not_before: row.not_before.map(stored),
+            effect_key,
         })
     }
 }

@@ -45,7 +45,8 @@ pub(crate) struct SeenOutbox {
     pub body: String,
     pub not_before: Option<Timestamp>,
     pub created_at: Timestamp,
-    pub sent_at: Option<Timestamp>,
+    /// The broker has confirmed it.
+    pub sent: bool,
 }
 
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Story {
     ) -> Result<MessageView, StoreError> {
         let (state, at) = self.state(now);
         let Self { inbox, attempt, outbox, parked } = self;
-        let scheduled = outbox.as_ref().filter(|o| o.sent_at.is_none()).and_then(|o| o.not_before);
+        let scheduled = outbox.as_ref().filter(|o| !o.sent).and_then(|o| o.not_before);
         let next_at = if inbox.is_some() { None } else { attempt.as_ref().and_then(|a| a.next_at).or(scheduled) };
         let disposition = inbox.as_ref().map(|i| from_json("a disposition", &i.disposition)).transpose()?;
         let kind =
@@ -155,10 +156,10 @@ impl Story {
             && Some(row.created_at) > begun_at
             && Some(row.created_at) > parked_at
         {
-            return match (row.sent_at, row.not_before) {
-                (Some(sent), _) => ("sent", Some(sent)),
-                (None, Some(due)) if due > now => ("scheduled", Some(row.created_at)),
-                (None, _) => ("outbox", Some(row.not_before.unwrap_or(row.created_at))),
+            return match (row.sent, row.not_before) {
+                (true, _) => ("sent", Some(row.created_at)),
+                (false, Some(due)) if due > now => ("scheduled", Some(row.created_at)),
+                (false, _) => ("outbox", Some(row.not_before.unwrap_or(row.created_at))),
             };
         }
         match (parked_at, begun_at) {

@@ -68,6 +68,12 @@ impl Wait {
     }
 
     /// For a request to invite while the platform is asked about the same person and role for another application.
+    /// Another attempt at the same message holds it.
+    pub(crate) fn held(until: Timestamp) -> Self {
+        let why = "another attempt at it is under way, or was when its process ended".into();
+        Self { until, code: "attempt_held", why, told: false }
+    }
+
     pub(crate) fn for_other(until: Timestamp, told: bool) -> Self {
         let why = "the platform is being asked to invite this person for this role already, for another application".into();
         Self { until, code: "after_other", why, told }

@@ -35,9 +35,7 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     let about = About { dossier: None, candidacy: Some(wanted.candidacy) };
     let Some(Account { policy, platform, gate, connector, set_aside }) = work.office.accounts.account(&envelope.tenant) else {
         let failure = Failure::transient("the tenant, or its platform account, is not set up");
-        let progress = desk.begin(envelope).await;
-        desk.settle(envelope, queue, &failure, progress, about).await;
-        return Ok(());
+        return desk.end(envelope, queue, Halt::Failed(failure), None, about).await;
     };
     gate.show_on(&work.link);
     let (calls, draw) = (work.calls_of(&gate), draw(envelope));
@@ -59,13 +57,16 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
             return desk.end(envelope, queue, halt, None, about).await;
         }
     };
-    let progress = desk.begin(envelope).await;
+    let progress = desk.begin(envelope, known).await;
     if progress.handled {
         return Ok(());
     }
-    desk.landed(progress, known).await;
+    if let Some(until) = progress.held_until {
+        desk.held(envelope, queue, until, about).await;
+        return Ok(());
+    }
     let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, connector: connector.as_deref(), place, pass, wanted };
-    match Box::pin(asking.run(progress)).await {
+    match Box::pin(desk.holding(envelope, progress, asking.run(progress))).await {
         Ok(()) => Ok(()),
         Err((Halt::Failed(failure), _)) if desk.gives_up(&failure, progress) => {
             asking.give_up(queue, &failure, progress).await;

@@ -19,7 +19,7 @@ pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Writt
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
 pub use processes::{Beat, ProcessRecord, ShownChild};
 pub use records::{
-    Attempt, Change, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey,
+    Attempt, Change, Claim, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey,
     MessageView, OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, TenantRecord,
 };
 pub use store::{Store, StoreError};

@@ -6,7 +6,7 @@ use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// What makes a message that message. `time` picks the inbox's partition; a redelivery has the same.
@@ -139,11 +139,25 @@ impl Parked {
     }
 }
 
+/// Who takes a message to work on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// A name of this one attempt, made for it.
+    pub owner: Uuid,
+    /// For how long no other attempt is made, should this one's owner die: longer than the longest call. By the store's clock.
+    pub lease: Duration,
+    /// The attempt before was this process's own, and its calls have ended: its lease holds nothing up.
+    pub takes_over: bool,
+}
+
 /// A try at a message that did not end its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The message.
     pub key: MessageKey,
+    /// The owner of the attempt that ends with this. If it owns the message no more, the change is a duplicate, and nothing of it is
+    /// applied: so a settlement that is repeated counts once. `None` for work that was put off before an attempt at it began.
+    pub owner: Option<Uuid>,
     /// Counts towards the retry schedule (a rate-limit wait does not).
     pub counts: bool,
     /// Stable code of the failure.
@@ -355,6 +369,10 @@ pub struct PlatformAccount {
 pub struct Progress {
     /// Handled before: settle it, do nothing.
     pub handled: bool,
+    /// Another attempt is under way, or may be, until then: this one has not begun.
+    pub held_until: Option<Timestamp>,
+    /// The attempt that has begun.
+    pub owner: Option<Uuid>,
     /// Times it was begun, this one included.
     pub begun: u32,
     /// When it was begun the time before.

@@ -8,13 +8,17 @@
 //!   affected.
 //! - An outbox row is handed out by [`Store::claim`] when due, to one claimer at a time, oldest first; if it is not
 //!   reported as sent within the lease, it is handed out again.
-//! - What [`Store::begin`] counted survives a kill; a message that was handled is not counted as begun again.
+//! - What [`Store::begin`] counted survives a kill; a message that was handled is not counted as begun again. Of any number of owners
+//!   one has a message at a time, until its lease is over; a settlement by an owner that has it no more changes nothing.
+//! - An outbox row with a key takes the place of the tenant's row with that key that waits; one that is taken back is not handed out any
+//!   more. What is on its way to the broker then may still go out: what it asks for is looked at again by the work that gets it.
 //! - Times are kept to the microsecond.
 
 use super::{
     processes::{Beat, ProcessRecord, ShownChild},
     records::{
-        Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret, TenantRecord,
+        Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret,
+        TenantRecord,
     },
 };
 use crate::{
@@ -45,10 +49,14 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a change, atomically and durably.
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError>;
 
-    /// Notes durably that work on a message with an outside effect begins, and says how far it had come.
-    async fn begin(&self, key: &MessageKey) -> Result<Progress, StoreError>;
+    /// Takes a message for one attempt at its work, durably, and says how far it had come. While an attempt of another owner holds it
+    /// under its lease, it is not taken, and not counted. The same claim twice is taken once: its answer may have been lost.
+    async fn begin(&self, key: &MessageKey, claim: Claim) -> Result<Progress, StoreError>;
 
-    /// Notes that an actor crashed with this message in hand; answers how often that has happened.
+    /// The attempt goes on: its lease begins anew. False: it has the message no more.
+    async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError>;
+
+    /// Notes that an actor crashed with this message in hand, which ends the attempt; answers how often that has happened.
     async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError>;
 
     /// Dossiers of a tenant.

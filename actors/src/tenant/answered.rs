@@ -48,8 +48,9 @@ pub(super) async fn failed(work: &TenantWork, envelope: &Arc<Envelope>, failed: 
     } else {
         Failure::Rejected { code: "bridge_failed".into(), detail: format!("bridge: {why}") }
     };
-    let progress = desk.begin(&command).await;
-    let next_at = desk.settle_command(&command, &failure, progress).await;
+    // The answer that came first is being settled, or was: this one says the same.
+    let progress = desk.begin(&command, false).await;
+    let next_at = if progress.held_until.is_some() { None } else { desk.settle_command(&command, &failure, progress).await };
     let verdict = Verdict::accepted("command_failed", format!("the bridge could not perform command {id}: {why}"));
     // The clock of the next answer begins when the command goes out again.
     let clock = next_at.map(|at| desk.command(&command, Uuid::nil(), 0, 1, Some(at)));

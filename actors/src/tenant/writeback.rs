@@ -53,14 +53,17 @@ pub(super) async fn perform(
         Ok(pass) => pass,
         Err(halt) => return put_off(work, envelope, queue, &place, halt, None, about).await,
     };
-    let progress = desk.begin(envelope).await;
+    let progress = desk.begin(envelope, known).await;
     if progress.handled {
         return Ok(());
     }
-    desk.landed(progress, known).await;
+    if let Some(until) = progress.held_until {
+        desk.held(envelope, queue, until, about).await;
+        return Ok(());
+    }
     let written = {
         let _calling = place.calling();
-        attempt(work, &mut pass, request, progress).await
+        desk.holding(envelope, progress, attempt(work, &mut pass, request, progress)).await
     };
     match written {
         Ok((Written::Done { .. }, how)) => {

@@ -6,13 +6,19 @@ use super::{
     words::{Micros, key_words},
 };
 use crate::records::{DossierRow, Rows, count, last_error, storable, stored, taken};
-use atshub_actors::ports::{CommitOutcome, Conflict, MessageKey, Progress};
+use atshub_actors::ports::{Claim, CommitOutcome, Conflict, MessageKey, Progress};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Applies a change, or says what stands in its way.
 pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<CommitOutcome>, Fault> {
     if !inbox(connection, rows)? {
+        return Ok(Kept::Nothing(CommitOutcome::Duplicate));
+    }
+    if let Some(attempt) = rows.attempt.as_ref()
+        && let Some(owner) = attempt.owner
+        && !owns(connection, &attempt.key, owner)?
+    {
         return Ok(Kept::Nothing(CommitOutcome::Duplicate));
     }
     for dossier in &rows.dossiers {
@@ -32,7 +38,17 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
             return Ok(Kept::Nothing(CommitOutcome::Conflict(taken(key, &holder))));
         }
     }
+    for heard in &rows.heard {
+        let version = connection
+            .prepare_cached("select version from heard where tenant = ? and kind = ? and id = ?")?
+            .query_row(params![heard.tenant, heard.kind, heard.id], |row| row.get::<_, i64>(0))
+            .optional()?;
+        if version != heard.expected {
+            return Ok(Kept::Nothing(CommitOutcome::Conflict(Conflict::Raced)));
+        }
+    }
     dossiers(connection, rows)?;
+    heard(connection, rows)?;
     attempt(connection, rows)?;
     outbox(connection, rows)?;
     journal(connection, rows)?;
@@ -70,6 +86,12 @@ fn stored_version(connection: &Connection, dossier: &DossierRow) -> Result<Optio
     Ok(statement.query_row([&dossier.tenant, &dossier.application], |row| row.get(0)).optional()?)
 }
 
+fn owns(connection: &Connection, key: &MessageKey, owner: uuid::Uuid) -> Result<bool, Fault> {
+    let [tenant, source, id] = key_words(key);
+    let mut statement = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ? and owner = ?")?;
+    Ok(statement.exists(params![tenant, source, id, owner.to_string()])?)
+}
+
 /// All keys are let go before any is taken, so that a key may move from one candidacy to another within one change.
 fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     for d in &rows.dossiers {
@@ -91,18 +113,23 @@ fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                 Micros(d.created_at),
                 Micros(d.updated_at)
             ])?;
+        // Not deleted yet: the times at which they came to their states stay.
         connection
-            .prepare_cached("delete from candidacies where tenant = ? and application_id = ?")?
+            .prepare_cached("update candidacies set live_key = null, application_id = '' where tenant = ? and application_id = ?")?
             .execute([&d.tenant, &d.application])?;
     }
     for d in &rows.dossiers {
         for c in &d.candidacies {
             connection
                 .prepare_cached(
-                    "insert into candidacies (tenant, application_id, id, state, live_key, platform_candidacy, changed_at) \
-                     values (?, ?, ?, ?, ?, ?, ?) on conflict (tenant, id) do update set application_id = excluded.application_id, \
+                    "insert into candidacies (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
+                     invited_at, scheduled_at, completed_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+                     case when ?4 = 'invited' then ?7 end, case when ?4 = 'scheduled' then ?7 end, \
+                     case when ?4 = 'completed' then ?7 end) on conflict (tenant, id) do update set application_id = excluded.application_id, \
                      state = excluded.state, live_key = excluded.live_key, platform_candidacy = excluded.platform_candidacy, \
-                     changed_at = excluded.changed_at",
+                     changed_at = excluded.changed_at, asked_at = excluded.asked_at, \
+                     invited_at = coalesce(invited_at, excluded.invited_at), scheduled_at = coalesce(scheduled_at, excluded.scheduled_at), \
+                     completed_at = coalesce(completed_at, excluded.completed_at)",
                 )?
                 .execute(params![
                     d.tenant,
@@ -111,9 +138,13 @@ fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                     c.state,
                     c.live_key,
                     c.platform_candidacy,
-                    Micros(c.changed_at)
+                    Micros(c.changed_at),
+                    Micros(c.asked_at)
                 ])?;
         }
+    }
+    for d in &rows.dossiers {
+        connection.prepare_cached("delete from candidacies where tenant = ? and application_id = ''")?.execute([&d.tenant])?;
     }
     Ok(())
 }
@@ -125,7 +156,7 @@ fn attempt(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
         .prepare_cached(
             "insert into attempts (tenant, source, id, failures, last_error, next_at, updated_at) values (?, ?, ?, ?, ?, ?, ?) \
              on conflict (tenant, source, id) do update set failures = failures + excluded.failures, last_error = excluded.last_error, \
-             next_at = excluded.next_at, updated_at = excluded.updated_at",
+             next_at = excluded.next_at, updated_at = excluded.updated_at, owner = null, held_until = null",
         )?
         .execute(params![
             tenant,
@@ -139,12 +170,32 @@ fn attempt(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     Ok(())
 }
 
+fn heard(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
+    for h in &rows.heard {
+        connection
+            .prepare_cached(
+                "insert into heard (tenant, kind, id, version, body, updated_at) values (?, ?, ?, ?, ?, ?) \
+                 on conflict (tenant, kind, id) do update set version = excluded.version, body = excluded.body, \
+                 updated_at = excluded.updated_at",
+            )?
+            .execute(params![h.tenant, h.kind, h.id, h.version, h.body, Micros(h.updated_at)])?;
+    }
+    Ok(())
+}
+
+/// A row whose key waits already takes that one's place.
 fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
+    let replaced = rows.outbox.iter().filter_map(|o| Some((o.tenant.as_str(), o.effect_key.as_deref()?)));
+    for (tenant, key) in rows.taken_back.iter().map(|(tenant, key)| (tenant.as_str(), key.as_str())).chain(replaced) {
+        connection
+            .prepare_cached("delete from outbox where tenant = ? and effect_key = ? and effect_key is not null and sent_at is null")?
+            .execute([tenant, key])?;
+    }
     for o in &rows.outbox {
         connection
             .prepare_cached(
-                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due) \
-                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key) \
+                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 o.exchange,
@@ -156,7 +207,8 @@ fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                 o.body,
                 Micros(rows.received),
                 o.not_before.map(Micros),
-                Micros(o.due)
+                Micros(o.due),
+                o.effect_key
             ])?;
     }
     Ok(())
@@ -207,31 +259,54 @@ fn parked(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Counts a beginning; what was handled is not begun again, and not counted.
-pub(super) fn begin(connection: &Connection, key: &MessageKey) -> Result<Kept<Progress>, Fault> {
+/// Takes a message for an attempt; what was handled, and what another attempt holds, is not begun again, and not counted.
+pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<Progress>, Fault> {
     let words = key_words(key);
     let handled = connection.prepare_cached("select 1 from inbox where tenant = ? and source = ? and id = ?")?.exists(words)?;
     let before = connection
-        .prepare_cached("select begun, failures, crashes, begun_at from attempts where tenant = ? and source = ? and id = ?")?
+        .prepare_cached(
+            "select begun, failures, crashes, begun_at, owner, held_until from attempts where tenant = ? and source = ? and id = ?",
+        )?
         .query_row(words, |row| {
             let (begun, failures, crashes) = (count(row.get(0)?), count(row.get(1)?), count(row.get(2)?));
-            Ok(Progress { handled, begun, earlier: row.get::<_, Option<Micros>>(3)?.map(|at| at.0), failures, crashes })
+            let earlier = row.get::<_, Option<Micros>>(3)?.map(|at| at.0);
+            let (owner, until) = (row.get::<_, Option<String>>(4)?, row.get::<_, Option<Micros>>(5)?.map(|at| at.0));
+            Ok((Progress { handled, held_until: None, owner: None, begun, earlier, failures, crashes }, owner, until))
         })
-        .optional()?
-        .unwrap_or(Progress { handled, ..Progress::default() });
+        .optional()?;
+    let (before, owner, until) = before.unwrap_or((Progress { handled, ..Progress::default() }, None, None));
     if handled {
         return Ok(Kept::Nothing(before));
     }
+    let now = Timestamp::now();
+    let mine = claim.owner.to_string();
+    let again = owner.as_deref() == Some(mine.as_str());
+    if let (Some(_), Some(until)) = (owner.filter(|_| !again && !claim.takes_over), until)
+        && until > now
+    {
+        return Ok(Kept::Nothing(Progress { held_until: Some(until), ..before }));
+    }
+    let until = now.checked_add(claim.lease).unwrap_or(now);
     let [tenant, source, id] = words;
-    let now = Micros(stored(Timestamp::now()));
     connection
         .prepare_cached(
-            "insert into attempts (tenant, source, id, begun, begun_at, updated_at) values (?1, ?2, ?3, 1, ?4, ?4) \
-             on conflict (tenant, source, id) do update set begun = begun + 1, begun_at = excluded.begun_at, \
-             updated_at = excluded.updated_at",
+            "insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) values (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6) \
+             on conflict (tenant, source, id) do update set begun = begun + ?7, begun_at = excluded.begun_at, \
+             updated_at = excluded.updated_at, owner = excluded.owner, held_until = excluded.held_until",
         )?
-        .execute(params![tenant, source, id, now])?;
-    Ok(Kept::All(Progress { begun: before.begun + 1, ..before }))
+        .execute(params![tenant, source, id, Micros(stored(now)), mine, Micros(stored(until)), i64::from(!again)])?;
+    Ok(Kept::All(Progress { begun: before.begun + u32::from(!again), owner: Some(claim.owner), ..before }))
+}
+
+/// Begins the lease of an attempt anew.
+pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<bool>, Fault> {
+    let [tenant, source, id] = key_words(key);
+    let now = Timestamp::now();
+    let until = now.checked_add(claim.lease).unwrap_or(now);
+    let renewed = connection
+        .prepare_cached("update attempts set held_until = ? where tenant = ? and source = ? and id = ? and owner = ?")?
+        .execute(params![Micros(stored(until)), tenant, source, id, claim.owner.to_string()])?;
+    Ok(Kept::All(renewed > 0))
 }
 
 /// Counts a crash.
@@ -241,7 +316,7 @@ pub(super) fn crashed(connection: &Connection, key: &MessageKey, cause: &str) ->
         .prepare_cached(
             "insert into attempts (tenant, source, id, crashes, last_error, updated_at) values (?, ?, ?, 1, ?, ?) \
              on conflict (tenant, source, id) do update set crashes = crashes + 1, last_error = excluded.last_error, \
-             updated_at = excluded.updated_at returning crashes",
+             updated_at = excluded.updated_at, owner = null, held_until = null returning crashes",
         )?
         .query_row(params![tenant, source, id, storable(cause), Micros(stored(Timestamp::now()))], |row| row.get(0))?;
     Ok(Kept::All(count(crashes)))

@@ -19,6 +19,8 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/1_rail.sql")),
     M::up(include_str!("migrations/2_processes.sql")),
     M::up(include_str!("migrations/3_turns.sql")),
+    M::up(include_str!("migrations/4_waiting.sql")),
+    M::up(include_str!("migrations/5_reports.sql")),
 ];
 
 /// Why a piece of work failed.

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
     ports::{
-        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
@@ -74,9 +74,14 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
-    async fn begin(&self, key: &MessageKey) -> Result<Progress, StoreError> {
+    async fn begin(&self, key: &MessageKey, claim: Claim) -> Result<Progress, StoreError> {
         let key = key.clone();
-        self.threads.write(move |connection| commit::begin(connection, &key)).await
+        self.threads.write(move |connection| commit::begin(connection, &key, claim)).await
+    }
+
+    async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.threads.write(move |connection| commit::renew(connection, &key, claim)).await
     }
 
     async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
@@ -89,12 +94,18 @@ impl Store for SqliteStore {
         self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
     }
 
-    async fn heard(&self, _tenant: &TenantName, _of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(Vec::new())
+    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        let tenant = tenant.to_string();
+        self.threads.read(move |connection| reading::heard(connection, &tenant, &of)).await
     }
 
-    async fn send_again(&self, _queue: &str) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
+        let queue = queue.to_owned();
+        let again = self.threads.write(move |connection| outbox::send_again(connection, &queue)).await?;
+        if again > 0 {
+            self.bell.notify_one();
+        }
+        Ok(again)
     }
 
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {

@@ -3,6 +3,7 @@
 use super::{connection::Fault, threads::Kept, words::Micros};
 use crate::records::{storable, stored};
 use atshub_actors::ports::ClaimedRow;
+use atshub_schemas::topology;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -55,6 +56,30 @@ pub(super) fn claim(
     Ok(Kept::All(due.into_iter().map(|(_, claimed)| claimed).collect()))
 }
 
+/// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
+/// answers are handled, not they themselves: those that were not answered still have a clock that waits.
+pub(super) fn send_again(connection: &Connection, queue: &str) -> Result<Kept<u64>, Fault> {
+    let of_tenant = queue.strip_prefix(topology::TENANT_QUEUES);
+    let of_bridge = queue.strip_prefix(topology::COMMANDS).and_then(|rest| rest.strip_prefix('.'));
+    let again = connection
+        .prepare_cached(
+            "update outbox as o set sent_at = null, claimed_until = null, not_before = null, due = ?2 \
+             where o.sent_at is not null and case \
+                 when ?3 is not null then o.tenant = ?3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || ?3) \
+                     or (o.exchange = 'atshub.events' and o.routing_key like ?3 || '.%')) \
+                 when ?4 is not null then o.tenant = ?4 and o.exchange = 'atshub.commands' and o.routing_key like ?4 || '.%' \
+                     and exists (select 1 from outbox w where w.tenant = o.tenant and w.sent_at is null \
+                         and w.effect_key = o.message_id || '/0/unanswered') \
+                 else o.exchange = 'atshub.work' and o.routing_key = ?1 end \
+             and not exists (select 1 from inbox i where i.tenant = o.tenant and i.source = o.source and i.id = o.message_id) \
+             and not exists (select 1 from outbox w where w.message_id = o.message_id and w.tenant = o.tenant \
+                 and (w.sent_at is null or w.number > o.number)) \
+             and not exists (select 1 from parked p where p.message_id = o.message_id and p.tenant = o.tenant)",
+        )?
+        .execute(params![queue, Micros(stored(Timestamp::now())), of_tenant, of_bridge])?;
+    Ok(Kept::All(u64::try_from(again).unwrap_or(u64::MAX)))
+}
+
 pub(super) fn sent(connection: &Connection, rows: &[ClaimedRow]) -> Result<Kept<()>, Fault> {
     let now = Micros(stored(Timestamp::now()));
     let mut statement =
@@ -97,6 +122,7 @@ pub(super) fn sweep(connection: &Connection, before: Timestamp) -> Result<Kept<(
         "delete from inbox where time < ?1 and handled_at < ?1",
         "delete from outbox where due < ?1 and sent_at is not null",
         "delete from journal where at < ?1",
+        "delete from heard where updated_at < ?1",
         "delete from attempts where updated_at < ?1 and (next_at is null or next_at < ?1)",
     ] {
         connection.prepare_cached(sql)?.execute([before])?;

@@ -6,7 +6,7 @@ use crate::records::{
     count, from_json, unsigned,
 };
 use atshub_actors::{
-    domain::{Dossier, Lookup},
+    domain::{Dossier, Heard, Lookup, Subject},
     ports::{JournalEntry, MessageView, ParkedView, StoreError},
 };
 use jiff::Timestamp;
@@ -60,6 +60,17 @@ pub(super) fn dossiers(connection: &Connection, tenant: &str, by: &Lookup) -> Re
     found.iter().map(|body| Ok(from_json("a dossier", body)?)).collect()
 }
 
+pub(super) fn heard(connection: &Connection, tenant: &str, of: &[Subject]) -> Result<Vec<Heard>, Fault> {
+    let mut found = Vec::new();
+    for subject in of {
+        let key = params![tenant, subject.kind(), subject.id().as_str()];
+        found.extend(rows(connection, "select body from heard where tenant = ? and kind = ? and id = ?", key, |row| {
+            row.get::<_, String>(0)
+        })?);
+    }
+    found.iter().map(|body| Ok(from_json("what was heard", body)?)).collect()
+}
+
 const JOURNAL: &str = "select * from (select at, tenant, application, candidacy, message, code, text, number from journal \
     where tenant = ? and application = ? order by at desc, number desc limit ?) order by at, number";
 const JOURNAL_OF_MESSAGE: &str = "select * from (select at, tenant, application, candidacy, message, code, text, number from journal \
@@ -109,7 +120,7 @@ pub(super) fn journal(connection: &Connection, tenant: &str, application: &str) 
 const INBOX: &str = "select tenant, source, kind, envelope, disposition, handled_at from inbox where id = ? order by handled_at limit ?";
 const ATTEMPTS: &str =
     "select tenant, source, begun, begun_at, failures, last_error, next_at, updated_at from attempts where id = ? limit ?";
-const OUTBOX: &str = "select tenant, source, kind, body, not_before, created_at, sent_at from outbox where message_id = ? \
+const OUTBOX: &str = "select tenant, source, kind, body, not_before, created_at, sent_at is not null from outbox where message_id = ? \
     order by created_at desc, number desc limit ?";
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = ? order by recorded_at desc limit ?";
@@ -159,7 +170,7 @@ fn seen_outbox(row: &Row<'_>) -> rusqlite::Result<SeenOutbox> {
         body: row.get(3)?,
         not_before: time_if_any(row, 4)?,
         created_at: time(row, 5)?,
-        sent_at: time_if_any(row, 6)?,
+        sent: row.get(6)?,
     })
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
     ports::{
-        Beat, Change, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
@@ -40,7 +40,8 @@ macro_rules! passed_on {
 
 passed_on! {
     commit(change: Change) -> CommitOutcome;
-    begin(key: &MessageKey) -> Progress;
+    begin(key: &MessageKey, claim: Claim) -> Progress;
+    renew(key: &MessageKey, claim: Claim) -> bool;
     crashed(key: &MessageKey, cause: &str) -> u32;
     dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
     heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;

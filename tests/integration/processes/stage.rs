@@ -173,7 +173,11 @@ impl Stage {
         let queues: Vec<String> = self.tenants().iter().map(topology::tenant_queue).chain([topology::INVITES.to_owned()]).collect();
         let mut last = String::new();
         let rest = hub::until(async || {
-            let unsent: i64 = behind.query_one("select count(*) from outbox where sent_at is null", &[]).await.unwrap().get(0);
+            let unsent: i64 = behind
+                .query_one("select count(*) from waiting where effect_key is null or effect_key not like '%/unanswered'", &[])
+                .await
+                .unwrap()
+                .get(0);
             let waiting: u64 = self.broker.queues(&queues).await.unwrap().iter().map(|queue| queue.ready).sum();
             let live: BTreeSet<Uuid> = self.processes().await.into_iter().filter(|p| p.live).map(|p| p.process).collect();
             let children = self.store.children(None).await.unwrap();

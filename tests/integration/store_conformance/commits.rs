@@ -2,7 +2,8 @@
 
 use super::on_every_store;
 use crate::support::build::{
-    applied, candidacy, dossier, external, handled, invitation, line, moved, next, now, parked, publishes, refused, saves, tenant, write,
+    applied, candidacy, claim, dossier, external, handled, invitation, line, moved, next, now, parked, publishes, refused, saves, tenant,
+    write,
 };
 use atshub_actors::{
     domain::{Lookup, State},
@@ -59,7 +60,7 @@ async fn a_change_with_everything_in_it_is_applied_as_a_whole(store: Tested) {
     assert_eq!(claimed[0].routing_key, change.outbox[0].routing_key);
     assert_eq!(claimed[0].body, work.encode().unwrap());
     assert_eq!(store.parked_counts(None).await.unwrap(), [("invalid_field".to_owned(), 1)].into());
-    assert!(store.begin(&MessageKey::from(&fact)).await.unwrap().handled);
+    assert!(store.begin(&MessageKey::from(&fact), claim()).await.unwrap().handled);
 }
 
 async fn an_empty_change_is_committed(store: Tested) {
@@ -128,7 +129,7 @@ async fn a_conflict_leaves_nothing_of_its_change(store: Tested) {
     assert!(store.claim(now(), 10, 10, Duration::from_secs(30)).await.unwrap().is_empty());
     assert!(store.journal(&acme, &external("a-1")).await.unwrap().is_empty());
     assert!(store.parked_counts(None).await.unwrap().is_empty());
-    assert!(!store.begin(&MessageKey::from(&fact)).await.unwrap().handled);
+    assert!(!store.begin(&MessageKey::from(&fact), claim()).await.unwrap().handled);
 }
 
 /// Commits all of them at once.
@@ -294,7 +295,7 @@ async fn a_dossier_cannot_hold_one_live_key_twice(store: Tested) {
 
 async fn a_change_that_ends_and_retries_one_message_is_refused(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
-    let attempt = Attempt { key: MessageKey::from(&fact), counts: true, code: "x".into(), detail: "y".into(), next_at: None };
+    let attempt = Attempt { key: MessageKey::from(&fact), owner: None, counts: true, code: "x".into(), detail: "y".into(), next_at: None };
     let change = Change { handled: handled(&fact), attempt: Some(attempt), ..Change::default() };
     assert!(matches!(store.commit(change).await, Err(StoreError::Broken(_))));
 }

@@ -13,7 +13,7 @@ type Tested = Arc<dyn Store>;
 on_every_store! {
     a_dossier_is_found_by_each_of_its_keys_and_only_for_its_tenant
     the_dossiers_of_a_person_come_newest_first_and_at_most_two_hundred
-    the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused
+    those_that_wait_at_a_job_are_those_whose_newest_candidacy_is_refused_or_not_asked_for_yet
     a_candidacy_that_was_taken_out_is_not_found
     candidacies_are_counted_by_the_state_of_the_newest_of_each_dossier
     history_is_told_oldest_first_and_at_most_a_thousand_lines
@@ -57,7 +57,7 @@ async fn the_dossiers_of_a_person_come_newest_first_and_at_most_two_hundred(stor
     assert_eq!(ids, right);
 }
 
-async fn the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused(store: Tested) {
+async fn those_that_wait_at_a_job_are_those_whose_newest_candidacy_is_refused_or_not_asked_for_yet(store: Tested) {
     let acme = tenant("acme");
     let with = |id: &str, states: Vec<State>| {
         let mut d = dossier(&acme, id, &format!("{id}@example.org"));
@@ -67,6 +67,12 @@ async fn the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused(store:
     let mut of_another_job = with("a-5", vec![refused()]);
     of_another_job.job.id = Some(external("job-2"));
     let refused_now = with("a-1", vec![State::TimedOut, refused()]);
+    let unasked = with("a-6", vec![State::Received]);
+    applied(store.commit(saves(&unasked)).await);
+    assert_eq!(store.dossiers(&acme, Lookup::WaitingOfJob(external("job-1"))).await.unwrap(), std::slice::from_ref(&unasked));
+    let mut invited = next(&unasked);
+    invited.candidacies[0].state = State::Invited;
+    applied(store.commit(saves(&invited)).await);
     let all = [
         refused_now.clone(),
         with("a-2", vec![refused(), State::Invited]),
@@ -80,7 +86,7 @@ async fn the_refused_of_a_job_are_those_whose_newest_candidacy_is_refused(store:
     let by = Lookup::WaitingOfJob(external("job-1"));
     assert_eq!(store.dossiers(&acme, by.clone()).await.unwrap(), std::slice::from_ref(&refused_now));
     let mut cured = next(&refused_now);
-    cured.candidacies[1].state = State::Received;
+    cured.candidacies[1].state = State::Invited;
     applied(store.commit(saves(&cured)).await);
     assert!(store.dossiers(&acme, by).await.unwrap().is_empty());
 }

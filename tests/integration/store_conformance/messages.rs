@@ -1,7 +1,7 @@
 //! A message can be shown in each of its states.
 
 use super::on_every_store;
-use crate::support::build::{applied, handled, later, line, moved, now, parked, publishes, tenant, words};
+use crate::support::build::{applied, claim, handled, later, line, moved, now, parked, publishes, tenant, words};
 use atshub_actors::ports::{Attempt, Change, MessageKey, MessageView, Store};
 use atshub_schemas::Envelope;
 use std::{sync::Arc, time::Duration};
@@ -46,7 +46,7 @@ async fn a_message_is_shown_in_each_state_from_the_outbox_to_the_inbox(store: Te
     store.sent(rows).await.unwrap();
     assert_eq!(view(&store, &fact).await.state, "sent");
 
-    store.begin(&MessageKey::from(&fact)).await.unwrap();
+    store.begin(&MessageKey::from(&fact), claim()).await.unwrap();
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.begun), ("in_work", 1));
 
@@ -67,9 +67,9 @@ async fn a_message_is_shown_in_each_state_from_the_outbox_to_the_inbox(store: Te
 async fn a_retry_shows_when_it_is_tried_again(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     let key = MessageKey::from(&fact);
-    store.begin(&key).await.unwrap();
+    store.begin(&key, claim()).await.unwrap();
     let next = later(now(), 60);
-    let attempt = Attempt { key, counts: true, code: "transient".into(), detail: "502".into(), next_at: Some(next) };
+    let attempt = Attempt { key, owner: None, counts: true, code: "transient".into(), detail: "502".into(), next_at: Some(next) };
     applied(store.commit(Change { attempt: Some(attempt), outbox: vec![publishes(&fact, Some(next))], ..Change::default() }).await);
     let shown = view(&store, &fact).await;
     assert_eq!((shown.state.as_str(), shown.begun, shown.failures, shown.next_at), ("scheduled", 1, 1, Some(next)));
@@ -80,7 +80,7 @@ async fn a_retry_shows_when_it_is_tried_again(store: Tested) {
 
 async fn a_parked_message_shows_why_and_its_body(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
-    store.begin(&MessageKey::from(&fact)).await.unwrap();
+    store.begin(&MessageKey::from(&fact), claim()).await.unwrap();
     let aside = parked("acme", Some(fact.id.as_str()), "poison", &fact.encode().unwrap());
     applied(store.commit(Change { parked: Some(aside.clone()), ..Change::default() }).await);
     let shown = view(&store, &fact).await;
@@ -138,7 +138,7 @@ async fn messages_of_one_id_are_told_apart_by_tenant_and_source(store: Tested) {
         entry.message = Some(envelope.id.clone());
         applied(store.commit(Change { handled: handled(envelope), journal: vec![entry], ..Change::default() }).await);
     }
-    store.begin(&MessageKey::from(&of_another_source)).await.unwrap();
+    store.begin(&MessageKey::from(&of_another_source), claim()).await.unwrap();
     let views = store.message(fact.id.as_str()).await.unwrap();
     let told: Vec<_> = views.iter().map(|v| (v.tenant.as_deref().unwrap(), v.source.as_deref().unwrap(), v.state.as_str())).collect();
     assert_eq!(told, [("acme", "/bridges/other", "in_work"), ("acme", "/bridges/test", "handled"), ("globex", "/bridges/test", "handled")]);

@@ -3,8 +3,10 @@
 
 #![cfg(test)]
 
+mod attempts;
 mod commits;
 mod dossiers;
+mod effects;
 mod embedded;
 mod messages;
 mod outbox;
@@ -13,6 +15,7 @@ mod processes;
 mod progress;
 mod registry;
 mod retention;
+mod sent_again;
 
 use crate::support::postgres::TestDatabase;
 use atshub::embedded::store::SqliteStore;

@@ -1,7 +1,9 @@
 //! What only the PostgreSQL store promises: lost connections, a database that hangs, migrations, partitions.
 
 use crate::support::{
-    build::{applied, candidacy, days_later, dossier, external, handled, invitation, line, moved, next, now, publishes, saves, tenant},
+    build::{
+        applied, candidacy, claim, days_later, dossier, external, handled, invitation, line, moved, next, now, publishes, saves, tenant,
+    },
     postgres::{MAX_CONNECTIONS, TestDatabase, client},
 };
 use atshub::postgres::{PostgresOptions, PostgresStore};
@@ -74,7 +76,7 @@ async fn when_connections_are_cut_in_the_middle_every_answer_was_true_and_work_g
     let store = database.unmigrated().await;
     for (id, key) in committed {
         assert_eq!(store.dossiers(&acme, Lookup::Application(external(&id))).await.unwrap().len(), 1, "{id} was answered and is lost");
-        assert!(store.begin(&key).await.unwrap().handled, "{id} is there by half");
+        assert!(store.begin(&key, claim()).await.unwrap().handled, "{id} is there by half");
     }
     // What is there is whole, also where the answer was lost.
     let halves = "select (select count(*) from dossiers) - (select count(*) from inbox)";
@@ -119,14 +121,14 @@ async fn a_database_that_hangs_is_away_within_the_limit_and_comes_back() {
     let key = MessageKey::from(&moved(&acme, "a-1"));
     let started = Instant::now();
     let (commit, begin, read) =
-        tokio::join!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))), store.begin(&key), store.tenants(),);
+        tokio::join!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))), store.begin(&key, claim()), store.tenants(),);
     assert!(matches!(commit, Err(StoreError::Away(_))), "{commit:?}");
     assert!(matches!(begin, Err(StoreError::Away(_))), "{begin:?}");
     assert!(matches!(read, Err(StoreError::Away(_))), "{read:?}");
     assert!(started.elapsed() < Duration::from_secs(3));
     holding.rollback().await.unwrap();
     assert_eq!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))).await, Ok(CommitOutcome::Committed));
-    assert_eq!(store.begin(&key).await.unwrap().begun, 1, "the one that was refused did not count");
+    assert_eq!(store.begin(&key, claim()).await.unwrap().begun, 1, "the one that was refused did not count");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -277,7 +279,7 @@ async fn tables_that_grow_from_nothing_are_read_by_their_indexes_before_anybody_
     for n in 0..MESSAGES {
         let id = format!("a-{n}");
         let fact = moved(&acme, &id);
-        store.begin(&MessageKey::from(&fact)).await.unwrap();
+        store.begin(&MessageKey::from(&fact), claim()).await.unwrap();
         let mut fresh = dossier(&acme, &id, &format!("{id}@example.org"));
         fresh.job.id = Some(external(&format!("job-{n}")));
         fresh.candidacies = vec![Candidacy { invitation: Some(invitation(&format!("pc-{n}"))), ..candidacy(State::Invited, "r-1") }];

@@ -1,7 +1,7 @@
 //! The sweep: what is old goes, what is still wanted stays.
 
 use super::on_every_store;
-use crate::support::build::{applied, days_later, dossier, external, handled, line, moved, now, parked, publishes, saves, tenant};
+use crate::support::build::{applied, claim, days_later, dossier, external, handled, line, moved, now, parked, publishes, saves, tenant};
 use atshub_actors::{
     domain::Lookup,
     ports::{Change, MessageKey, Store},
@@ -30,7 +30,7 @@ async fn history(store: &Tested, at: Timestamp, application: &str) -> MessageKey
 
 async fn known(store: &Tested, key: &MessageKey, application: &str) -> (bool, usize) {
     let lines = store.journal(&tenant("acme"), &external(application)).await.unwrap().len();
-    (store.begin(key).await.unwrap().handled, lines)
+    (store.begin(key, claim()).await.unwrap().handled, lines)
 }
 
 async fn a_sweep_drops_old_history_and_keeps_the_new(store: Tested) {
@@ -77,7 +77,7 @@ async fn a_sweep_keeps_dossiers_and_parked_messages(store: Tested) {
 async fn a_sweep_keeps_an_old_fact_that_was_handled_just_now(store: Tested) {
     let key = history(&store, days_later(now(), -90), "a-1").await;
     store.sweep(now(), days_later(now(), -30)).await.unwrap();
-    assert!(store.begin(&key).await.unwrap().handled, "its redelivery would be taken for new");
+    assert!(store.begin(&key, claim()).await.unwrap().handled, "its redelivery would be taken for new");
 }
 
 async fn rows_of_days_to_come_are_kept_and_found_whatever_sweeps_run(store: Tested) {

@@ -6,8 +6,8 @@ use atshub::demo::world::{ROLES, TRIGGER};
 use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, Policy, State},
     ports::{
-        Change, CommitOutcome, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole, StoreError,
-        TenantRecord,
+        Change, Claim, CommitOutcome, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole,
+        StoreError, TenantRecord,
     },
 };
 use atshub_schemas::{
@@ -17,7 +17,7 @@ use atshub_schemas::{
 };
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Now, to the microsecond that the stores keep.
@@ -155,6 +155,11 @@ pub(crate) fn saves(dossier: &Dossier) -> Change {
 
 pub(crate) fn write(dossier: &Dossier) -> DossierWrite {
     DossierWrite { dossier: dossier.clone(), expected: (dossier.version > 1).then(|| dossier.version - 1) }
+}
+
+/// A claim of an owner of its own, which holds nothing up afterwards.
+pub(crate) fn claim() -> Claim {
+    Claim { owner: Uuid::now_v7(), lease: Duration::ZERO, takes_over: false }
 }
 
 /// What became of a change that nothing is to stand in the way of.

@@ -114,9 +114,14 @@ enum Outbox {
 impl Outbox {
     /// Messages that are still to be published, those included that are being published just now.
     async fn unsent(&self) -> i64 {
-        const SQL: &str = "select count(*) from outbox where sent_at is null";
+        const SQL: &str =
+            "select count(*) from outbox where sent_at is null and (effect_key is null or effect_key not like '%/unanswered')";
         match self {
-            Self::Postgres(client) => client.query_one(SQL, &[]).await.unwrap().get(0),
+            Self::Postgres(client) => client
+                .query_one("select count(*) from waiting where effect_key is null or effect_key not like '%/unanswered'", &[])
+                .await
+                .unwrap()
+                .get(0),
             Self::Embedded(file) => file.query_row(SQL, [], |row| row.get(0)).unwrap(),
         }
     }
