@@ -8,6 +8,7 @@ pub mod domain;
 pub mod failure;
 pub mod flight;
 pub mod gate;
+mod interleaving;
 pub mod invite;
 pub mod lease;
 pub mod lifecycle;

@@ -79,6 +79,12 @@ mod tests {
     }
 
     #[test]
+    fn the_schedule_is_ten_seconds_to_six_hours() {
+        let minutes = |n: u64| n * 60;
+        assert_eq!(RETRIES.map(|wait| wait.as_secs()), [10, minutes(1), minutes(5), minutes(30), minutes(120), minutes(360)]);
+    }
+
+    #[test]
     fn an_answer_that_is_not_understood_is_asked_for_again_for_half_an_hour_and_then_parked() {
         let malformed = Failure::Malformed { detail: "a page of a proxy".into() };
         let settled: Vec<Settlement> = (0..=4).map(|failures| settle(&malformed, failures, now(), 1.0)).collect();

@@ -16,7 +16,7 @@ pub struct ControlRequest {
     /// Who asks.
     pub by: Line,
     /// When it ends by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::shape::deserialize_optional_time")]
     pub until: Option<Timestamp>,
 }
 

@@ -288,6 +288,7 @@ pub struct ScheduleRequest {
     /// The application.
     pub application: Application,
     /// The wanted start.
+    #[serde(deserialize_with = "crate::shape::deserialize_time")]
     pub starts_at: Timestamp,
 }
 
@@ -318,10 +319,10 @@ pub struct Interview {
     /// The platform's own word for its state (15 of them for Karat: Karat/api-docs, Postman collection).
     pub state: Line,
     /// When it starts or started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::shape::deserialize_optional_time")]
     pub start_time: Option<Timestamp>,
     /// When it ends or ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::shape::deserialize_optional_time")]
     pub end_time: Option<Timestamp>,
     /// The interview's page on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! that; the patterns of strings are checked by the text types, which a test holds to their patterns.
 
 use crate::{RefusalCode, text};
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
 /// The keywords that this reads, or that say nothing about what is taken.
@@ -182,7 +183,34 @@ pub(crate) fn time(string: &str) -> Option<jiff::Timestamp> {
         }
         _ => false,
     };
-    (offset && head.bytes().enumerate().all(|(at, c)| shape(at, c))).then(|| string.parse().ok()).flatten()
+    (offset && head.bytes().enumerate().all(|(at, c)| shape(at, c))).then(|| held(string, string.len() - tail.len())).flatten()
+}
+
+/// The earliest time that can be written in four digits of year.
+const EARLIEST: jiff::Timestamp = jiff::Timestamp::constant(-62_167_219_200, 0);
+
+/// The time, or the earliest or latest that can be held: the largest date of other languages (9999-12-31T23:59:59) lies a day behind
+/// what fits here, and an offset moves one at either end past it. Both are a time all the same, and mean "at no time that matters".
+fn held(string: &str, without_offset: usize) -> Option<jiff::Timestamp> {
+    match string.parse::<jiff::Timestamp>() {
+        Ok(time) => Some(time.max(EARLIEST)),
+        Err(_) => {
+            let civil: jiff::civil::DateTime = string.get(..without_offset)?.parse().ok()?;
+            Some(if civil.year() > 0 { jiff::Timestamp::MAX } else { EARLIEST })
+        }
+    }
+}
+
+/// A time within `data`, read as [`time`] reads it.
+pub(crate) fn deserialize_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jiff::Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    time(&text).ok_or_else(|| D::Error::custom("is not an RFC 3339 time with an offset"))
+}
+
+/// The same where it may be absent.
+pub(crate) fn deserialize_optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<jiff::Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| time(&text).ok_or_else(|| D::Error::custom("is not an RFC 3339 time with an offset"))).transpose()
 }
 
 /// The value with nothing in it but what `schema` requires.

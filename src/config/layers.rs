@@ -24,6 +24,8 @@ const NOT_SETTINGS: [&str; 3] = ["ATSHUB_CONFIG", "ATSHUB_UPDATE", "ATSHUB_TEST_
 
 /// What a number may be: none of the settings goes below zero.
 const WHOLE: &str = "a whole number, 0 or more";
+/// Longest piece of a written name that is repeated, in characters.
+const MAX_SHOWN: usize = 100;
 
 /// What there is to read.
 #[derive(Clone, Default)]
@@ -137,7 +139,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut unknown = Vec::new();
     for Layer { origin, settings } in &layers {
         let names = unknown_in(settings, &known, "");
-        unknown.extend(names.into_iter().map(|path| format!("`{path}` ({origin}): no such setting{}", nearest(&path, &known))));
+        unknown.extend(names.into_iter().map(|path| {
+            let path = readable(&path);
+            format!("`{path}` ({origin}): no such setting{}", nearest(&path, &known))
+        }));
     }
     for (name, text) in &sources.environment {
         if !name.starts_with(PREFIX) || NOT_SETTINGS.iter().any(|other| name == other || (other.ends_with('_') && name.starts_with(other)))
@@ -148,7 +153,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             Some((section, key)) if find(&known, &section, &key).is_some() => {
                 layers.push(one(Origin::Environment(name.clone()), &known, &section, &key, text)?);
             }
-            _ => unknown.push(format!("`{name}` (environment): no such setting{}", nearest_variable(PREFIX, name, &known))),
+            _ => {
+                let name = readable(name);
+                unknown.push(format!("`{name}` (environment): no such setting{}", nearest_variable(PREFIX, &name, &known)));
+            }
         }
     }
     for (flag, key, text) in &sources.flags {
@@ -178,6 +186,7 @@ fn merge(layers: Vec<Layer>, known: &Dict) -> Result<Loaded, ConfigError> {
             // The parser's own words are types of the program (`usize`).
             Kind::InvalidType(..) | Kind::InvalidValue(..) if matches!(default, Some(Value::Num(..))) => format!("expected {WHOLE}"),
             Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) => format!("expected {wanted}"),
+            Kind::UnknownVariant(_, known) => format!("expected one of `{}`", known.join("`, `")),
             Kind::Message(text) => text.clone(),
             kind => kind.to_string(),
         };
@@ -235,6 +244,11 @@ fn find<'a>(settings: &'a Dict, section: &str, key: &str) -> Option<&'a Value> {
 fn find_path<'a>(settings: &'a Dict, path: &str) -> Option<&'a Value> {
     let (section, key) = path.split_once('.')?;
     find(settings, section, key)
+}
+
+/// A name as it was written, as far as it can be shown: on one line, without what steers a terminal, and short.
+fn readable(name: &str) -> String {
+    name.chars().take(MAX_SHOWN).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 fn shown(value: &Value) -> String {
@@ -341,6 +355,23 @@ mod tests {
         }
         let error = load(&with_environment(&[("ATSHUB_HTTP__WORKERS", "many")])).unwrap_err().to_string();
         assert_eq!(error, "`http.workers` (environment ATSHUB_HTTP__WORKERS): expected a whole number, 0 or more");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_short_line_whatever_was_written() {
+        let long = "x".repeat(100_000);
+        for (text, wanted) in [
+            ("[log]\nformat = \"\\u0000\"\n".to_owned(), "expected one of `text`, `json`; the default is \"text\""),
+            (format!("[log]\nformat = \"{long}\"\n"), "expected one of `text`, `json`"),
+            ("[log]\n\"le\\u001bvel\" = 1\n".to_owned(), "`log.le\\u{1b}vel`"),
+            (format!("[log]\n{long} = 1\n"), "no such setting"),
+        ] {
+            let (_folder, sources) = with_file(&text);
+            let error = load(&sources).unwrap_err().to_string();
+            assert!(error.contains(wanted) && error.len() < 500 && !error.contains(char::is_control), "{error:?}");
+        }
+        let error = load(&with_environment(&[("ATSHUB_LOG__LE\u{1b}VEL", "1")])).unwrap_err().to_string();
+        assert!(error.contains("ATSHUB_LOG__LE\\u{1b}VEL") && !error.contains(char::is_control), "{error:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use atshub::{credentials::Sealer, postgres::PostgresStore};
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -41,27 +41,7 @@ impl Ground {
 
     /// Starts the hub, and waits until it says that it is ready.
     pub(crate) async fn hub(&self) -> Hub {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let config = self.folder.path().join("atshub.toml");
-        let text = format!(
-            "[broker]\nurl = \"{}\"\n[store]\nurl = \"{}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[hub]\ndrills = true\n[log]\nlevel = \"warn\"\n",
-            self.node.url(),
-            self.server.url(),
-            self.folder.path().join("seal.key").display()
-        );
-        fs::write(&config, text).unwrap();
-        let log = self.folder.path().join("hub.log");
-        let out = fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_atshub"))
-            .args(["--config", config.to_str().unwrap(), "serve"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(out)
-            .spawn()
-            .unwrap();
-        let mut hub = Hub { child, address, log };
-        hub.ready().await;
-        hub
+        Config::write(self.folder.path(), &self.node.url(), &self.server.url()).start().await
     }
 
     /// What everything but the machine's other users has used so far: hub, broker, database, and this program.
@@ -111,6 +91,41 @@ impl Spent {
     }
 }
 
+/// The configuration of a hub that is to be measured, in a folder that outlives it.
+pub(crate) struct Config {
+    pub(crate) file: PathBuf,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Config {
+    pub(crate) fn write(folder: &Path, broker: &str, store: &str) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let file = folder.join("atshub.toml");
+        let text = format!(
+            "[broker]\nurl = \"{broker}\"\n[store]\nurl = \"{store}\"\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[hub]\ndrills = true\n[log]\nlevel = \"warn\"\n",
+            folder.join("seal.key").display()
+        );
+        fs::write(&file, text).unwrap();
+        Self { file, address, log: folder.join("hub.log") }
+    }
+
+    /// Starts the hub, and waits until it says that it is ready.
+    pub(crate) async fn start(self) -> Hub {
+        let out = fs::File::create(&self.log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_atshub"))
+            .args(["--config", self.file.to_str().unwrap(), "serve"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        let mut hub = Hub { child, address: self.address, log: self.log };
+        hub.ready().await;
+        hub
+    }
+}
+
 /// The hub's process. Killed when dropped.
 pub(crate) struct Hub {
     child: Child,
@@ -137,6 +152,10 @@ impl Hub {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn usage(&self) -> Usage {

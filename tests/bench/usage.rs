@@ -57,6 +57,13 @@ pub(crate) fn of_tree(root: u32) -> Usage {
     usage(ticks, pages)
 }
 
+/// Most resident memory that a process has had, in bytes.
+pub(crate) fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
 /// Files, sockets and pipes that a process has open.
 pub(crate) fn files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

@@ -14,6 +14,8 @@ mod broker_conformance;
 mod chaos;
 mod clients;
 mod connector_conformance;
+#[path = "../fuzz/damage.rs"]
+mod damage;
 mod deploy;
 mod doors;
 mod gate;
@@ -23,6 +25,7 @@ mod platform_client;
 mod processes;
 mod relay;
 mod rivals;
+mod settings;
 mod store_conformance;
 mod supervision;
 mod support;

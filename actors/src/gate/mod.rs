@@ -7,6 +7,8 @@
 mod breaker;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waits;
 mod window;
 
 pub use breaker::{BREAKER_STEPS, GatePolicy, Step};

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-const POLICY: GatePolicy = GatePolicy {
+pub(super) const POLICY: GatePolicy = GatePolicy {
     window: Duration::from_secs(120),
     least_calls: 10,
     failing: 0.5,
@@ -20,16 +20,16 @@ const POLICY: GatePolicy = GatePolicy {
     share_wait: Duration::from_secs(5),
 };
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millis)
 }
 
-fn failed() -> Outcome {
+pub(super) fn failed() -> Outcome {
     Outcome::Failed("no answer".into())
 }
 
 /// One that has just opened, at the epoch.
-fn opened() -> Breaker {
+pub(super) fn opened() -> Breaker {
     let mut breaker = Breaker::new(POLICY, at(0));
     for _ in 0..10 {
         let ticket = breaker.admit(at(0), 0.0).unwrap();
@@ -229,7 +229,7 @@ proptest! {
 
 /// A clock that stands still until it is moved.
 #[derive(Default)]
-struct Still(AtomicI64);
+pub(super) struct Still(AtomicI64);
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {
@@ -237,7 +237,7 @@ impl Clock for Still {
     }
 }
 
-fn gate(lease: &Lease) -> (Gate, Arc<Still>) {
+pub(super) fn gate(lease: &Lease) -> (Gate, Arc<Still>) {
     let clock = Arc::new(Still::default());
     (Gate::new(Host::ats(), POLICY, Arc::clone(&clock) as Arc<dyn Clock>, lease.clone()), clock)
 }

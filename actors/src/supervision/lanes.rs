@@ -12,7 +12,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Message}
 use async_trait::async_trait;
 use atshub_schemas::Envelope;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -53,14 +53,54 @@ pub trait Workload: 'static {
 pub struct Lanes<W> {
     lifeline: Lifeline,
     workload: Arc<W>,
-    busy: HashMap<String, VecDeque<Deliver>>,
+    busy: Keyed<Deliver>,
+}
+
+/// What runs and what waits, by lane. A lane is there while something of it runs.
+#[derive(Debug)]
+pub(super) struct Keyed<T>(HashMap<String, VecDeque<T>>);
+
+impl<T> Default for Keyed<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Keyed<T> {
+    /// Takes one for its lane. Gives it back if it may run now; else it waits.
+    pub(super) fn take(&mut self, lane: String, new: T) -> Option<T> {
+        match self.0.entry(lane) {
+            Entry::Occupied(mut waiting) => {
+                waiting.get_mut().push_back(new);
+                None
+            }
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                Some(new)
+            }
+        }
+    }
+
+    /// What ran in this lane has ended: gives the next one, which may run now.
+    pub(super) fn next(&mut self, lane: &str) -> Option<T> {
+        let next = self.0.get_mut(lane).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.0.remove(lane);
+        }
+        next
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<W: Workload> Lanes<W> {
     /// With nothing in them.
     #[must_use]
     pub fn new(lifeline: Lifeline, workload: Arc<W>) -> Self {
-        Self { lifeline, workload, busy: HashMap::new() }
+        Self { lifeline, workload, busy: Keyed::default() }
     }
 
     /// The child's way to speak to its supervisor.
@@ -75,12 +115,9 @@ impl<W: Workload> Lanes<W> {
         A: Actor<Context = Context<A>>,
     {
         let lane = W::lane(&delivery.envelope);
-        if let Some(waiting) = self.busy.get_mut(&lane) {
-            waiting.push_back(delivery);
-            return;
+        if let Some(delivery) = self.busy.take(lane.clone(), delivery) {
+            self.run(lane, delivery, lanes, ctx);
         }
-        self.busy.insert(lane.clone(), VecDeque::new());
-        self.run(lane, delivery, lanes, ctx);
     }
 
     fn run<A>(&mut self, lane: String, mut delivery: Deliver, lanes: fn(&mut A) -> &mut Lanes<W>, ctx: &mut Context<A>)
@@ -110,11 +147,8 @@ impl<W: Workload> Lanes<W> {
                 // The whole generation was given up.
                 Some(Ended::TakenBack) => return ctx.terminate(),
             }
-            match this.busy.get_mut(&lane).and_then(VecDeque::pop_front) {
-                Some(next) => this.run(lane, next, lanes, ctx),
-                None => {
-                    this.busy.remove(&lane);
-                }
+            if let Some(next) = this.busy.next(&lane) {
+                this.run(lane, next, lanes, ctx);
             }
         };
         ctx.spawn(actix::fut::wrap_future::<_, A>(work).map(finish));

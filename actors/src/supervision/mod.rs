@@ -20,6 +20,8 @@ mod lanes;
 mod lifeline;
 mod phase;
 mod pulse;
+#[cfg(test)]
+mod races;
 mod rehearsal;
 mod spec;
 mod supervisor;

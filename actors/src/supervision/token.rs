@@ -2,13 +2,10 @@
 //! work had begun. The dispatcher keeps the other half, and can take the delivery back whatever state it is in: before it was
 //! begun, between two steps of its work, and, if its thread stands still, in the middle of one. Nothing here can fail or panic.
 
-use crate::flight::Flights;
+use crate::{flight::Flights, interleaving::AtomicU8};
 use futures_util::task::AtomicWaker;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Waker,
 };
 use tokio::sync::mpsc;
@@ -25,6 +22,8 @@ const REVOKED: u8 = 3;
 const FENCED: u8 = 4;
 /// The same, while a step is running: that step cannot be stopped, the next one will not run.
 const FENCED_RUNNING: u8 = 5;
+/// Its token was used up or lost: the report is sent, or about to be. It cannot be taken back any more.
+const ENDED: u8 = 6;
 
 /// What the dispatcher hears of a delivery.
 #[derive(Debug)]
@@ -46,6 +45,19 @@ struct Shared {
 impl Shared {
     fn step(&self, from: u8, to: u8) -> bool {
         self.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// The token ends. Says whether the work had begun; `None` if the delivery was taken back before. One step decides between the two:
+    /// who looked first and reported then would report what is in another's hands by now.
+    fn end(&self) -> Option<bool> {
+        loop {
+            let found = self.state.load(Ordering::SeqCst);
+            match found {
+                WAITING | BEGUN | RUNNING if self.step(found, ENDED) => return Some(found != WAITING),
+                WAITING | BEGUN | RUNNING => {} // it was moved on between the two
+                _ => return None,
+            }
+        }
     }
 }
 
@@ -97,7 +109,7 @@ impl Token {
 
     /// Work is done and durable.
     pub fn ack(mut self) {
-        if self.armed && !self.fenced() {
+        if self.armed && self.shared.end().is_some() {
             let _ = self.report.send(Report::Done { ticket: self.ticket });
         }
         self.armed = false;
@@ -112,16 +124,13 @@ impl Token {
     pub(super) fn disarm(mut self) {
         self.armed = false;
     }
-
-    fn fenced(&self) -> bool {
-        matches!(self.shared.state.load(Ordering::SeqCst), REVOKED | FENCED | FENCED_RUNNING)
-    }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        if self.armed && !self.fenced() {
-            let begun = self.shared.state.load(Ordering::SeqCst) != WAITING;
+        if self.armed
+            && let Some(begun) = self.shared.end()
+        {
             let _ = self.report.send(Report::Dropped { ticket: self.ticket, generation: self.generation, begun });
         }
     }
@@ -148,8 +157,9 @@ impl Revoke {
         self.0.step(WAITING, REVOKED)
     }
 
-    /// Takes the delivery back however far it is. No step of its work runs any more, but for one that is running now.
-    pub(super) fn fence(&self) -> Fenced {
+    /// Takes the delivery back however far it is. No step of its work runs any more, but for one that is running now. `None` if its
+    /// token has ended: then its report says how.
+    pub(super) fn fence(&self) -> Option<Fenced> {
         loop {
             let found = if self.revoke() {
                 Fenced::NotBegun
@@ -160,14 +170,15 @@ impl Revoke {
             } else {
                 // Taken back before; or it moved on between two of these looks.
                 match self.0.state.load(Ordering::SeqCst) {
-                    REVOKED => return Fenced::NotBegun,
-                    FENCED => return Fenced::Between,
-                    FENCED_RUNNING => return Fenced::Running,
+                    REVOKED => return Some(Fenced::NotBegun),
+                    FENCED => return Some(Fenced::Between),
+                    FENCED_RUNNING => return Some(Fenced::Running),
+                    ENDED => return None,
                     _ => continue,
                 }
             };
             self.0.waker.wake();
-            return found;
+            return Some(found);
         }
     }
 }
@@ -251,7 +262,7 @@ mod tests {
                     }
                     Event::Fence => {
                         let fenced = revoke.fence();
-                        prop_assert!(fenced != Fenced::Running || inside);
+                        prop_assert!(fenced.is_some() && (fenced != Some(Fenced::Running) || inside));
                         taken = true;
                     }
                     _ => {}

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::LazyLock};
 
-static VALIDATORS: LazyLock<HashMap<&str, Validator>> = LazyLock::new(|| {
+pub(crate) static VALIDATORS: LazyLock<HashMap<&str, Validator>> = LazyLock::new(|| {
     let made = |kind| jsonschema::options().should_validate_formats(true).build(&envelope_schema(catalog::entry(kind).unwrap())).unwrap();
     CATALOG.iter().map(|entry| (entry.kind, made(entry.kind))).collect()
 });

@@ -126,6 +126,35 @@ fn a_time_is_rfc_3339_with_an_offset() {
 }
 
 #[test]
+fn a_time_at_either_end_of_time_is_taken_wherever_it_stands() {
+    for end in [
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-30T22:00:01Z",
+        "0000-01-01T00:00:00+23:59",
+        "0000-01-01T00:00:00-23:59",
+    ] {
+        for (kind, pointer) in [
+            ("application.moved.v1", "/time"),
+            ("schedule.requested.v1", "/data/starts_at"),
+            ("interview.changed.v1", "/data/interview/end_time"),
+            ("control.requested.v1", "/data/until"),
+        ] {
+            let (_, mut value) = samples().find(|(name, _)| *name == kind).unwrap();
+            *value.pointer_mut(pointer).unwrap() = json!(end);
+            let envelope = decode(&value).unwrap_or_else(|refusal| panic!("{end} at {pointer}: {refusal}"));
+            assert_eq!(Envelope::decode(&envelope.encode().unwrap()).as_ref(), Ok(&envelope), "{end} at {pointer}");
+        }
+    }
+    for none in ["9999-12-32T00:00:00Z", "9999-13-01T00:00:00Z", "0000-00-00T00:00:00Z", "9999-12-31T24:00:00Z"] {
+        let (_, mut value) = samples().next().unwrap();
+        value["time"] = json!(none);
+        assert_eq!(decode(&value).unwrap_err().field.as_deref(), Some("time"), "{none}");
+    }
+}
+
+#[test]
 fn numbers_are_whole_and_exact_in_every_language() {
     let (_, sample) = samples().find(|(kind, _)| *kind == "status.set.v1").unwrap();
     for bad in

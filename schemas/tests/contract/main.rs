@@ -10,6 +10,9 @@
 mod agreement;
 mod asyncapi;
 mod committed;
+#[path = "../../../tests/fuzz/damage.rs"]
+mod damage;
+mod fuzz;
 mod hostile;
 mod refusals;
 mod support;

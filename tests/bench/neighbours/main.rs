@@ -32,6 +32,7 @@ mod ground;
 #[allow(dead_code, reason = "benchmarks crash no services")]
 mod services;
 #[path = "../usage.rs"]
+#[allow(dead_code, reason = "shared: not every benchmark uses all of it")]
 mod usage;
 
 use alone::Alone;

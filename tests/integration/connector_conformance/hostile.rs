@@ -86,7 +86,7 @@ pub(super) fn mutations(body: &Value) -> Vec<(String, Value)> {
 }
 
 /// Sends it, correctly signed; whatever comes of it is sound.
-fn send(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8], what: &str) -> usize {
+pub(super) fn send(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8], what: &str) -> usize {
     let file = format!("{} with {what}", case.file);
     let facts = match case.kind {
         Kind::Hook => match hook(row, suite, case, headers, body) {
@@ -117,7 +117,7 @@ fn send(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8],
     facts.len()
 }
 
-fn inbound_cases() -> impl Iterator<Item = (&'static Entry, Suite, Case)> {
+pub(super) fn inbound_cases() -> impl Iterator<Item = (&'static Entry, Suite, Case)> {
     REGISTRY.iter().flat_map(|row| {
         let (suite, cases) = load(row);
         cases.into_iter().filter(|case| matches!(case.kind, Kind::Hook | Kind::Partner)).map(move |case| (*row, suite.clone(), case))

@@ -9,6 +9,7 @@
 )]
 
 mod fixtures;
+mod fuzz;
 mod hostile;
 mod inbound;
 mod outbound;

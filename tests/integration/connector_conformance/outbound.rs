@@ -13,14 +13,14 @@ use atshub_schemas::{Envelope, internal::WritebackRequested};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-fn connector(row: &Entry, suite: &Suite, case: &Case, url: &str) -> Arc<dyn Connector> {
+pub(super) fn connector(row: &Entry, suite: &Suite, case: &Case, url: &str) -> Arc<dyn Connector> {
     let mut policy = case.policy.clone();
     policy.connector.extend(suite.address_setting.iter().map(|setting| (setting.clone(), url.to_owned())));
     (row.connect)(suite.account(&policy)).unwrap_or_else(|e| panic!("{}: {e}", case.file))
 }
 
 /// Does what the case asks for, and tells it in the words of the fixtures.
-async fn outcome(connector: &dyn Connector, case: &Case) -> (Value, Option<Failure>) {
+pub(super) async fn outcome(connector: &dyn Connector, case: &Case) -> (Value, Option<Failure>) {
     let request = || serde_json::from_value::<WritebackRequested>(case.request.clone()).unwrap_or_else(|e| panic!("{}: {e}", case.file));
     let outcome = match case.kind {
         Kind::Write => connector.write(&request()).await.map(|written| match written {
@@ -47,14 +47,14 @@ async fn outcome(connector: &dyn Connector, case: &Case) -> (Value, Option<Failu
     }
 }
 
-fn outbound_cases() -> impl Iterator<Item = (&'static Entry, Suite, Case)> {
+pub(super) fn outbound_cases() -> impl Iterator<Item = (&'static Entry, Suite, Case)> {
     REGISTRY.iter().flat_map(|row| {
         let (suite, cases) = load(row);
         cases.into_iter().filter(|case| !matches!(case.kind, Kind::Hook | Kind::Partner)).map(move |case| (*row, suite.clone(), case))
     })
 }
 
-fn tells_no_secret(failure: &Failure, suite: &Suite, file: &str) {
+pub(super) fn tells_no_secret(failure: &Failure, suite: &Suite, file: &str) {
     let text = format!("{failure:?}");
     assert!(suite.secrets.values().all(|secret| !text.contains(secret.as_str())), "{file}: a credential in {text}");
 }

@@ -12,9 +12,9 @@ use atshub_actors::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-const TOKEN: &str = "hush-hush-token";
+pub(super) const TOKEN: &str = "hush-hush-token";
 
-fn connect(row: &Entry, url: &str, token: Option<&str>) -> Result<Arc<dyn Platform>, String> {
+pub(super) fn connect(row: &Entry, url: &str, token: Option<&str>) -> Result<Arc<dyn Platform>, String> {
     let account = PlatformAccount { name: "main".into(), kind: row.kind.into(), url: url.into(), updated_at: jiff::Timestamp::UNIX_EPOCH };
     let secrets = token.map(|token| ("token".to_owned(), token.to_owned().into())).into_iter().collect::<BTreeMap<_, _>>();
     (row.connect)(account, Secrets::new(secrets), Http::new(tokio::runtime::Handle::current(), Options::default()).unwrap())
@@ -30,7 +30,7 @@ fn request() -> InvitationRequest {
     }
 }
 
-async fn failures(platform: &dyn Platform) -> Vec<(&'static str, Option<Failure>)> {
+pub(super) async fn failures(platform: &dyn Platform) -> Vec<(&'static str, Option<Failure>)> {
     vec![
         ("invite", platform.invite(&request()).await.err()),
         ("find", platform.find(&request()).await.err()),

@@ -53,11 +53,11 @@ impl Held {
         }
     }
 
-    /// Takes it back from this generation, however far it is.
+    /// Takes it back from this generation, however far it is. One whose token has ended stays given until its report is here.
     pub(super) fn take_back(&mut self, generation: u64) -> Option<Fenced> {
         match &self.state {
             State::Given { generation: given, revoke } if *given == generation => {
-                let fenced = revoke.fence();
+                let fenced = revoke.fence()?;
                 self.state = State::Pending;
                 Some(fenced)
             }
