@@ -36,8 +36,8 @@ const CLAIM: &str = "with at_once as materialized (\
 const SENT: &str = "update outbox o set sent_at = $3, claimed_until = null from unnest($1::date[], $2::int8[]) as r (day, number), \
     (select set_config('synchronous_commit', 'off', true)) at_leisure where o.day = r.day and o.number = r.number and o.sent_at is null";
 
-const UNSENT: &str = "update outbox set not_before = $3, due = $3, claimed_until = null, failures = failures + 1, last_error = $4 \
-    where day = $1 and number = $2 and sent_at is null";
+const UNSENT: &str = "update outbox o set not_before = $3, due = $3, claimed_until = null, failures = failures + 1, last_error = $4 \
+    from unnest($1::date[], $2::int8[]) as r (day, number) where o.day = r.day and o.number = r.number and o.sent_at is null";
 
 const NEXT_DUE: &str = "select least(\
         (select due from outbox where sent_at is null and not_before is null and routing_key <> 'atshub.invites' \
@@ -94,13 +94,14 @@ pub(super) async fn sent(database: &Database, rows: Vec<ClaimedRow>) -> Result<(
         .await
 }
 
-pub(super) async fn unsent(database: &Database, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
+pub(super) async fn unsent(database: &Database, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
     let cause = storable(cause);
+    let (days, numbers): (Vec<Option<Date>>, Vec<i64>) = rows.into_iter().map(|r| (r.day, r.row)).unzip();
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(UNSENT).await?;
-                connection.execute(&statement, &[&row.day, &row.row, &stored(not_before), &cause]).await?;
+                connection.execute(&statement, &[&days, &numbers, &stored(not_before), &cause]).await?;
                 Ok(())
             }
             .boxed()

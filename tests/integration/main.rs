@@ -26,5 +26,6 @@ mod rivals;
 mod store_conformance;
 mod supervision;
 mod support;
+mod topology;
 mod waiting;
 mod walkthroughs;

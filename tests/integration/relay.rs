@@ -10,7 +10,8 @@ use atshub::{
     rail::relay::{self, AHEAD},
 };
 use atshub_actors::ports::{
-    Broker, BrokerError, BrokerHealth, Change, Consumption, OutboxRow, Publication, PublishError, QueueInfo, QueueSpec, Store, SystemClock,
+    Broker, BrokerError, BrokerHealth, Change, Consumption, Missing, OutboxRow, Publication, PublishError, QueueInfo, QueueSpec, Store,
+    SystemClock,
 };
 use atshub_schemas::{Envelope, TenantName, topology};
 use std::{sync::Arc, time::Duration};
@@ -101,6 +102,10 @@ struct Slow {
 impl Broker for Slow {
     async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError> {
         self.broker.declare(queue).await
+    }
+
+    fn when_missing(&self, hears: Arc<dyn Missing>) {
+        self.broker.when_missing(hears);
     }
 
     async fn delete(&self, queue: &str) -> Result<(), BrokerError> {
