@@ -124,6 +124,18 @@ pub async fn migrate(config: &Config, io: Handle) -> Result<Vec<String>, AppErro
 /// # Errors
 /// [`AppError::Broker`] if it does not answer.
 pub async fn open_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
+    connect_broker(config, io, RabbitOptions::default()).await
+}
+
+/// Connects to the broker that the configuration names, and makes nothing there.
+///
+/// # Errors
+/// As [`open_broker`].
+pub async fn look_at_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
+    connect_broker(config, io, RabbitOptions { puts_topology: false, ..RabbitOptions::default() }).await
+}
+
+async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> Result<Arc<dyn Broker>, AppError> {
     let failed = |source| AppError::Broker { address: config.broker.url.masked(), source };
     Ok(match config.broker.url.broker()? {
         BrokerAddress::Amqp(url) => {
@@ -131,7 +143,7 @@ pub async fn open_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>,
                 config::QueueType::Quorum => QueueType::Quorum,
                 config::QueueType::Classic => QueueType::Classic,
             };
-            Arc::new(RabbitBroker::connect(&url, io, RabbitOptions { queue_type, ..RabbitOptions::default() }).await.map_err(failed)?)
+            Arc::new(RabbitBroker::connect(&url, io, RabbitOptions { queue_type, ..options }).await.map_err(failed)?)
         }
         BrokerAddress::Embedded(folder) => {
             std::fs::create_dir_all(&folder).map_err(|e| failed(BrokerError::Refused(format!("the folder cannot be made: {e}"))))?;

@@ -428,7 +428,7 @@ fn waits(envelope: &Envelope) -> EffectKey {
 }
 
 /// Routing key on the work exchange that leads to the queue a message came from.
-fn route_of(envelope: &Envelope, queue: &str) -> String {
+pub(crate) fn route_of(envelope: &Envelope, queue: &str) -> String {
     if queue == topology::tenant_queue(&envelope.tenant) { topology::tenant_work_key(&envelope.tenant) } else { queue.to_owned() }
 }
 

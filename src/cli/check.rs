@@ -37,7 +37,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
             ("store", session.loaded.config.store.url.masked())
         }
         Verb::Broker => {
-            let broker = session.broker().await?;
+            let broker = session.look_at_broker().await?;
             let mut health = broker.health();
             let up = tokio::time::timeout(ANSWER, health.wait_for(|health| matches!(health, BrokerHealth::Up { .. }))).await;
             if up.is_err() {

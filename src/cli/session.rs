@@ -41,6 +41,15 @@ impl Session {
         bounded("the broker", app::open_broker(&self.loaded.config, Handle::current())).await
     }
 
+    /// Connects to the broker to look at it: nothing is made there.
+    ///
+    /// # Errors
+    /// As [`Session::broker`].
+    pub(super) async fn look_at_broker(&self) -> Result<Arc<dyn Broker>, Stop> {
+        let _progress = self.wait_for("connecting to the broker", self.loaded.config.broker.url.masked().as_str());
+        bounded("the broker", app::look_at_broker(&self.loaded.config, Handle::current())).await
+    }
+
     /// Opens what seals credentials.
     ///
     /// # Errors

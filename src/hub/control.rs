@@ -4,7 +4,7 @@
 //! restart things later.
 
 use super::{Directory, Drills, seats::child_name};
-use crate::rail::consumer::park;
+use crate::rail::parking::park;
 use actix::Addr;
 use atshub_actors::{
     ports::{Broker, BrokerError, Change, Clock, CommitOutcome, Delivery, Disposition, Handled, QueueSpec, Store, TenantRecord},

@@ -124,6 +124,7 @@ impl Hub {
     /// [`HubError`] if store or broker do not answer at the start; later they may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
+        parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
         for (name, key) in

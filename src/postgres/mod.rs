@@ -189,7 +189,11 @@ impl Store for PostgresStore {
     }
 
     async fn unsent(&self, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
-        Ok(outbox::unsent(&self.database, row, not_before, cause).await?)
+        self.unsent_all(vec![row], not_before, cause).await
+    }
+
+    async fn unsent_all(&self, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
+        Ok(outbox::unsent(&self.database, rows, not_before, cause).await?)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

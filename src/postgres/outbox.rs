@@ -41,8 +41,8 @@ const CLAIM: &str = "with at_once as materialized (\
 const SENT: &str = "delete from waiting w using unnest($1::int8[]) as r (number), \
     (select set_config('synchronous_commit', 'off', true)) at_leisure where w.number = r.number";
 
-const UNSENT: &str = "update waiting set not_before = $2, due = $2, claimed_until = null, failures = failures + 1, last_error = $3 \
-    where number = $1";
+const UNSENT: &str = "update waiting w set not_before = $2, due = $2, claimed_until = null, failures = failures + 1, last_error = $3 \
+    from unnest($1::int8[]) as r (number) where w.number = r.number";
 
 const NEXT_DUE: &str = "select least(\
         (select due from waiting where not_before is null and not invitation \
@@ -132,13 +132,14 @@ pub(super) async fn sent(database: &Database, rows: Vec<ClaimedRow>) -> Result<(
         .await
 }
 
-pub(super) async fn unsent(database: &Database, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
+pub(super) async fn unsent(database: &Database, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
     let cause = storable(cause);
+    let numbers: Vec<i64> = rows.into_iter().map(|r| r.row).collect();
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(UNSENT).await?;
-                connection.execute(&statement, &[&row.row, &stored(not_before), &cause]).await?;
+                connection.execute(&statement, &[&numbers, &stored(not_before), &cause]).await?;
                 Ok(())
             }
             .boxed()

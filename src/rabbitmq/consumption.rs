@@ -9,8 +9,9 @@ use super::{
     refusal,
     scratch::{Scratch, name},
     session::{OpenChannel, Session},
+    wire,
 };
-use atshub_actors::ports::{Ack, AckError, BrokerError, Consumption, Delivery};
+use atshub_actors::ports::{Ack, AckError, BrokerError, Consumption, Cut, Delivery};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
@@ -238,13 +239,19 @@ impl Runner {
                 _ => {}
             }
         }
+        let cut = wire::cut_of(&data).map(|(size, digest)| Cut { size, sha256: hex::encode(digest) });
+        let mut body = Bytes::from(data);
+        if cut.is_some() {
+            body.truncate(wire::KEPT);
+        }
         Delivery {
             queue: self.queue.clone(),
             exchange: exchange.to_string(),
             routing_key: routing_key.to_string(),
             message_id: properties.message_id().as_ref().map(ToString::to_string),
             headers,
-            body: Bytes::from(data),
+            body,
+            cut,
             redelivered,
             delivery_count: count.unwrap_or(0).max(u32::from(redelivered)),
             ack: Box::new(RabbitAck { acker, requests: requests.clone() }),

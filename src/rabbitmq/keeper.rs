@@ -2,20 +2,20 @@
 //! back-off, each time under a new epoch. It does not consume or publish.
 
 use super::{options::RabbitOptions, scratch::Scratch, session::Session};
-use atshub_actors::ports::{BrokerError, BrokerHealth, QueueSpec};
+use atshub_actors::ports::{BrokerError, BrokerHealth, Missing, QueueSpec};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lapin::uri::AMQPUri;
 use rand::RngExt as _;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// First pause after a loss; doubles from there.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +25,13 @@ pub(super) const SOUND_AFTER: Duration = Duration::from_secs(10);
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Channels on which queues are declared anew at the same time.
 const DECLARING_AT_ONCE: usize = 8;
+
+/// How often exchanges are looked at, and some of the queues, while nothing has failed: what was deleted may fail nobody.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Queues declared again at each look, one share after another.
+const QUEUES_PER_LOOK: usize = 32;
+/// Shortest time between two times of putting everything in place.
+const MEND_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the tasks of one broker share.
 pub(super) struct Shared {
@@ -39,6 +46,10 @@ pub(super) struct Shared {
     pub(super) unanswered: watch::Sender<usize>,
     /// The last attempt to connect had no answer (see [`Session::dial`]).
     suspect: Arc<AtomicBool>,
+    /// Rung when something that should be there was not.
+    pub(super) mend: Notify,
+    /// Who hears of queues before they are made.
+    pub(super) missing: Arc<OnceLock<Arc<dyn Missing>>>,
     registry: Mutex<BTreeMap<String, QueueSpec>>,
 }
 
@@ -53,6 +64,8 @@ impl Shared {
             consumptions: watch::Sender::new(0),
             unanswered: watch::Sender::new(0),
             suspect: Arc::default(),
+            mend: Notify::new(),
+            missing: Arc::default(),
             registry: Mutex::default(),
         }
     }
@@ -104,13 +117,56 @@ impl Shared {
 
 /// Connects and puts the topology in place.
 pub(super) async fn establish(shared: &Shared, epoch: u64) -> Result<Arc<Session>, BrokerError> {
-    let session = Session::dial(shared.uri.clone(), Arc::clone(&shared.options), Arc::clone(&shared.suspect), epoch).await?;
-    Scratch::new(&session).declare_fixed().await?;
-    let queues = shared.all_kept();
+    let (options, missing) = (Arc::clone(&shared.options), Arc::clone(&shared.missing));
+    let session = Session::dial(shared.uri.clone(), options, missing, Arc::clone(&shared.suspect), epoch).await?;
+    if shared.options.puts_topology {
+        Scratch::new(&session).declare_fixed().await?;
+    }
+    declare_all(&session, &shared.all_kept()).await?;
+    Ok(session)
+}
+
+async fn declare_all(session: &Session, queues: &[QueueSpec]) -> Result<(), BrokerError> {
     let share = queues.len().div_ceil(DECLARING_AT_ONCE).max(1);
     let shares: Vec<Vec<QueueSpec>> = queues.chunks(share).map(<[QueueSpec]>::to_vec).collect();
-    stream::iter(shares).map(|share| declare_again(&session, share)).buffer_unordered(DECLARING_AT_ONCE).try_collect::<Vec<()>>().await?;
-    Ok(session)
+    stream::iter(shares).map(|share| declare_again(session, share)).buffer_unordered(DECLARING_AT_ONCE).try_collect::<Vec<()>>().await?;
+    Ok(())
+}
+
+/// Puts right what is deleted while the session lasts: everything when something was missed, else by looking.
+async fn tend(shared: &Shared, session: &Session) {
+    if !shared.options.puts_topology {
+        return std::future::pending().await;
+    }
+    let mut seen = String::new();
+    loop {
+        let missed = tokio::select! {
+            () = shared.mend.notified() => true,
+            () = sleep(LOOK_EVERY) => false,
+        };
+        let all = shared.all_kept();
+        let put = async {
+            let made = Scratch::new(session).declare_fixed().await?;
+            if made {
+                warn!("an exchange was gone; it is there again, with its bindings");
+            }
+            let some: Vec<QueueSpec> = if made || missed {
+                all
+            } else {
+                let rest = all.iter().filter(|spec| spec.name > seen).take(QUEUES_PER_LOOK).cloned().collect::<Vec<_>>();
+                seen = rest.last().filter(|_| rest.len() == QUEUES_PER_LOOK).map(|spec| spec.name.clone()).unwrap_or_default();
+                rest
+            };
+            declare_all(session, &some).await
+        };
+        let put: Result<(), BrokerError> = put.await;
+        if let Err(cause) = put {
+            debug!(%cause, "what was deleted could not be put in place yet");
+        }
+        if missed {
+            sleep(MEND_PAUSE).await;
+        }
+    }
 }
 
 /// A refused queue is reported and passed over: it must not keep the others away.
@@ -142,6 +198,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut current: Option<Arc<Session>>) 
             let since = Instant::now();
             let cause = tokio::select! {
                 cause = end_of(&session) => Some(cause),
+                () = tend(&shared, &session) => None,
                 () = closed(&mut closing) => None,
             };
             let Some(cause) = cause else { return };

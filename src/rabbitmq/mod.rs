@@ -13,11 +13,12 @@ mod refusal;
 mod scratch;
 mod session;
 mod topology;
+mod wire;
 
 pub use options::{QueueType, RabbitOptions};
 
 use async_trait::async_trait;
-use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Publication, PublishError, QueueInfo, QueueSpec};
+use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Missing, Publication, PublishError, QueueInfo, QueueSpec};
 use futures_util::{StreamExt as _, stream};
 use keeper::Shared;
 use lapin::uri::AMQPUri;
@@ -95,6 +96,11 @@ impl Broker for RabbitBroker {
             declared
         })
         .await
+    }
+
+    fn when_missing(&self, hears: Arc<dyn Missing>) {
+        // A second one would be a mistake of this program; the first stays.
+        let _ = self.shared.missing.set(hears);
     }
 
     async fn delete(&self, queue: &str) -> Result<(), BrokerError> {

@@ -33,6 +33,8 @@ pub struct RabbitOptions {
     pub deaf_after: Duration,
     /// Channels on one connection before another is opened; the broker's own limit is 2,047.
     pub channels_per_connection: u16,
+    /// False: it only looks. Nothing is made on the broker by connecting, nor put right later.
+    pub puts_topology: bool,
     /// False: `connect` returns at once and the broker is sought in the background.
     pub wait_for_broker: bool,
 }
@@ -48,6 +50,7 @@ impl Default for RabbitOptions {
             longest_pause: Duration::from_secs(10),
             deaf_after: Duration::from_secs(60),
             channels_per_connection: 1_900,
+            puts_topology: true,
             wait_for_broker: true,
         }
     }

@@ -50,38 +50,66 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    /// Declares the fixed exchanges and the queues at the end of the line.
-    pub(super) async fn declare_fixed(&mut self) -> Result<(), BrokerError> {
+    /// Declares the fixed exchanges and the queues at the end of the line. True if an exchange was not there.
+    pub(super) async fn declare_fixed(&mut self) -> Result<bool, BrokerError> {
+        let made = self.declare_exchanges().await?;
+        for queue in topology::LAST_STOPS {
+            let bindings = vec![(queue.to_owned(), String::new())];
+            self.declare(&QueueSpec { name: queue.to_owned(), single_consumer: false, bindings, expires: None }).await?;
+        }
+        Ok(made)
+    }
+
+    async fn declare_exchanges(&mut self) -> Result<bool, BrokerError> {
+        let mut made = false;
         for (name, kind) in topology::EXCHANGES {
             let what = format!("declare exchange `{name}`");
+            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            let channel = self.channel().await?;
+            let asked = channel.exchange_declare(name.into(), kind.clone(), passive, FieldTable::default());
+            made |= self.answer(&what, asked).await?.is_none();
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let channel = self.channel().await?;
             let asked = channel.exchange_declare(name.into(), kind, options, topology::exchange_arguments(name));
             self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
         }
-        for queue in topology::LAST_STOPS {
-            let bindings = vec![(queue.to_owned(), String::new())];
-            self.declare(&QueueSpec { name: queue.to_owned(), single_consumer: false, bindings, expires: None }).await?;
-        }
-        Ok(())
+        Ok(made)
     }
 
-    /// Declares a queue and binds it.
+    /// Declares a queue and binds it. If it is not there, who wants to hear of that is told before it is made.
     pub(super) async fn declare(&mut self, spec: &QueueSpec) -> Result<(), BrokerError> {
         let queue = name(&spec.name)?;
         let what = format!("declare queue `{queue}`");
+        let stays = spec.expires.is_none();
+        if let Some(hears) = self.session.missing.get().filter(|_| stays)
+            && self.probe(&spec.name).await?.is_none()
+        {
+            hears.missing(&spec.name).await.map_err(|cause| BrokerError::Away(format!("{what}: it is not there, and {cause}")))?;
+        }
         let arguments = topology::queue_arguments(spec, self.session.options.queue_type);
         let channel = self.channel().await?;
         let asked = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
         self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
         for (exchange, key) in &spec.bindings {
-            let what = format!("bind queue `{queue}` to `{exchange}` with `{key}`");
-            let (exchange, key) = (name(exchange)?, name(key)?);
-            let channel = self.channel().await?;
-            let asked = channel.queue_bind(queue.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default());
-            self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: there is no such exchange")))?;
+            if !self.bind(&spec.name, exchange, key).await? {
+                // It was deleted: it is one of ours, or it is refused for good.
+                self.declare_exchanges().await?;
+                if !self.bind(&spec.name, exchange, key).await? {
+                    let cause = format!("bind queue `{queue}` to `{exchange}` with `{key}`: there is no such exchange");
+                    return Err(BrokerError::Refused(cause));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// False: there is no such exchange.
+    async fn bind(&mut self, queue: &str, exchange: &str, key: &str) -> Result<bool, BrokerError> {
+        let what = format!("bind queue `{queue}` to `{exchange}` with `{key}`");
+        let (queue, exchange, key) = (name(queue)?, name(exchange)?, name(key)?);
+        let channel = self.channel().await?;
+        let asked = channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default());
+        Ok(self.answer(&what, asked).await?.is_some())
     }
 
     /// What the broker says of a queue, or `None` if it is not there.

@@ -4,8 +4,8 @@
 //! Publishing has a connection of its own: a broker short of memory or disk stops reading from connections that publish,
 //! and acknowledgements must not stand behind that.
 
-use super::{options::RabbitOptions, refusal};
-use atshub_actors::ports::BrokerError;
+use super::{options::RabbitOptions, refusal, wire};
+use atshub_actors::ports::{BrokerError, Missing};
 use futures_util::StreamExt as _;
 use lapin::{
     Channel, Connection, ConnectionProperties, Event,
@@ -13,7 +13,7 @@ use lapin::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -40,6 +40,8 @@ pub(super) struct Session {
     /// Which one it is, from 1.
     pub(super) epoch: u64,
     pub(super) options: Arc<RabbitOptions>,
+    /// Who hears of queues before they are made.
+    pub(super) missing: Arc<OnceLock<Arc<dyn Missing>>>,
     uri: AMQPUri,
     suspect: Arc<AtomicBool>,
     publishing: Connection,
@@ -83,6 +85,7 @@ impl Session {
     pub(super) async fn dial(
         uri: AMQPUri,
         options: Arc<RabbitOptions>,
+        missing: Arc<OnceLock<Arc<dyn Missing>>>,
         suspect: Arc<AtomicBool>,
         epoch: u64,
     ) -> Result<Arc<Self>, BrokerError> {
@@ -93,6 +96,7 @@ impl Session {
         let session = Arc::new(Self {
             epoch,
             options,
+            missing,
             uri,
             suspect,
             publishing,
@@ -219,7 +223,7 @@ async fn connect(uri: &AMQPUri, options: &RabbitOptions, suspect: &AtomicBool, r
     }
     let name = format!("{} {role}", options.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let attempt = timeout(limit, Connection::connect_uri(uri.clone(), properties)).await;
+    let attempt = timeout(limit, wire::connect(uri.clone(), properties)).await;
     suspect.store(attempt.is_err(), Ordering::Relaxed);
     match attempt {
         Ok(Ok(connection)) => Ok(connection),

@@ -1,18 +1,15 @@
 //! Deliveries in: the only place where bytes from the broker become messages. What cannot be taken is parked with a code
 //! that names the field, then acknowledged; it never reaches an actor and is never tried again.
 
+use super::parking::{Parking, cut, refused, too_large};
 use async_trait::async_trait;
 use atshub_actors::{
-    lifecycle,
-    ports::{Broker, BrokerError, Change, Clock, Consumption, Delivery, Parked, QueueSpec, Store},
+    ports::{Broker, BrokerError, Clock, Consumption, Delivery, QueueSpec, Store},
     supervision::{Intake, Work, Works},
 };
 use atshub_schemas::{Envelope, Family, Refusal, RefusalCode, topology};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
-
-/// Wait before parking is tried again while the store is away.
-const STORE_WAIT: Duration = Duration::from_millis(500);
 
 /// The intake over a broker.
 pub struct Consumer {
@@ -54,15 +51,21 @@ impl Intake for Consumer {
 }
 
 async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
-    while let Some(delivery) = consumption.deliveries.recv().await {
+    // What is refused is recorded beside, many at once: it may be another tenant's doing that it is here.
+    let mut parking = Parking::default();
+    while let Some(mut delivery) = parking.beside(consumption.deliveries.recv()).await {
+        cut(&mut delivery);
         match accept(&delivery) {
             Ok(envelope) => {
                 let Delivery { queue, ack, .. } = delivery;
-                if works.send(Work { envelope: Arc::new(envelope), queue, ack }).await.is_err() {
+                if parking.beside(works.send(Work { envelope: Arc::new(envelope), queue, ack })).await.is_err() {
                     return; // nobody wants it any more: it goes back with the consumption
                 }
             }
-            Err(refusal) => park(delivery, &refusal, &*store, &*clock).await,
+            Err(refusal) => {
+                let parked = refused(&delivery, &refusal, &*clock);
+                parking.record(delivery, parked, &store).await;
+            }
         }
     }
 }
@@ -72,6 +75,9 @@ async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, sto
 /// # Errors
 /// The refusal under which it is to be parked.
 pub fn accept(delivery: &Delivery) -> Result<Envelope, Refusal> {
+    if let Some(cut) = &delivery.cut {
+        return Err(too_large(cut));
+    }
     let envelope = Envelope::decode(&delivery.body)?;
     let named = |refusal: Refusal| Refusal {
         id: Some(envelope.id.to_string()),
@@ -122,35 +128,4 @@ fn mismatch(routing_key: &str, envelope: &Envelope) -> Refusal {
         envelope.routing_key()
     );
     Refusal::at(RefusalCode::TenantMismatch, "tenant", detail)
-}
-
-/// Sets a delivery aside under the code of its refusal, waiting for a store that is away; then acknowledges.
-pub(crate) async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Store, clock: &dyn Clock) {
-    tracing::warn!(messaging.destination.name = %delivery.queue, code = refusal.code.as_str(), field = refusal.field.as_deref().unwrap_or(""), "a message is parked");
-    let parked = Parked {
-        at: clock.now(),
-        tenant: refusal.tenant.clone().or_else(|| topology::tenant_of_key(&delivery.routing_key).map(|t| t.to_string())),
-        queue: delivery.queue.clone(),
-        exchange: delivery.exchange.clone(),
-        routing_key: delivery.routing_key.clone(),
-        message_id: refusal.id.clone().or_else(|| delivery.message_id.clone()),
-        kind: refusal.kind.clone(),
-        code: refusal.code.as_str().to_owned(),
-        field: refusal.field.clone(),
-        detail: refusal.detail.clone(),
-        body: delivery.body.clone(),
-    };
-    record(delivery, parked, store).await;
-}
-
-/// Parks, waiting for a store that is away; then acknowledges.
-pub(super) async fn record(delivery: Delivery, parked: Parked, store: &dyn Store) {
-    let outbox: Vec<_> = lifecycle::parked(&parked).into_iter().collect();
-    while let Err(error) = store.commit(Change { parked: Some(parked.clone()), outbox: outbox.clone(), ..Change::default() }).await {
-        tracing::warn!(%error, "failed to park a message; trying again");
-        tokio::time::sleep(STORE_WAIT).await;
-    }
-    if let Err(error) = delivery.ack.ack().await {
-        tracing::debug!(%error, "an acknowledgement was not taken; parking the message again adds nothing");
-    }
 }

@@ -1,8 +1,10 @@
 //! The rail between store and broker, over their ports: the only decoder of deliveries ([`consumer`]), the only publisher
-//! ([`relay`]), and the recorder of dead letters and messages for nobody ([`strays`]).
+//! ([`relay`]), and the recorder of dead letters and messages for nobody ([`strays`]). What is set aside is recorded by `parking`.
 //!
 //! Knows no tenant, no ATS, no platform.
 
+pub mod again;
 pub mod consumer;
+pub(crate) mod parking;
 pub mod relay;
 pub mod strays;

@@ -9,15 +9,15 @@ use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication,
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, OptionFuture, try_join_all},
+    future::{BoxFuture, OptionFuture},
     stream::FuturesUnordered,
 };
-use jiff::SignedDuration;
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -36,14 +36,18 @@ const NAP: Duration = Duration::from_millis(500);
 pub const AHEAD: usize = 16;
 /// Between two looks: at a full queue of invitations, or for what a round may have left.
 const LOOK: Duration = Duration::from_millis(20);
-/// Wait for a row that no queue takes, or that the broker refused.
-const UNROUTABLE_WAIT: SignedDuration = SignedDuration::from_secs(30);
-/// Wait for a row while the broker is away.
-const AWAY_WAIT: SignedDuration = SignedDuration::from_secs(1);
+/// First wait for a row that could not be published, and each wait while the broker is away for all; doubles with every failure of
+/// its line.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What has no answer after this long holds up no other window.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop: then it publishes one more window, and ends when the broker has answered.
 pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     let (store, broker, clock) = (&*store, &*broker, &*clock);
+    let lines = &Lines::default();
     let bell = store.outbox_bell();
     let mut health = broker.health();
     let mut windows = Windows::default();
@@ -78,7 +82,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             Ok(rows) => {
                 let (all, invites) = (rows.len(), rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
                 room = room.saturating_sub(invites);
-                windows.begin(invites, window(store, broker, clock, rows).boxed());
+                windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
                 // One that is not full has left nothing that is due, but for what another process's end set free.
                 if all < WINDOW { LOOK } else { Duration::ZERO }
             }
@@ -116,7 +120,9 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 /// Windows on their way: published, not yet answered and written down.
 #[derive(Default)]
 struct Windows<'a> {
-    on_their_way: FuturesUnordered<BoxFuture<'a, (usize, Result<(), StoreError>)>>,
+    on_their_way: FuturesUnordered<BoxFuture<'a, (usize, Ended<'a>)>>,
+    /// What is left of windows, for which no other waits.
+    slow: FuturesUnordered<BoxFuture<'a, Result<(), StoreError>>>,
     invites: usize,
 }
 
@@ -129,21 +135,27 @@ impl<'a> Windows<'a> {
                 biased;
                 done = &mut work => return done,
                 Some(ended) = self.on_their_way.next() => self.ended(ended),
+                Some(outcome) = self.slow.next() => written(outcome),
             }
         }
     }
 
     async fn room_for_one_more(&mut self) {
-        while self.on_their_way.len() >= WINDOWS
-            && let Some(ended) = self.on_their_way.next().await
-        {
-            self.ended(ended);
+        while self.on_their_way.len() >= WINDOWS {
+            tokio::select! {
+                Some(ended) = self.on_their_way.next() => self.ended(ended),
+                Some(outcome) = self.slow.next() => written(outcome),
+                else => return,
+            }
         }
     }
 
     async fn end(mut self) {
         while let Some(ended) = self.on_their_way.next().await {
             self.ended(ended);
+        }
+        while let Some(outcome) = self.slow.next().await {
+            written(outcome);
         }
     }
 
@@ -152,7 +164,7 @@ impl<'a> Windows<'a> {
     }
 
     /// Begins at once, so that what was claimed first is handed to the broker first.
-    fn begin(&mut self, invites: usize, window: BoxFuture<'a, Result<(), StoreError>>) {
+    fn begin(&mut self, invites: usize, window: BoxFuture<'a, Ended<'a>>) {
         self.invites += invites;
         let mut window = async move { (invites, window.await) }.boxed();
         match window.as_mut().now_or_never() {
@@ -161,12 +173,81 @@ impl<'a> Windows<'a> {
         }
     }
 
-    fn ended(&mut self, (invites, outcome): (usize, Result<(), StoreError>)) {
+    fn ended(&mut self, (invites, ended): (usize, Ended<'a>)) {
         self.invites -= invites;
-        // Its rows come again when their lease is over; whoever takes them knows them.
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the store does not take down what was published");
+        written(ended.outcome);
+        self.slow.extend(ended.slow);
+    }
+}
+
+/// A window, when no other has to wait for it any more.
+struct Ended<'a> {
+    outcome: Result<(), StoreError>,
+    slow: Option<BoxFuture<'a, Result<(), StoreError>>>,
+}
+
+fn written(outcome: Result<(), StoreError>) {
+    // Its rows come again when their lease is over; whoever takes them knows them.
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "the store does not take down what was published");
+    }
+}
+
+/// Exchange and what is kept in order there: the tenant, or the routing key on the hub's own exchange.
+type LineOf = (String, String);
+
+fn line_of(row: &ClaimedRow) -> LineOf {
+    let first = row.routing_key.split_once('.').filter(|_| row.exchange != topology::WORK).map(|(first, _)| first);
+    (row.exchange.clone(), first.unwrap_or(&row.routing_key).to_owned())
+}
+
+/// Lines that could not be published to lately.
+#[derive(Default)]
+struct Lines(Mutex<BTreeMap<LineOf, Ailing>>);
+
+#[derive(Clone, Copy)]
+struct Ailing {
+    failures: u32,
+    until: Timestamp,
+}
+
+/// What is to be done with the rows of a line.
+enum Turn {
+    Publish,
+    /// One of them shows whether the line is well again.
+    Try,
+    Wait(Timestamp),
+}
+
+impl Lines {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<LineOf, Ailing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is. A line is tried by one window at a time.
+    fn turn(&self, line: &LineOf, now: Timestamp) -> Turn {
+        match self.all().get_mut(line) {
+            None => Turn::Publish,
+            Some(ailing) if ailing.until > now => Turn::Wait(ailing.until),
+            Some(ailing) => {
+                ailing.until = now + FIRST_WAIT;
+                Turn::Try
+            }
         }
+    }
+
+    /// Notes a failure; how long the line waits now, and whether it is the first.
+    fn failed(&self, line: &LineOf, now: Timestamp) -> (Timestamp, bool) {
+        let mut all = self.all();
+        let ailing = all.entry(line.clone()).or_insert(Ailing { failures: 0, until: now });
+        let first = ailing.failures == 0;
+        ailing.until = now + FIRST_WAIT.saturating_mul(1 << ailing.failures.min(16)).min(LONGEST_WAIT);
+        ailing.failures += 1;
+        (ailing.until, first)
+    }
+
+    fn well(&self, line: &LineOf) -> bool {
+        self.all().remove(line).is_some()
     }
 }
 
@@ -189,37 +270,123 @@ async fn room_for_invites(broker: &dyn Broker) -> usize {
     }
 }
 
-/// Publishes these rows, and writes down what became of them.
-async fn window(store: &dyn Store, broker: &dyn Broker, clock: &dyn Clock, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
-    let answers = broker.publish(rows.iter().map(publication).collect()).await;
-    let (mut sent, mut unsent, mut away) = (Vec::with_capacity(rows.len()), Vec::new(), 0usize);
-    for (row, answer) in rows.into_iter().zip(answers) {
-        match answer {
-            Ok(()) => sent.push(row),
-            // The hub's own events are for whoever listens; nobody has to.
-            Err(PublishError::Unroutable { .. }) if row.exchange == topology::LIFECYCLE => sent.push(row),
-            Err(error) => {
-                let wait = match &error {
-                    PublishError::Away(_) => AWAY_WAIT,
-                    PublishError::Unroutable { .. } | PublishError::Refused(_) => UNROUTABLE_WAIT,
-                };
-                away += usize::from(matches!(error, PublishError::Away(_)));
-                if !matches!(error, PublishError::Away(_)) {
-                    tracing::warn!(exchange = row.exchange, routing_key = row.routing_key, %error, "a message could not be published; trying again later");
-                }
-                let (not_before, cause) = (clock.now() + wait, error.to_string());
-                unsent.push(async move { store.unsent(row, not_before, &cause).await });
-            }
+/// Rows of one line, and the broker's answers.
+type Answered = (LineOf, Vec<ClaimedRow>, Vec<Result<(), PublishError>>);
+
+/// Publishes these rows, line by line at the same time, and writes down what became of each as its line is answered.
+async fn window<'a>(
+    store: &'a dyn Store,
+    broker: &'a dyn Broker,
+    clock: &'a dyn Clock,
+    lines: &'a Lines,
+    rows: Vec<ClaimedRow>,
+) -> Ended<'a> {
+    let mut by_line: BTreeMap<LineOf, Vec<ClaimedRow>> = BTreeMap::new();
+    for row in rows {
+        by_line.entry(line_of(&row)).or_default().push(row);
+    }
+    let (publishing, mut answered, mut waiting) = (FuturesUnordered::<BoxFuture<'a, Answered>>::new(), Vec::new(), Vec::new());
+    for (line, mut rows) in by_line {
+        let later = match lines.turn(&line, clock.now()) {
+            Turn::Publish => None,
+            Turn::Try => Some((rows.split_off(1), clock.now() + FIRST_WAIT)),
+            Turn::Wait(until) => Some((std::mem::take(&mut rows), until)),
+        };
+        waiting.extend(later.filter(|(rows, _)| !rows.is_empty()));
+        if rows.is_empty() {
+            continue;
+        }
+        let mut one = async move {
+            let answers = broker.publish(rows.iter().map(publication).collect()).await;
+            (line, rows, answers)
+        }
+        .boxed();
+        // Handed to the broker here: the order of the windows is the order of the messages.
+        match one.as_mut().now_or_never() {
+            Some(done) => answered.push(done),
+            None => publishing.push(one),
         }
     }
-    if away > 0 {
-        tracing::warn!(rows = away, "the broker is away; the rows wait in the outbox");
+    let mut outcome = put_off(store, waiting).await;
+    if !answered.is_empty() {
+        outcome = outcome.and(write_down(store, broker, clock, lines, answered).await);
     }
-    if !sent.is_empty() {
-        store.sent(sent).await?;
+    let mut rest = async move { answers(store, broker, clock, lines, publishing).await }.boxed();
+    // Not cut off, but gone on with elsewhere: it may be in the middle of writing down.
+    match tokio::time::timeout(PATIENCE, &mut rest).await {
+        Ok(written) => Ended { outcome: outcome.and(written), slow: None },
+        Err(_) => Ended { outcome, slow: Some(rest) },
     }
-    try_join_all(unsent).await?;
+}
+
+async fn put_off(store: &dyn Store, waiting: Vec<(Vec<ClaimedRow>, Timestamp)>) -> Result<(), StoreError> {
+    for (rows, until) in waiting {
+        store.unsent_all(rows, until, "its queue did not confirm what went before").await?;
+    }
     Ok(())
+}
+
+/// Writes down answers as they come, those together that come together.
+async fn answers<'a>(
+    store: &dyn Store,
+    broker: &dyn Broker,
+    clock: &dyn Clock,
+    lines: &Lines,
+    mut publishing: FuturesUnordered<BoxFuture<'a, Answered>>,
+) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
+    while let Some(first) = publishing.next().await {
+        let mut answered = vec![first];
+        while let Some(Some(next)) = publishing.next().now_or_never() {
+            answered.push(next);
+        }
+        outcome = outcome.and(write_down(store, broker, clock, lines, answered).await);
+    }
+    outcome
+}
+
+async fn write_down(
+    store: &dyn Store,
+    broker: &dyn Broker,
+    clock: &dyn Clock,
+    lines: &Lines,
+    answered: Vec<Answered>,
+) -> Result<(), StoreError> {
+    let down = matches!(&*broker.health().borrow(), BrokerHealth::Down { .. });
+    let (mut sent, mut unsent) = (Vec::new(), BTreeMap::<(Timestamp, String), Vec<ClaimedRow>>::new());
+    for (line, rows, answers) in answered {
+        let now = clock.now();
+        let mut failed: Option<Timestamp> = None;
+        for (row, answer) in rows.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => sent.push(row),
+                // The hub's own events are for whoever listens; nobody has to.
+                Err(PublishError::Unroutable { .. }) if row.exchange == topology::LIFECYCLE => sent.push(row),
+                Err(error) => {
+                    let until = *failed.get_or_insert_with(|| {
+                        // A broker that is away is the fault of no line.
+                        if down {
+                            return now + FIRST_WAIT;
+                        }
+                        let (until, first) = lines.failed(&line, now);
+                        if first {
+                            tracing::warn!(exchange = line.0, routing_key = row.routing_key, %error, "a message could not be published; it, and what follows it, is tried again with growing pauses");
+                        }
+                        until
+                    });
+                    unsent.entry((until, error.to_string())).or_default().push(row);
+                }
+            }
+        }
+        if failed.is_none() && lines.well(&line) {
+            tracing::info!(exchange = line.0, line = line.1, "messages are published here again");
+        }
+    }
+    let written = if sent.is_empty() { Ok(()) } else { store.sent(sent).await };
+    for ((until, cause), rows) in unsent {
+        store.unsent_all(rows, until, &cause).await?;
+    }
+    written
 }
 
 fn publication(row: &ClaimedRow) -> Publication {

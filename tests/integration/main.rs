@@ -29,5 +29,6 @@ mod settings;
 mod store_conformance;
 mod supervision;
 mod support;
+mod topology;
 mod waiting;
 mod walkthroughs;

@@ -14,6 +14,8 @@
 //! - A queue with `single_consumer` delivers to one consumption at a time; when that ends, to the next.
 //! - A queue that `expires` is removed, with what is in it, once nobody has consumed from it for so long; until then it
 //!   takes messages. Nothing of it is dead-lettered: what nobody wanted in time is of no use later.
+//! - A queue that is not there is made by `declare`, after a reconnect, or when it was deleted meanwhile; before it is made, what was
+//!   set with `when_missing` is told its name, every time, and if that fails the queue is not made yet.
 //! - When the broker goes away and comes back, consumptions go on by themselves with new deliveries; acknowledging an
 //!   old one answers [`AckError::Stale`]. One whose acknowledgement was on its way when the connection ended answers
 //!   [`AckError::Unsure`], and is delivered again only if the broker had not taken it.
@@ -85,14 +87,25 @@ pub struct Delivery {
     pub message_id: Option<String>,
     /// String headers.
     pub headers: BTreeMap<String, String>,
-    /// The body.
+    /// The body, or its beginning.
     pub body: Bytes,
+    /// What the body was, where only its beginning was kept because it is larger than the hub takes.
+    pub cut: Option<Cut>,
     /// True if it was handed over before.
     pub redelivered: bool,
     /// Times it was handed over before (0 at first; a lower bound where the broker does not count).
     pub delivery_count: u32,
     /// Ends the delivery. Dropping it does nothing: the message stays with the consumption.
     pub ack: Box<dyn Ack>,
+}
+
+/// A body of which only the beginning is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// How many bytes it had.
+    pub size: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Ends one delivery.
@@ -168,11 +181,25 @@ pub enum BrokerError {
     Refused(String),
 }
 
+/// Hears of queues that are not there, before they are made: what was in them is gone.
+#[async_trait]
+pub trait Missing: Send + Sync + 'static {
+    /// Told again until it has answered well once; the queue is made only then, so that nothing is forgotten if the process ends
+    /// in between.
+    ///
+    /// # Errors
+    /// Why nothing could be done about it now.
+    async fn missing(&self, queue: &str) -> Result<(), String>;
+}
+
 /// Carries messages.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
     /// Declares a queue and its bindings; the same again is no error. Kept, and declared anew after every reconnect.
     async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError>;
+
+    /// Sets who hears of queues that are not there. Once, before the first queue is declared.
+    fn when_missing(&self, hears: std::sync::Arc<dyn Missing>);
 
     /// Removes a queue with everything in it; one that is not there is no error.
     async fn delete(&self, queue: &str) -> Result<(), BrokerError>;

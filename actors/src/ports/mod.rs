@@ -12,7 +12,7 @@ mod records;
 mod store;
 
 pub use broker::{
-    Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Delivery, Publication, PublishError, QueueInfo, QueueSpec,
+    Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Cut, Delivery, Missing, Publication, PublishError, QueueInfo, QueueSpec,
 };
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};

@@ -80,6 +80,14 @@ pub trait Store: Send + Sync + 'static {
     /// A row that could not be published; it is handed out again from `not_before` on.
     async fn unsent(&self, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), StoreError>;
 
+    /// The same for many rows, in as few steps as the store can.
+    async fn unsent_all(&self, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
+        for row in rows {
+            self.unsent(row, not_before, cause).await?;
+        }
+        Ok(())
+    }
+
     /// Due time of the earliest row that nobody has claimed.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 

@@ -324,6 +324,7 @@ impl Engine {
             message_id: Some(message.message_id.clone()),
             headers: message.headers.clone(),
             body: message.body.clone(),
+            cut: None,
             redelivered: message.delivery_count > 0,
             delivery_count: message.delivery_count,
             ack: Box::new(EmbeddedAck {

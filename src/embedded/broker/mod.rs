@@ -15,14 +15,14 @@ mod table;
 mod work;
 
 use async_trait::async_trait;
-use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Publication, PublishError, QueueInfo, QueueSpec};
+use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Missing, Publication, PublishError, QueueInfo, QueueSpec};
 use engine::Engine;
 use request::{ConsumeError, Request};
 use role::Role;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{Sender, channel},
     },
     time::Duration,
@@ -43,6 +43,7 @@ pub struct EmbeddedBroker {
     requests: Sender<Request>,
     waiting: Arc<Semaphore>,
     health: watch::Sender<BrokerHealth>,
+    missing: OnceLock<Arc<dyn Missing>>,
 }
 
 impl EmbeddedBroker {
@@ -72,7 +73,7 @@ impl EmbeddedBroker {
         let engine = Engine::new(connection, Role::of(folder), health.clone(), requests.clone()).map_err(|cause| cause.to_string())?;
         let thread = std::thread::Builder::new().name("atshub-broker".to_owned());
         thread.spawn(move || engine.run(&received)).map_err(|cause| cause.to_string())?;
-        Ok(Self { requests, waiting: Arc::new(Semaphore::new(WAITING)), health })
+        Ok(Self { requests, waiting: Arc::new(Semaphore::new(WAITING)), health, missing: OnceLock::new() })
     }
 
     fn cause(&self) -> String {
@@ -112,7 +113,18 @@ impl Drop for Guard {
 #[async_trait]
 impl Broker for EmbeddedBroker {
     async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError> {
+        if let Some(hears) = self.missing.get().filter(|_| queue.expires.is_none())
+            && self.queues(std::slice::from_ref(&queue.name)).await?.is_empty()
+        {
+            let what = format!("declare queue `{}`: it is not there, and", queue.name);
+            hears.missing(&queue.name).await.map_err(|cause| BrokerError::Away(format!("{what} {cause}")))?;
+        }
         self.ask(|answer| Request::Declare(queue, answer)).await?
+    }
+
+    fn when_missing(&self, hears: Arc<dyn Missing>) {
+        // A second one would be a mistake of this program; the first stays.
+        let _ = self.missing.set(hears);
     }
 
     async fn delete(&self, queue: &str) -> Result<(), BrokerError> {

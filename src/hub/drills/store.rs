@@ -49,6 +49,7 @@ passed_on! {
     claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
     sent(rows: Vec<ClaimedRow>) -> ();
     unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();
+    unsent_all(rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> ();
     next_due() -> Option<Timestamp>;
     message(id: &str) -> Vec<MessageView>;
     journal(tenant: &TenantName, application: &ExternalId) -> Vec<JournalEntry>;

@@ -4,6 +4,7 @@ mod cases;
 mod embedded;
 mod flow;
 mod rabbitmq;
+mod wire;
 
 use crate::support::rabbitmq::VirtualHost;
 use atshub::{

@@ -74,6 +74,11 @@ impl Ground {
         }
     }
 
+    /// A client of the broker beside the hub's own, on RabbitMQ.
+    pub(crate) async fn amqp(&self) -> lapin::Connection {
+        lapin::Connection::connect(&self.addresses.0, lapin::ConnectionProperties::default()).await.unwrap()
+    }
+
     /// Changes something behind the store's back, in the words of each.
     pub(crate) async fn alter(&self, postgres: &str, sqlite: &str) {
         match self.outbox().await {

@@ -6,4 +6,5 @@ pub(crate) mod hub_process;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
+pub(crate) mod raw_amqp;
 pub(crate) mod services;

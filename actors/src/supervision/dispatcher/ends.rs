@@ -5,6 +5,7 @@ use super::{
     held::{Held, State},
 };
 use crate::{
+    desk::route_of,
     lifecycle,
     ports::{AckError, Change, CommitOutcome, MessageKey, Parked},
     supervision::{
@@ -13,7 +14,7 @@ use crate::{
         token::{Fenced, Report},
     },
 };
-use atshub_schemas::Envelope;
+use atshub_schemas::{Envelope, topology};
 use futures_util::FutureExt;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -178,12 +179,15 @@ impl Dispatcher {
         let Some(Held { work, .. }) = self.held.get(&ticket) else { return };
         let envelope = Arc::clone(&work.envelope);
         let (store, now) = (Arc::clone(&self.parts.store), self.parts.clock.now());
+        // The hub's own messages go by the name of their queue: `<tenant>.<type>` leads nowhere on that exchange.
+        let exchange = envelope.message.family().exchange();
+        let routing_key = if exchange == topology::WORK { route_of(&envelope, &self.queue) } else { envelope.routing_key() };
         let parked = Parked {
             at: now,
             tenant: Some(envelope.tenant.to_string()),
             queue: self.queue.to_string(),
-            exchange: envelope.message.family().exchange().to_owned(),
-            routing_key: envelope.routing_key(),
+            exchange: exchange.to_owned(),
+            routing_key,
             message_id: Some(envelope.id.to_string()),
             kind: Some(envelope.message.kind().to_owned()),
             code: "poison".into(),
