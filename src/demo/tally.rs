@@ -14,6 +14,8 @@ pub struct Expected {
     pub statuses: Vec<String>,
     /// Notes in the ATS that begin with `Invited to`.
     pub invited_notes: usize,
+    /// Notes that say that an open interview was asked for again.
+    pub asked_again: usize,
 }
 
 /// The end of an expected status that goes on with an address.
@@ -149,6 +151,8 @@ pub fn compare(expected: &Expectations, happened: &Happened) -> Vec<Line> {
         count_statuses(line, &wanted.statuses, &statuses);
         let notes = effects.iter().filter(|e| e.kind == "note" && e.value.as_str().is_some_and(|v| v.starts_with("Invited to"))).count();
         line.count(wanted.invited_notes, notes);
+        let again = effects.iter().filter(|e| e.kind == "note" && e.value.as_str().is_some_and(|v| v.starts_with("Asked again."))).count();
+        line.count(wanted.asked_again, again);
     }
     let strays: usize = invitations.values().sum::<usize>()
         + by_application.values().map(|e| e.iter().filter(|e| e.kind == "status" || e.kind == "note").count()).sum::<usize>();
@@ -179,6 +183,7 @@ mod tests {
             invitations: [("1201".to_owned(), 1)].into(),
             statuses: wanted.iter().map(|s| (*s).to_owned()).collect(),
             invited_notes: 1,
+            asked_again: 0,
         };
         let mut ats: Vec<Effect> = statuses.iter().map(|text| effect("status", "a-1", None, &json!(text))).collect();
         ats.extend((0..notes).map(|_| effect("note", "a-1", None, &json!("Invited to the interview."))));
