@@ -51,7 +51,11 @@ fn decide(case: Case<'_>) -> Outcome {
     let (context, mark) = (case.context, case.mark());
     let before = case.known.application(&fact.application.id);
     let mut next = begun(case, &fact.application, said(fact));
-    if let Some(kept) = next.versions.stage.filter(|kept| !kept.gives_way_to(mark.time, context.now)) {
+    // Of two stages that were entered at the same moment, as far as the clock tells, the one that invites counts: whichever came first.
+    let invites = |stage: Option<&Stage>| stage.is_some_and(|s| context.policy.is_trigger(s, next.job.id.as_ref().map(AsRef::as_ref)));
+    let at_once = next.versions.stage.is_some_and(|kept| kept.time == mark.time) && next.ended.is_none();
+    let loses = at_once && invites(next.stage.as_ref()) && !invites(fact.to_stage.as_ref());
+    if let Some(kept) = next.versions.stage.filter(|kept| loses || !kept.gives_way_to(mark.time, context.now)) {
         // Of where it stands it is no news; what nobody has said yet of person and job may be.
         let step = advance(&mut next, context);
         return Outcome::one(before, saved(before, next, step, older(case, kept), context));

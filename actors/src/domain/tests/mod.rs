@@ -303,6 +303,17 @@ fn a_move_that_arrives_after_a_later_correction_still_invites_and_keeps_the_corr
 }
 
 #[test]
+fn of_two_moves_at_the_same_moment_the_one_that_invites_counts_whichever_comes_first() {
+    for order in [["Interview", "Onsite"], ["Onsite", "Interview"]] {
+        let first = run(None, 0, moved(order[0])).dossier.unwrap();
+        let second = run(Some(&first), 0, moved(order[1]));
+        let after = second.dossier.unwrap_or(first);
+        assert_eq!(after.stage.clone(), stage("Interview"), "{order:?}");
+        assert_eq!(after.current().unwrap().state, State::Received);
+    }
+}
+
+#[test]
 fn an_older_move_changes_nothing() {
     let left = run(None, 20, moved("Onsite")).dossier.unwrap();
     let decision = run(Some(&left), 10, moved("Interview"));
