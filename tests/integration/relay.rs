@@ -92,6 +92,8 @@ async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
 /// Takes its time.
 struct Slow {
     broker: Arc<dyn Broker>,
+    /// The routing key whose messages are neither taken nor answered.
+    silent: Option<String>,
     /// Whether it says how many wait.
     tells: bool,
     /// Whether it confirms what it has taken.
@@ -113,6 +115,9 @@ impl Broker for Slow {
     }
 
     async fn publish(&self, messages: Vec<Publication>) -> Vec<Result<(), PublishError>> {
+        if messages.iter().any(|message| Some(&message.routing_key) == self.silent.as_ref()) {
+            return std::future::pending().await;
+        }
         let answers = self.broker.publish(messages).await;
         let _ = self.confirms.clone().wait_for(|confirms| *confirms).await;
         answers
@@ -143,7 +148,7 @@ impl Broker for Slow {
 async fn a_broker_that_does_not_say_how_many_invitations_wait_holds_up_nothing_else() {
     let (rail, acme) = (Rail::start().await, tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
-    let silent = Arc::new(Slow { broker: Arc::clone(&rail.broker), tells: false, confirms: watch::channel(true).1 });
+    let silent = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent: None, tells: false, confirms: watch::channel(true).1 });
     let running = tokio::spawn(relay::run(Arc::clone(&rail.store), silent, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     rail.ask(&acme, 1).await;
@@ -161,7 +166,7 @@ async fn what_is_due_does_not_wait_until_what_went_before_is_confirmed() {
     let (rail, acme) = (Rail::start().await, tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     let (confirm, confirms) = watch::channel(false);
-    let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), tells: true, confirms });
+    let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent: None, tells: true, confirms });
     let running = tokio::spawn(relay::run(Arc::clone(&rail.store), slow, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     for _ in 0..3 {
@@ -186,4 +191,28 @@ async fn a_relay_that_is_told_to_stop_publishes_one_more_window_before_it_ends()
     let running = relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe());
     soon("the end of the relay", running).await;
     assert_eq!(rail.broker.queues(&[topology::tenant_queue(&acme)]).await.unwrap()[0].ready, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_never_confirms_slows_only_itself() {
+    let (rail, dead, acme) = (Rail::start().await, tenant("dead"), tenant("acme"));
+    rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
+    let silent = Some(topology::tenant_work_key(&dead));
+    let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent, tells: true, confirms: watch::channel(true).1 });
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), slow, Arc::new(SystemClock), rail.stop.subscribe()));
+    let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
+    // In every round something of the silent one as well, and more rounds than there are windows.
+    for _ in 0..12 {
+        let other = moved(&acme, "a-2");
+        rail.commit(vec![publishes(&moved(&dead, "a-1"), None), publishes(&other, None)]).await;
+        assert_eq!(next(&mut own).await.id, other.id);
+    }
+    // What was answered is written down, though what went with it was not.
+    let written = until(async || {
+        let later = now() + Duration::from_secs(3600);
+        let left = rail.store.claim(later, 100, 100, Duration::from_millis(1)).await.unwrap();
+        left.iter().all(|row| row.routing_key == topology::tenant_work_key(&dead)) && !left.is_empty()
+    });
+    assert!(written.await);
+    running.abort();
 }

@@ -24,7 +24,7 @@ async fn delete(ground: &Ground, gone: &Gone) {
         Gone::Exchange(name) => channel.exchange_delete((*name).into(), ExchangeDeleteOptions::default()).await.unwrap(),
         Gone::Queue(name) => drop(channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap()),
         Gone::Binding(queue, exchange, key) => {
-            channel.queue_unbind(queue.as_str().into(), (*exchange).into(), key.as_str().into(), FieldTable::default()).await.unwrap()
+            channel.queue_unbind(queue.as_str().into(), (*exchange).into(), key.as_str().into(), FieldTable::default()).await.unwrap();
         }
     }
     connection.close(200, "done".into()).await.unwrap();

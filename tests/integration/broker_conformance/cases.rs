@@ -1,11 +1,19 @@
 //! Publishing, routing, declaring: what the port says of the way into a queue.
 
 use super::{conformance, id_of, info, is_unroutable, message, next, publish_all, queue, settle, until};
-use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Publication, PublishError, QueueSpec};
+use async_trait::async_trait;
+use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Missing, Publication, PublishError, QueueSpec};
 use atshub_schemas::topology::{COMMANDS, DEAD, EVENTS, LIFECYCLE, UNROUTED, WORK};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 conformance! { cases:
     a_delivery_carries_all_that_was_published
@@ -19,6 +27,7 @@ conformance! { cases:
     an_unknown_exchange_is_refused_and_the_rest_is_taken
     a_name_that_is_too_long_is_refused_and_the_rest_is_taken
     a_large_body_arrives_whole
+    a_queue_that_is_not_there_is_told_before_it_is_made_and_again_when_it_was_deleted
     five_hundred_concurrent_publishes_arrive_once_each
     declaring_again_is_no_error_and_adds_bindings
     a_queue_declared_otherwise_is_refused_and_the_rest_works
@@ -160,7 +169,7 @@ async fn a_name_that_is_too_long_is_refused_and_the_rest_is_taken(broker: &dyn B
 
 async fn a_large_body_arrives_whole(broker: &dyn Broker) {
     broker.declare(queue("q", &[(WORK, "here")])).await.unwrap();
-    let body: Vec<u8> = (0..300 * 1024_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let body: Vec<u8> = (0..256 * 1024_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let sent = [Bytes::from(body), Bytes::new()];
     publish_all(broker, sent.iter().map(|body| Publication { body: body.clone(), ..message(WORK, "here", 1) }).collect()).await;
     let mut consumption = broker.consume("q", 2).await.unwrap();
@@ -255,4 +264,40 @@ async fn closing_ends_consumptions_and_publishes_nothing_more(broker: &dyn Broke
     assert!(matches!(&broker.publish(vec![message(WORK, "q", 2)]).await[..], [Err(PublishError::Away(_))]));
     assert!(matches!(*broker.health().borrow(), BrokerHealth::Down { .. }));
     assert!(matches!(broker.consume("q", 1).await, Err(BrokerError::Away(_))));
+}
+
+/// Notes what it hears, and answers that nothing can be done for as often as it is told to.
+#[derive(Default)]
+struct Ear {
+    heard: Mutex<Vec<String>>,
+    fails: AtomicUsize,
+}
+
+#[async_trait]
+impl Missing for Ear {
+    async fn missing(&self, queue: &str) -> Result<(), String> {
+        self.heard.lock().unwrap().push(queue.to_owned());
+        let left = self.fails.load(Ordering::SeqCst);
+        self.fails.store(left.saturating_sub(1), Ordering::SeqCst);
+        if left > 0 { Err("the store is away".to_owned()) } else { Ok(()) }
+    }
+}
+
+async fn a_queue_that_is_not_there_is_told_before_it_is_made_and_again_when_it_was_deleted(broker: &dyn Broker) {
+    let ear = Arc::new(Ear::default());
+    broker.when_missing(Arc::<Ear>::clone(&ear));
+    let heard = || std::mem::take(&mut *ear.heard.lock().unwrap()).into_iter().filter(|name| name == "q").count();
+    ear.fails.store(1, Ordering::SeqCst);
+    let refused = broker.declare(queue("q", &[(WORK, "q")])).await;
+    assert!(matches!(refused, Err(BrokerError::Away(_))), "{refused:?}");
+    assert_eq!((heard(), info(broker, "q").await), (1, None), "told, and not made yet");
+    broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+    broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+    assert_eq!(heard(), 1, "told again, and not once it stands");
+    broker.delete("q").await.unwrap();
+    broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+    assert_eq!(heard(), 1, "told of the one that was deleted");
+    let passing = QueueSpec { expires: Some(Duration::from_secs(60)), ..queue("passing", &[]) };
+    broker.declare(passing).await.unwrap();
+    assert!(ear.heard.lock().unwrap().is_empty(), "one that goes by itself is nobody's loss");
 }
