@@ -13,6 +13,7 @@ mod refusal;
 mod scratch;
 mod session;
 mod topology;
+mod window;
 mod wire;
 
 pub use options::{QueueType, RabbitOptions};

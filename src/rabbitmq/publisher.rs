@@ -2,31 +2,24 @@
 //! closes the channel) does not cost the others their answers, and a queue that is slow to confirm holds up only what shares its
 //! lane. A tenant has one lane of each exchange, so that its messages keep their order. It repeats nothing: whoever asked decides.
 //!
-//! A lane publishes a window, then waits for all its confirms before it begins the next. That is not only a bound: lapin
-//! gives a returned message to whichever confirm it resolves next, and only at the end of a window is it known that all
-//! returned messages are there to be matched with what was published.
+//! A lane publishes a window, then waits for its confirms before it begins the next; what is missing after a while keeps the channel
+//! and is waited for beside, and the lane goes on with another. lapin gives a returned message to whichever confirm it resolves next:
+//! no later than that message's own, so that what is confirmed can be matched with what was returned.
 
 use super::{
     keeper::Shared,
-    refusal,
-    scratch::name,
     session::{OpenChannel, Session},
     topology::EXCHANGES,
+    window::{Answer, Part, Window, give, read},
 };
 use atshub_actors::ports::{BrokerError, Publication, PublishError};
 use atshub_schemas::topology::LIFECYCLE;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use lapin::{
-    BasicProperties, Channel, Confirmation, ExchangeKind,
-    message::BasicReturnMessage,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::{AMQPValue, FieldTable},
-};
+use lapin::{Channel, ExchangeKind, options::ConfirmSelectOptions};
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -43,12 +36,6 @@ const JOB_BYTES: usize = 8 * 1024 * 1024;
 const LANE_JOBS: usize = 4_096;
 /// Wait for the confirms of a window; then those that are missing are waited for beside, and the lane goes on.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// AMQP's "keep it on disk".
-const PERSISTENT: u8 = 2;
-
-type Answer = Result<(), PublishError>;
-/// What became of one message: nothing yet, lapin's error, or the broker's word.
-type Outcome = Option<lapin::Result<Confirmation>>;
 
 struct Job {
     messages: Vec<Publication>,
@@ -122,7 +109,7 @@ impl HandedIn {
 }
 
 /// What is kept in order: on a topic exchange all messages of a tenant, the first word of the key; on others those of one key.
-fn line_of<'a>(exchange: &str, routing_key: &'a str) -> &'a str {
+pub(super) fn line_of<'a>(exchange: &str, routing_key: &'a str) -> &'a str {
     let topic = EXCHANGES.iter().any(|(name, kind)| *name == exchange && *kind == ExchangeKind::Topic);
     routing_key.split_once('.').filter(|_| topic).map_or(routing_key, |(first, _)| first)
 }
@@ -304,156 +291,4 @@ impl Lane {
         }
         Ok(self.open.insert((session.epoch, open)).1.channel.clone())
     }
-}
-
-/// Some of a window's messages, which are answered together.
-struct Part {
-    places: std::ops::Range<usize>,
-    answers: oneshot::Sender<Vec<Answer>>,
-}
-
-/// Gives each part its answers.
-fn give(parts: Vec<Part>, answers: &[Answer]) {
-    for part in parts {
-        // Whoever asked may have stopped waiting.
-        let _ = part.answers.send(answers.get(part.places).unwrap_or_default().to_vec());
-    }
-}
-
-type Confirm = futures_util::future::BoxFuture<'static, (usize, lapin::Result<Confirmation>)>;
-
-/// What is published together on one channel.
-struct Window {
-    messages: Vec<Publication>,
-    parts: Vec<Part>,
-    outcomes: Vec<Outcome>,
-    confirms: FuturesUnordered<Confirm>,
-}
-
-impl Window {
-    fn new(messages: Vec<Publication>, parts: Vec<Part>) -> Self {
-        let outcomes = messages.iter().map(|_| None).collect();
-        Self { messages, parts, outcomes, confirms: FuturesUnordered::new() }
-    }
-
-    async fn publish(&mut self, channel: &Channel, exchange: &'static str) {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        for (message, (at, outcome)) in self.messages.iter().zip(self.outcomes.iter_mut().enumerate()) {
-            let (Ok(key), Some(properties)) = (name(&message.routing_key), properties(message)) else {
-                *outcome = Some(Err(too_long()));
-                continue;
-            };
-            match channel.basic_publish(exchange.into(), key, options, &message.body, properties).await {
-                Ok(confirm) => self.confirms.push(Box::pin(async move { (at, confirm.await) })),
-                Err(error) => *outcome = Some(Err(error)),
-            }
-        }
-    }
-
-    async fn confirms(&mut self) {
-        while let Some((at, confirmation)) = self.confirms.next().await {
-            if let Some(outcome) = self.outcomes.get_mut(at) {
-                *outcome = Some(confirmation);
-            }
-        }
-    }
-
-    fn well(&self) -> bool {
-        self.outcomes.iter().all(|outcome| matches!(outcome, Some(Ok(_))))
-    }
-
-    /// Answers the parts of which every message has its outcome; what is left, and the routing keys that keep it.
-    ///
-    /// A returned message is told no later than its own confirm, so all that belong to these are among the outcomes.
-    fn answer_what_is_whole(self, exchange: &'static str) -> (Self, Vec<String>) {
-        let Self { messages, parts, outcomes, confirms } = self;
-        let keys: BTreeSet<String> = messages
-            .iter()
-            .zip(&outcomes)
-            .filter(|(_, outcome)| outcome.is_none())
-            .map(|(message, _)| line_of(exchange, &message.routing_key).to_owned())
-            .collect();
-        let told: Vec<bool> = outcomes.iter().map(Option::is_some).collect();
-        let answers = read(exchange, &messages, outcomes);
-        // What is left keeps its places, for its confirms; it is answered by what `read` says of those that are told, and by what comes.
-        let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
-        let (whole, rest) =
-            parts.into_iter().partition::<Vec<_>, _>(|part| told.get(part.places.clone()).is_some_and(|own| own.iter().all(|told| *told)));
-        give(whole, &answers);
-        for part in &rest {
-            {
-                for place in
-                    part.places.clone().filter(|place| told.get(*place) == Some(&true) && matches!(answers.get(*place), Some(Ok(()))))
-                {
-                    if let Some(outcome) = outcomes.get_mut(place) {
-                        *outcome = Some(Ok(Confirmation::Ack(None)));
-                    }
-                }
-            }
-        }
-        (Self { messages, parts: rest, outcomes, confirms }, keys.into_iter().collect())
-    }
-}
-
-/// Turns what came back into answers.
-fn read(exchange: &str, messages: &[Publication], outcomes: Vec<Outcome>) -> Vec<Answer> {
-    let mut returned = Vec::new();
-    let mut answers: Vec<Answer> = Vec::with_capacity(messages.len());
-    for (at, outcome) in outcomes.into_iter().enumerate() {
-        answers.push(match outcome {
-            Some(Ok(Confirmation::Ack(back))) => {
-                returned.extend(back.map(|message| (at, message)));
-                Ok(())
-            }
-            Some(Ok(Confirmation::Nack(back))) => {
-                returned.extend(back.map(|message| (at, message)));
-                Err(PublishError::Refused("basic.nack: a queue is full or cannot store it".to_owned()))
-            }
-            Some(Ok(Confirmation::NotRequested)) => Err(PublishError::Away("the channel gives no confirms".to_owned())),
-            Some(Err(error)) => Err(match refusal::of(&error, &format!("publish to `{exchange}`")) {
-                BrokerError::Refused(cause) => PublishError::Refused(cause),
-                BrokerError::Away(cause) => PublishError::Away(cause),
-            }),
-            None => Err(PublishError::Away("no confirm in time".to_owned())),
-        });
-    }
-    for (at, message) in returned {
-        let place = place_of(&message, messages, &answers).unwrap_or(at);
-        if let (Some(answer), Some(message)) = (answers.get_mut(place), messages.get(place)) {
-            *answer = Err(PublishError::Unroutable { exchange: message.exchange.clone(), routing_key: message.routing_key.clone() });
-        }
-    }
-    answers
-}
-
-/// Which of the window's messages was returned.
-fn place_of(returned: &BasicReturnMessage, messages: &[Publication], answers: &[Answer]) -> Option<usize> {
-    let id = returned.properties.message_id().as_ref().map(|id| id.as_str());
-    let key = returned.routing_key.as_str();
-    messages.iter().zip(answers).position(|(message, answer)| {
-        message.routing_key == key && Some(message.message_id.as_str()) == id && !matches!(answer, Err(PublishError::Unroutable { .. }))
-    })
-}
-
-/// What AMQP would call it.
-fn too_long() -> lapin::Error {
-    use lapin::protocol::{AMQPError, AMQPSoftError};
-    let words = "a routing key, message id, content type or header name is longer than 255 bytes";
-    lapin::ErrorKind::ProtocolError(AMQPError::new(AMQPSoftError::PRECONDITIONFAILED.into(), words.into())).into()
-}
-
-fn properties(message: &Publication) -> Option<BasicProperties> {
-    let mut headers = FieldTable::default();
-    for (key, value) in &message.headers {
-        headers.insert(name(key).ok()?, AMQPValue::LongString(value.as_str().into()));
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Some(
-        BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_content_type(name(&message.content_type).ok()?)
-            .with_message_id(name(&message.message_id).ok()?)
-            .with_timestamp(now)
-            .with_headers(headers),
-    )
 }

@@ -5,6 +5,7 @@
 
 pub mod again;
 pub mod consumer;
+mod lines;
 pub(crate) mod parking;
 pub mod relay;
 pub mod strays;

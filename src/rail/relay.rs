@@ -5,6 +5,7 @@
 //! will soon be taken. The others wait in the store, which hands them out by turns, so that one tenant's thousands are not
 //! in front of another's one.
 
+use super::lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of};
 use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store, StoreError};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
@@ -17,7 +18,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -36,11 +37,6 @@ const NAP: Duration = Duration::from_millis(500);
 pub const AHEAD: usize = 16;
 /// Between two looks: at a full queue of invitations, or for what a round may have left.
 const LOOK: Duration = Duration::from_millis(20);
-/// First wait for a row that could not be published, and each wait while the broker is away for all; doubles with every failure of
-/// its line.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What has no answer after this long holds up no other window.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -190,64 +186,6 @@ fn written(outcome: Result<(), StoreError>) {
     // Its rows come again when their lease is over; whoever takes them knows them.
     if let Err(error) = outcome {
         tracing::warn!(%error, "the store does not take down what was published");
-    }
-}
-
-/// Exchange and what is kept in order there: the tenant, or the routing key on the hub's own exchange.
-type LineOf = (String, String);
-
-fn line_of(row: &ClaimedRow) -> LineOf {
-    let first = row.routing_key.split_once('.').filter(|_| row.exchange != topology::WORK).map(|(first, _)| first);
-    (row.exchange.clone(), first.unwrap_or(&row.routing_key).to_owned())
-}
-
-/// Lines that could not be published to lately.
-#[derive(Default)]
-struct Lines(Mutex<BTreeMap<LineOf, Ailing>>);
-
-#[derive(Clone, Copy)]
-struct Ailing {
-    failures: u32,
-    until: Timestamp,
-}
-
-/// What is to be done with the rows of a line.
-enum Turn {
-    Publish,
-    /// One of them shows whether the line is well again.
-    Try,
-    Wait(Timestamp),
-}
-
-impl Lines {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<LineOf, Ailing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whose turn it is. A line is tried by one window at a time.
-    fn turn(&self, line: &LineOf, now: Timestamp) -> Turn {
-        match self.all().get_mut(line) {
-            None => Turn::Publish,
-            Some(ailing) if ailing.until > now => Turn::Wait(ailing.until),
-            Some(ailing) => {
-                ailing.until = now + FIRST_WAIT;
-                Turn::Try
-            }
-        }
-    }
-
-    /// Notes a failure; how long the line waits now, and whether it is the first.
-    fn failed(&self, line: &LineOf, now: Timestamp) -> (Timestamp, bool) {
-        let mut all = self.all();
-        let ailing = all.entry(line.clone()).or_insert(Ailing { failures: 0, until: now });
-        let first = ailing.failures == 0;
-        ailing.until = now + FIRST_WAIT.saturating_mul(1 << ailing.failures.min(16)).min(LONGEST_WAIT);
-        ailing.failures += 1;
-        (ailing.until, first)
-    }
-
-    fn well(&self, line: &LineOf) -> bool {
-        self.all().remove(line).is_some()
     }
 }
 
