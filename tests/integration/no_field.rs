@@ -40,14 +40,15 @@ fn a_status_for_which_there_is_no_field_is_written_as_a_note_once_and_into_the_f
         assert!(told.iter().all(|line| line.text.contains(FIELD) && line.text.contains("admin adds a text field")), "{told:#?}");
 
         ats.add_custom_field(FIELD, "Application");
-        ats.move_stage(&application, "Application Review").await.unwrap();
-        ats.move_stage(&application, TRIGGER).await.unwrap();
-        let active = "Invite failed: Role already has an active interview";
-        happens(&ats.ledger(), active, |effects| {
-            effects.iter().any(|e| e.kind == "field" && e.subject == application && e.value.to_string().contains(active))
+        let new = NewCandidate { name: "Bea".into(), email: "bea@acme.example".into(), ..NewCandidate::default() };
+        let second = ats.add_candidate(new).await.unwrap();
+        ats.move_stage(&second, TRIGGER).await.unwrap();
+        happens(&ats.ledger(), "Invited", |effects| {
+            effects.iter().any(|e| e.kind == "field" && e.subject == second && e.value.to_string().contains("Invited"))
         })
         .await;
         walk.nothing_is_left().await;
         assert_eq!(values(&ats.ledger(), "note", &application), notes, "and no note more");
+        assert_eq!(noted(&values(&ats.ledger(), "note", &second), "Invited"), 0);
     });
 }
