@@ -169,7 +169,7 @@ impl Outside {
         for sent in published.iter().filter(|sent| self.tenants[sent.tenant].well) {
             let invitations = BTreeMap::from([(ROLES[0].0.to_owned(), 1)]);
             let statuses = ["Received", INVITED].map(str::to_owned).to_vec();
-            let expected = Expected { case: "invited", invitations, statuses, invited_notes: 1 };
+            let expected = Expected { case: "invited", invitations, statuses, invited_notes: 1, asked_again: 0 };
             self.expectations.0.insert(sent.place.clone(), expected);
             *self.expected.entry(sent.place.tenant.clone()).or_default() += 1;
         }
