@@ -22,7 +22,7 @@ use lapin::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -62,6 +62,7 @@ struct Open {
     session: Arc<Session>,
     channel: OpenChannel,
     consumer: Consumer,
+    remade: broadcast::Receiver<String>,
 }
 
 /// Why a channel was left.
@@ -95,12 +96,14 @@ async fn open(session: &Arc<Session>, queue: &str, prefetch: u16) -> Result<Open
     let what = format!("consume queue `{queue}`");
     let queue = name(queue)?;
     let channel = session.channel().await?;
+    // Before the consumer is there, so that none is missed.
+    let remade = session.remade.subscribe();
     let asked = async {
         channel.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         channel.channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
     };
     match timeout(session.options.answer_limit, asked).await {
-        Ok(Ok(consumer)) => Ok(Open { session: Arc::clone(session), channel, consumer }),
+        Ok(Ok(consumer)) => Ok(Open { session: Arc::clone(session), channel, consumer, remade }),
         Ok(Err(error)) => Err(session.judge(&error, &what)),
         Err(_) => Err(session.silent(&what)),
     }
@@ -164,7 +167,7 @@ impl Runner {
 
     /// Moves deliveries out and acknowledgements in until the channel is lost or nobody wants it any more.
     async fn pump(&mut self, open: Open, pause: &mut Duration) -> End {
-        let Open { session, channel, mut consumer } = open;
+        let Open { session, channel, mut consumer, mut remade } = open;
         let limit = session.options.answer_limit;
         let (requests, mut requested) = mpsc::unbounded_channel::<AckRequest>();
         let mut acking = FuturesUnordered::new();
@@ -180,6 +183,10 @@ impl Runner {
                 () = self.deliveries.closed() => break End::Unwanted,
                 () = closed(&mut closing) => break End::Unwanted,
                 cause = cause_of(&mut lost) => break End::Lost(cause),
+                name = remade.recv() => match name {
+                    Ok(name) if name != self.queue => {}
+                    _ => break End::Lost("its queue was made anew".to_owned()),
+                },
                 Some(request) = requested.recv() => acking.push(send_ack(request, limit)),
                 Some(acked) = acking.next(), if !acking.is_empty() => match acked {
                     Acked::Taken => held = held.saturating_sub(1),

@@ -81,15 +81,21 @@ impl<'a> Scratch<'a> {
         let queue = name(&spec.name)?;
         let what = format!("declare queue `{queue}`");
         let stays = spec.expires.is_none();
+        let mut gone = false;
         if let Some(hears) = self.session.missing.get().filter(|_| stays)
             && self.probe(&spec.name).await?.is_none()
         {
             hears.missing(&spec.name).await.map_err(|cause| BrokerError::Away(format!("{what}: it is not there, and {cause}")))?;
+            gone = true;
         }
         let arguments = topology::queue_arguments(spec, self.session.options.queue_type);
         let channel = self.channel().await?;
         let asked = channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments);
         self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
+        if gone {
+            // No consumption may be listening.
+            let _ = self.session.remade.send(spec.name.clone());
+        }
         for (exchange, key) in &spec.bindings {
             if !self.bind(&spec.name, exchange, key).await? {
                 // It was deleted: it is one of ours, or it is refused for good.

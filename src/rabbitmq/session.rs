@@ -21,7 +21,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Mutex, Semaphore, watch},
+    sync::{Mutex, Semaphore, broadcast, watch},
     time::timeout,
 };
 use tracing::warn;
@@ -35,6 +35,9 @@ const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// Longest wait for the broker's goodbye.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
+/// Queues that were made anew and of which a slow consumption has not heard yet; past these it looks for itself.
+const REMADE: usize = 64;
+
 /// Connections of one epoch.
 pub(super) struct Session {
     /// Which one it is, from 1.
@@ -42,6 +45,9 @@ pub(super) struct Session {
     pub(super) options: Arc<RabbitOptions>,
     /// Who hears of queues before they are made.
     pub(super) missing: Arc<OnceLock<Arc<dyn Missing>>>,
+    /// Names of queues that had to be made anew: a consumer of the one that was there before hears nothing more, and the broker does not
+    /// always say so.
+    pub(super) remade: broadcast::Sender<String>,
     uri: AMQPUri,
     suspect: Arc<AtomicBool>,
     publishing: Connection,
@@ -97,6 +103,7 @@ impl Session {
             epoch,
             options,
             missing,
+            remade: broadcast::channel(REMADE).0,
             uri,
             suspect,
             publishing,

@@ -15,11 +15,11 @@ pub(super) fn refusal(sentences: &[String]) -> Failure {
             _ => None,
         };
         // The detail ends with the link, as the port promises.
-        let text = sentences.iter().map(|s| clean(s)).collect::<Vec<_>>().join(" ");
+        let text = bounded(sentences.iter().map(|s| clean(s)));
         let detail = link.map_or(text.clone(), |link| if text.ends_with(link.as_str()) { text } else { format!("{text} {link}") });
         return Failure::Rejected { code: known.code().into(), detail };
     }
-    let text = sentences.iter().map(|s| clean(s)).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
+    let text = bounded(sentences.iter().map(|s| clean(s)).filter(|s| !s.is_empty()));
     let text = if text.is_empty() { "refused without a reason".into() } else { text };
     Failure::Rejected { code: InviteError::Other { text: String::new() }.code().into(), detail: text }
 }
@@ -45,6 +45,11 @@ fn link_in(sentence: &str) -> Option<Link> {
     let start = sentence.find("https://").or_else(|| sentence.find("http://"))?;
     let link = sentence.get(start..)?.split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).next()?;
     Link::new(link.trim_end_matches(['.', ',', ';', ')', ']', '\''])).ok()
+}
+
+/// The sentences as one text: a platform may give any number of them.
+fn bounded(sentences: impl Iterator<Item = String>) -> String {
+    sentences.take(8).collect::<Vec<_>>().join(" ").chars().take(2 * MAX_TEXT).collect()
 }
 
 fn clean(sentence: &str) -> String {

@@ -5,7 +5,7 @@ use super::{Case, Need, Outcome, Rule, kept, nobody_concerned, saved};
 use crate::domain::{Dossier, Lookup, Subject, Verdict, ask::advance, learn::Said};
 use atshub_schemas::{
     ExternalId, Message,
-    fact::{Application, CandidateUpdate},
+    fact::{Application, CandidateUpdate, Job},
 };
 
 pub(super) const RULE: Rule = Rule { needs, decide };
@@ -60,7 +60,13 @@ fn decide(case: Case<'_>) -> Outcome {
     let decisions = case.known.all().into_iter().map(|before| {
         let mut next = before.clone();
         // Recruiter and grader are an application's; the job is that of the application it was seen through.
-        let said = if own(before) { Said { job: fact.job.as_ref(), ..said } } else { Said { recruiter: None, grader: None, ..said } };
+        // Another job is another role, of which such a fact may say nothing: that it went there, a move or a transfer tells.
+        let same_job = |job: &&Job| job.id.is_none() || before.job.id.is_none() || job.id == before.job.id;
+        let said = if own(before) {
+            Said { job: fact.job.as_ref().filter(same_job), ..said }
+        } else {
+            Said { recruiter: None, grader: None, ..said }
+        };
         next.hear(said, mark, context.now);
         let refused = before.current().is_some_and(|c| c.state.code() == "refused");
         let step = advance(&mut next, context);

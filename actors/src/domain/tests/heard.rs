@@ -133,6 +133,25 @@ fn a_role_that_was_taken_off_the_job_is_forgotten_when_the_ats_says_all_and_not_
 }
 
 #[test]
+fn another_job_in_news_of_the_person_takes_no_role_away() {
+    let mut f = change("Interview");
+    f.candidate = Some(ada(Some("123")));
+    let refused = run(None, 0, Message::ApplicationMoved(f)).dossier.unwrap();
+    let elsewhere = Job { id: Some("j-2".parse().unwrap()), ..Job::default() };
+    let update = CandidateUpdate {
+        candidate: Candidate { name: Some(line("Ada L.")), ..Candidate::default() },
+        application: Some(change("x").application),
+        job: Some(elsewhere),
+        recruiter: None,
+        grader: None,
+        to_stage: None,
+    };
+    let after = run(Some(&refused), 5, Message::CandidateUpdated(update));
+    assert_eq!((after.verdict.code.as_str(), statuses(&after)), ("recorded", vec![]));
+    assert_eq!(after.dossier.unwrap().job.role.as_ref().map(Line::as_str), Some("1201"));
+}
+
+#[test]
 fn a_part_of_the_data_erases_nothing_and_a_blank_does() {
     let phone = |d: &Dossier| d.candidate.phone.as_ref().map(|p| p.as_str().to_owned());
     let with = |phone: Option<&str>, email: &str| {

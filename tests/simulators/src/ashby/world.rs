@@ -1,6 +1,6 @@
 //! What the simulated Ashby knows: records and how they hang together. No HTTP, no webhooks, no JSON shapes here.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -216,7 +216,8 @@ impl World {
     pub(crate) fn touch(&mut self, application: &str) {
         self.revision += 1;
         if let Some(it) = self.applications.get_mut(application) {
-            it.updated = Timestamp::now();
+            // No two clicks of a recruiter fall into one millisecond, which is as fine as the API tells time.
+            it.updated = Timestamp::now().max(it.updated + SignedDuration::from_millis(1));
             it.revision = self.revision;
         }
     }

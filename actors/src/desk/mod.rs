@@ -1,6 +1,8 @@
 //! The desk: what every working actor has at hand. Turns decisions into changes and commits them, waits for a store that is
 //! away, and settles failed tries. No rule of the domain is here.
 
+mod rows;
+
 use crate::{
     domain::{Dossier, Effect, EffectKey, Verdict},
     failure::Failure,
@@ -8,24 +10,18 @@ use crate::{
     lease::Lease,
     lifecycle,
     ports::{
-        Attempt, Change, Claim, Clock, CommitOutcome, Connector, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow,
-        Parked, Progress, Store, StoreError,
+        Attempt, Change, Claim, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked,
+        Progress, Store, StoreError,
     },
     settlement::{Settlement, settle},
 };
-use atshub_schemas::{
-    Envelope, ExternalId, Line, Message, MessageId, TenantName,
-    internal::{InviteRequested, Timer, TimerDue, WritebackRequested},
-    topology,
-};
-use jiff::{SignedDuration, Timestamp};
+use atshub_schemas::{Envelope, ExternalId, Line, Message, TenantName, topology};
+use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How often the lease of an attempt is renewed while its work goes on.
 const RENEWED: Duration = Duration::from_secs(10);
-/// How long a bridge may take to answer a command before the command is sent again.
-const UNANSWERED: SignedDuration = SignedDuration::from_mins(15);
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -57,80 +53,6 @@ impl Desk {
         envelope.subject = application.and_then(|id| ExternalId::new(format!("application/{id}")).ok());
         envelope.traceparent.clone_from(&cause.traceparent);
         envelope
-    }
-
-    /// Outbox rows for what a decision wants sent. What the tenant's own bridge is to write goes out as a command at once, with a clock
-    /// for its answer; what the hub writes itself goes to the tenant's queue.
-    pub(crate) fn rows(
-        &self,
-        dossier: &Dossier,
-        effects: &[Effect],
-        connector: Option<&dyn Connector>,
-        cause: &Envelope,
-    ) -> Vec<OutboxRow> {
-        let application = &dossier.application.id;
-        let mut rows = Vec::with_capacity(effects.len());
-        for effect in effects {
-            let (message, routing_key) = match effect {
-                Effect::Invite { candidacy, intent } => {
-                    (Message::InviteRequested(InviteRequested { candidacy: *candidacy, intent: *intent }), topology::INVITES.to_owned())
-                }
-                Effect::Write { candidacy, intent, write } => {
-                    let request = WritebackRequested {
-                        candidacy: *candidacy,
-                        application: application.clone(),
-                        candidate: dossier.candidate.id.clone(),
-                        assessment: dossier.assessment.clone(),
-                        write: write.clone(),
-                    };
-                    if let Some(command) = connector.and_then(|connector| connector.command(&request)) {
-                        let command = self.message(&dossier.tenant, Some(application), cause, command);
-                        rows.extend(self.command(&Arc::new(command), *candidacy, *intent, 1, None));
-                        continue;
-                    }
-                    (Message::WritebackRequested(request), topology::tenant_work_key(&dossier.tenant))
-                }
-            };
-            let envelope = Arc::new(self.message(&dossier.tenant, Some(application), cause, message));
-            rows.push(OutboxRow { exchange: topology::WORK.into(), routing_key, envelope, not_before: None, key: Some(effect.key()) });
-        }
-        rows
-    }
-
-    /// A command to the tenant's bridge, and the clock of its answer. `sent`: how often it is sent with this time.
-    pub(crate) fn command(
-        &self,
-        command: &Arc<Envelope>,
-        candidacy: Uuid,
-        intent: u32,
-        sent: u32,
-        not_before: Option<Timestamp>,
-    ) -> [OutboxRow; 2] {
-        let due = not_before.unwrap_or_else(|| self.clock.now()) + UNANSWERED;
-        let what = Timer::Unanswered { command_id: command.id.clone(), sent };
-        let timer = self.message(&command.tenant, None, command, Message::TimerDue(TimerDue { candidacy, intent, what }));
-        let timer = Envelope { subject: command.subject.clone(), ..timer };
-        [
-            OutboxRow {
-                exchange: topology::COMMANDS.into(),
-                routing_key: command.routing_key(),
-                key: Some(EffectKey { what: "command".into(), ..Self::unanswered_key(&command.id) }),
-                envelope: Arc::clone(command),
-                not_before,
-            },
-            OutboxRow {
-                exchange: topology::WORK.into(),
-                routing_key: topology::tenant_work_key(&command.tenant),
-                envelope: Arc::new(timer),
-                not_before: Some(due),
-                key: Some(Self::unanswered_key(&command.id)),
-            },
-        ]
-    }
-
-    /// The key of the clock of a command's answer. An answer names the command alone, so the command's own id takes the candidacy's place.
-    pub(crate) fn unanswered_key(command: &MessageId) -> EffectKey {
-        EffectKey { candidacy: command.as_str().parse().unwrap_or_default(), intent: 0, what: "unanswered".into() }
     }
 
     /// A message, set aside with a reason.
