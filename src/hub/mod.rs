@@ -40,6 +40,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
+/// What a host may take to act on a request whose sender is gone: a process that was killed had it sent, and hears no answer.
+const LANDING: Duration = Duration::from_secs(5);
+
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
@@ -160,6 +163,7 @@ impl Hub {
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
         };
+        parts.store.only_process_begins(LANDING).await?;
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
         directory.reload().await?;
         directory.enrol(&supervisor).await;

@@ -56,6 +56,13 @@ pub trait Store: Send + Sync + 'static {
     /// The attempt goes on: its lease begins anew. False: it has the message no more.
     async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError>;
 
+    /// A hub process begins to work. Of a store that only one process works on, every attempt that is still held is one of a process that
+    /// is gone: it is free after `landing`, in which a call that was on its way has ended. Elsewhere each lease ends by itself.
+    async fn only_process_begins(&self, landing: Duration) -> Result<(), StoreError> {
+        let _ = landing;
+        Ok(())
+    }
+
     /// Notes that an actor crashed with this message in hand, which ends the attempt; answers how often that has happened.
     async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError>;
 

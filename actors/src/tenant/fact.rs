@@ -69,7 +69,7 @@ async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) ->
             match need {
                 Need::Dossiers(lookup) if !lookups.contains(&lookup) => lookups.push(lookup),
                 Need::Heard(subject) if !subjects.contains(&subject) => subjects.push(subject),
-                Need::Snapshot(application) => snapshot = Some(application),
+                Need::Snapshot { application, insist } => snapshot = Some((application, insist)),
                 Need::Dossiers(_) | Need::Heard(_) => {}
             }
         }
@@ -81,8 +81,15 @@ async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) ->
             let heard = desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await;
             known.was_heard(subjects, heard);
         }
-        if let Some(application) = snapshot {
-            known.answered(ask_ats(work, envelope, &application).await?);
+        if let Some((application, insist)) = snapshot {
+            let answer = match ask_ats(work, envelope, &application).await {
+                // The ATS is away, or tired; the fact has all that is needed, and is not old.
+                Err(Halt::Wait(_) | Halt::Failed(Failure::Transient { .. } | Failure::RateLimited { .. })) if !insist => {
+                    Answer::CannotBeAsked
+                }
+                answer => answer?,
+            };
+            known.answered(answer);
         }
     }
     Err(Halt::Failed(Failure::Bug { detail: format!("the rule for `{}` wants to know more each time", envelope.message.kind()) }))

@@ -9,6 +9,7 @@ use crate::records::{DossierRow, Rows, count, last_error, storable, stored, take
 use atshub_actors::ports::{Claim, CommitOutcome, Conflict, MessageKey, Progress};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
 
 /// Applies a change, or says what stands in its way.
 pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<CommitOutcome>, Fault> {
@@ -296,6 +297,14 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
         )?
         .execute(params![tenant, source, id, Micros(stored(now)), mine, Micros(stored(until)), i64::from(!again)])?;
     Ok(Kept::All(Progress { begun: before.begun + u32::from(!again), owner: Some(claim.owner), ..before }))
+}
+
+/// Lets go of all attempts that are held, after so long.
+pub(super) fn free_attempts(connection: &Connection, after: Duration) -> Result<Kept<()>, Fault> {
+    let now = Timestamp::now();
+    let until = Micros(stored(now.checked_add(after).unwrap_or(now)));
+    connection.prepare_cached("update attempts set held_until = ?1 where owner is not null and held_until > ?1")?.execute([until])?;
+    Ok(Kept::All(()))
 }
 
 /// Begins the lease of an attempt anew.

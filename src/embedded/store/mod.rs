@@ -79,6 +79,10 @@ impl Store for SqliteStore {
         self.threads.write(move |connection| commit::begin(connection, &key, claim)).await
     }
 
+    async fn only_process_begins(&self, landing: Duration) -> Result<(), StoreError> {
+        self.threads.write(move |connection| commit::free_attempts(connection, landing)).await
+    }
+
     async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
         let key = key.clone();
         self.threads.write(move |connection| commit::renew(connection, &key, claim)).await

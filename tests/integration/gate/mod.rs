@@ -110,7 +110,7 @@ async fn one_that_waits(walk: &Walk<'_>, why: &str) -> String {
     let client = postgres::client(&walk.ground.addresses.1).await;
     let mut found = None;
     let so = until(async || {
-        let sql = "select id from attempts where next_at > now() + interval '200 ms' and last_error like '%' || $1 || '%' limit 1";
+        let sql = "select id from attempts where next_at > now() + interval '200 ms' and last_error like '%' || $1 || '%' order by begun desc limit 1";
         found = client.query_opt(sql, &[&why]).await.unwrap().map(|row| row.get(0));
         found.is_some()
     });

@@ -19,11 +19,9 @@ fn needs(case: Case<'_>) -> Vec<Need> {
     let job = said.job.and_then(|j| j.id.as_ref()).or_else(|| before.and_then(|d| d.job.id.as_ref()));
     let triggers = fact.to_stage.as_ref().is_none_or(|stage| case.context.policy.is_trigger(stage, job.map(AsRef::as_ref)));
     let newest = before.and_then(|d| d.versions.stage).is_none_or(|kept| kept.gives_way_to(case.mark().time, case.context.now));
-    if triggers
-        && newest
-        && (fact.to_stage.is_none() || is_stale(case) || !is_whole(before, said, fact.job.as_ref().is_some_and(|j| j.role.is_some())))
-    {
-        needs.push(Need::Snapshot(fact.application.id.clone()));
+    let whole = fact.to_stage.is_some() && is_whole(before, said, fact.job.as_ref().is_some_and(|j| j.role.is_some()));
+    if triggers && newest {
+        needs.extend(look(case, &fact.application.id, whole));
     }
     needs
 }
@@ -31,10 +29,14 @@ fn needs(case: Case<'_>) -> Vec<Need> {
 /// How old a fact may be to be acted on without a look at the ATS: what it says was so a moment ago. Anything older was repeated by the
 /// ATS, or waited for the hub, and the recruiter may have gone on since.
 const FRESH: SignedDuration = SignedDuration::from_secs(5);
+/// How old it may be to be acted on while the ATS is away: facts go on through a short trouble of the ATS's.
+const RECENT: SignedDuration = SignedDuration::from_mins(2);
 
-/// Before anybody is invited because of a fact that took its time, the application is looked at as the ATS has it now.
-pub(super) fn is_stale(case: Case<'_>) -> bool {
-    case.context.now.duration_since(case.mark().time) > FRESH
+/// Before anybody is invited because of a fact that took its time or leaves something out, the application is looked at as the ATS has it
+/// now.
+pub(super) fn look(case: Case<'_>, application: &ExternalId, whole: bool) -> Option<Need> {
+    let age = case.context.now.duration_since(case.mark().time);
+    (age > FRESH || !whole).then(|| Need::Snapshot { application: application.clone(), insist: age > RECENT || !whole })
 }
 
 /// Whether the fact, with what is known, has all that inviting needs. The role that was heard before, or that the tenant's table has, may

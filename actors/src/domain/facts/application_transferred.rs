@@ -22,7 +22,7 @@ fn needs(case: Case<'_>) -> Vec<Need> {
     if let Some(from) = fact.from_application.as_ref().filter(|from| from.id != fact.application.id) {
         needs.push(Need::Dossiers(Lookup::Application(from.id.clone())));
     }
-    needs.push(Need::Snapshot(fact.application.id.clone()));
+    needs.push(Need::Snapshot { application: fact.application.id.clone(), insist: true });
     needs
 }
 

@@ -15,9 +15,7 @@ fn needs(case: Case<'_>) -> Vec<Need> {
     let mut needs = moved::of_application(case, &fact.application.id, said(fact));
     needs.push(Need::Heard(Subject::Order(fact.assessment.id.clone())));
     let before = case.known.application(&fact.application.id);
-    if moved::is_stale(case) || !moved::is_whole(before, said(fact), true) {
-        needs.push(Need::Snapshot(fact.application.id.clone()));
-    }
+    needs.extend(moved::look(case, &fact.application.id, moved::is_whole(before, said(fact), true)));
     needs
 }
 

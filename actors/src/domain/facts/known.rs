@@ -12,7 +12,12 @@ pub enum Need {
     /// What was heard of a subject.
     Heard(Subject),
     /// An application as the ATS has it now, where the ATS can be asked.
-    Snapshot(ExternalId),
+    Snapshot {
+        /// Which.
+        application: ExternalId,
+        /// The fact waits for an ATS that is away. Else it is decided without.
+        insist: bool,
+    },
 }
 
 /// What the ATS said when it was asked for an application.
@@ -41,7 +46,7 @@ impl Known {
         match need {
             Need::Dossiers(lookup) => self.dossiers.iter().any(|(known, _)| known == lookup),
             Need::Heard(subject) => self.heard.contains_key(subject),
-            Need::Snapshot(_) => self.snapshot.is_some(),
+            Need::Snapshot { .. } => self.snapshot.is_some(),
         }
     }
 

@@ -23,7 +23,7 @@ fn wants_snapshot(before: Option<&Dossier>, seconds: i64, late: i64, message: Me
     let (policy, mut known) = (policy(), Known::default());
     let context = Context { policy: &policy, now: at(seconds + late), fresh: Uuid::from_u128(5) };
     known.found(Lookup::Application("a-1".parse().unwrap()), before.cloned().into_iter().collect());
-    facts::needs(&envelope(seconds, message), &known, context).unwrap().iter().any(|need| matches!(need, Need::Snapshot(_)))
+    facts::needs(&envelope(seconds, message), &known, context).unwrap().iter().any(|need| matches!(need, Need::Snapshot { .. }))
 }
 
 #[test]

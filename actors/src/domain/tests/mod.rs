@@ -95,7 +95,7 @@ fn decided(policy: &Policy, before: Option<&Dossier>, envelope: &Envelope, now: 
             match need {
                 Need::Dossiers(lookup) => known.found(lookup, before.cloned().into_iter().collect()),
                 Need::Heard(subject) => known.was_heard(vec![subject], vec![]),
-                Need::Snapshot(_) => known.answered(ats.clone()),
+                Need::Snapshot { .. } => known.answered(ats.clone()),
             }
         }
     }

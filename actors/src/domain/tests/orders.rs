@@ -57,7 +57,7 @@ impl World {
                         known.found(lookup, found);
                     }
                     Need::Heard(subject) => known.was_heard(vec![subject.clone()], self.heard.get(&subject).cloned().into_iter().collect()),
-                    Need::Snapshot(_) => known.answered(Answer::CannotBeAsked),
+                    Need::Snapshot { .. } => known.answered(Answer::CannotBeAsked),
                 }
             }
         }
