@@ -22,6 +22,7 @@ use atshub::{
 };
 use atshub_actors::ports::{Broker, Store};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc,
@@ -61,6 +62,23 @@ async fn kill_now_and_then(world: &World, hub: &mut HubProcess, every: usize, pl
     hub.ready().await;
 }
 
+/// Says what came twice, in which order.
+fn twice(world: &World) {
+    for (tenant, ats) in &world.ashby {
+        let effects = ats.ledger().effects();
+        let of: BTreeMap<&str, Vec<_>> = effects.iter().fold(BTreeMap::new(), |mut of, e| {
+            of.entry(e.subject.as_str()).or_default().push((e.kind.as_str(), e.value.to_string(), e.at));
+            of
+        });
+        for (subject, seen) in of {
+            let values: BTreeSet<_> = seen.iter().map(|(kind, value, _)| (kind, value)).collect();
+            if values.len() < seen.len() {
+                eprintln!("{tenant}, {subject}: {seen:#?}");
+            }
+        }
+    }
+}
+
 /// Waits for the end, then says what is wrong with it.
 async fn settle(world: &World, expected: &Expectations, hub: &HubProcess) {
     let complete = until_complete(world, expected, LIMIT, |_| {}).await;
@@ -71,6 +89,9 @@ async fn settle(world: &World, expected: &Expectations, hub: &HubProcess) {
     tokio::time::sleep(Duration::from_secs(22)).await;
     let lines = tally::compare(expected, &happened(world));
     let wrong: Vec<_> = lines.iter().filter(|line| !line.holds()).collect();
+    if !wrong.is_empty() {
+        twice(world);
+    }
     assert!(complete && wrong.is_empty(), "complete: {complete}; {wrong:#?}\nthe hub's last words:\n{}", hub.log_tail());
     assert_eq!(hub.panics(), 0, "{}", hub.log_tail());
 }

@@ -8,7 +8,7 @@ use super::{
     Account, shape,
     world::{Application, Candidate, Hook, Job, Status, Stay, World, fresh_id},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 /// The webhook types this simulator sends.
@@ -134,7 +134,8 @@ impl Account {
             fields: Default::default(),
             history: vec![Stay { id: fresh_id(), stage: 0, entered: now, left: None }],
             created: now,
-            updated: now,
+            // As old as what the webhook of the submission says: a click that follows is later.
+            updated: now - SignedDuration::from_millis(1),
             revision: 0,
             last_hooks: vec![],
         };
