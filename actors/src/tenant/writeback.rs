@@ -61,6 +61,14 @@ pub(super) async fn perform(
         desk.held(envelope, queue, until, about).await;
         return Ok(());
     }
+    if progress.begun > 1
+        && let Some(newer) = overtaken(request, found.first())
+    {
+        let verdict =
+            Verdict::ignored("superseded", format!("status {newer} of this application is on its way, and this one was tried before"));
+        done(work, envelope, &verdict, about, vec![]).await;
+        return Ok(());
+    }
     let written = {
         let _calling = place.calling();
         desk.holding(envelope, progress, attempt(work, &mut pass, request, progress)).await
@@ -138,6 +146,13 @@ async fn once(work: &TenantWork, pass: &mut Pass<'_>, request: &WritebackRequest
 fn superseded(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option<u64> {
     let Write::Status { sequence, .. } = &request.write else { return None };
     dossier.filter(|d| d.status_written > *sequence).map(|d| d.status_written)
+}
+
+/// The number of a newer status that was asked for. An attempt whose end is not known may have written this one, and the newer one may
+/// stand there already: to write this one again would take it back.
+fn overtaken(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option<u64> {
+    let Write::Status { sequence, .. } = &request.write else { return None };
+    dossier.map(|d| d.sequence).filter(|newest| newest > sequence)
 }
 
 fn written_down(request: &WritebackRequested, how: &How) -> Verdict {
