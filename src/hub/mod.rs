@@ -40,9 +40,6 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// What a host may take to act on a request whose sender is gone: a process that was killed had it sent, and hears no answer.
-const LANDING: Duration = Duration::from_secs(5);
-
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
 /// How often history past its retention is dropped and the partitions of the days to come are made.
@@ -163,7 +160,8 @@ impl Hub {
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
         };
-        parts.store.only_process_begins(LANDING).await?;
+        // A process that was killed had requests sent; their host may act on them for as long as it may take over any.
+        parts.store.only_process_begins(desk.longest_call).await?;
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
         directory.reload().await?;
         directory.enrol(&supervisor).await;

@@ -158,8 +158,8 @@ impl Store for PostgresStore {
         Ok(progress::renew(&self.database, key.clone(), claim).await?)
     }
 
-    async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
-        Ok(progress::crashed(&self.database, key.clone(), cause).await?)
+    async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
+        Ok(progress::crashed(&self.database, key.clone(), owner, cause).await?)
     }
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date};
 use std::collections::HashSet;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 /// One beginning that waits for its answer.
 pub(super) struct Beginning {
@@ -39,17 +40,18 @@ const BEGIN: &str = "with k as materialized (\
     left join begun b on b.tenant = k.tenant and b.source = k.source and b.id = k.id \
     left join attempts a on a.tenant = k.tenant and a.source = k.source and a.id = k.id";
 
-/// The attempt before was this process's own, and has ended.
+/// The attempt before was one at the same delivery, and has ended.
 const TAKE_OVER: &str = "update attempts a set owner = null, held_until = null \
-    from unnest($1::text[], $2::text[], $3::text[]) as k (tenant, source, id) \
-    where a.tenant = k.tenant and a.source = k.source and a.id = k.id and a.owner is not null";
+    from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as k (tenant, source, id, owner) \
+    where a.tenant = k.tenant and a.source = k.source and a.id = k.id and a.owner = k.owner";
 
 const RENEW: &str = "update attempts set held_until = clock_timestamp() + make_interval(secs => $5) \
     where tenant = $1 and source = $2 and id = $3 and owner = $4";
 
 const CRASHED: &str = "insert into attempts as a (tenant, source, id, crashes, last_error, updated_at) values ($1, $2, $3, 1, $4, $5) \
     on conflict (tenant, source, id) do update set crashes = a.crashes + 1, last_error = excluded.last_error, \
-    updated_at = excluded.updated_at, owner = null, held_until = null returning crashes";
+    updated_at = excluded.updated_at, owner = nullif(a.owner, $6), held_until = case when a.owner = $6 then null else a.held_until end \
+    returning crashes";
 
 /// Notes a group of beginnings, one message at most once per statement.
 pub(super) async fn begin(database: Database, group: Vec<Beginning>) {
@@ -76,27 +78,28 @@ async fn noted(database: &Database, keys: Vec<(MessageKey, Claim)>) -> Result<Ve
     database
         .run(move |connection| {
             async move {
-                let taken_over: Vec<&MessageKey> = keys.iter().filter(|(_, claim)| claim.takes_over).map(|(key, _)| key).collect();
+                let taken_over: Vec<(&MessageKey, Uuid)> = keys.iter().filter_map(|(key, claim)| Some((key, claim.takes_over?))).collect();
                 if !taken_over.is_empty() {
-                    let tenants: Vec<&str> = taken_over.iter().map(|k| k.tenant.as_str()).collect();
-                    let sources: Vec<&str> = taken_over.iter().map(|k| k.source.as_str()).collect();
-                    let ids: Vec<&str> = taken_over.iter().map(|k| k.id.as_str()).collect();
+                    let tenants: Vec<&str> = taken_over.iter().map(|(k, _)| k.tenant.as_str()).collect();
+                    let sources: Vec<&str> = taken_over.iter().map(|(k, _)| k.source.as_str()).collect();
+                    let ids: Vec<&str> = taken_over.iter().map(|(k, _)| k.id.as_str()).collect();
+                    let owners: Vec<Uuid> = taken_over.iter().map(|(_, owner)| *owner).collect();
                     let statement = connection.prepare_cached(TAKE_OVER).await?;
-                    connection.execute(&statement, &[&tenants, &sources, &ids]).await?;
+                    connection.execute(&statement, &[&tenants, &sources, &ids, &owners]).await?;
                 }
                 let ords: Vec<i32> = (0..).take(keys.len()).collect();
                 let days: Vec<Date> = keys.iter().map(|(k, _)| write::day(k.time)).collect();
                 let tenants: Vec<&str> = keys.iter().map(|(k, _)| k.tenant.as_str()).collect();
                 let sources: Vec<&str> = keys.iter().map(|(k, _)| k.source.as_str()).collect();
                 let ids: Vec<&str> = keys.iter().map(|(k, _)| k.id.as_str()).collect();
-                let owners: Vec<uuid::Uuid> = keys.iter().map(|(_, claim)| claim.owner).collect();
+                let owners: Vec<Uuid> = keys.iter().map(|(_, claim)| claim.owner).collect();
                 let leases: Vec<f64> = keys.iter().map(|(_, claim)| claim.lease.as_secs_f64()).collect();
                 let statement = connection.prepare_cached(BEGIN).await?;
                 let mut answers = vec![None; keys.len()];
                 for row in connection.query(&statement, &[&ords, &days, &tenants, &sources, &ids, &owners, &leases]).await? {
                     let number = |column: usize| Ok::<_, Fault>(count(row.try_get::<_, i32>(column)?.into()));
                     let (begun, failures, crashes) = (number(2)?, number(3)?, number(4)?);
-                    let (handled, owner): (bool, Option<uuid::Uuid>) = (row.try_get(1)?, row.try_get(6)?);
+                    let (handled, owner): (bool, Option<Uuid>) = (row.try_get(1)?, row.try_get(6)?);
                     let held_until = if handled || owner.is_some() { None } else { Some(row.try_get(7)?) };
                     // The join sees the row as it was before this beginning.
                     let progress = Progress { handled, held_until, owner, begun, earlier: row.try_get(5)?, failures, crashes };
@@ -127,14 +130,14 @@ pub(super) async fn renew(database: &Database, key: MessageKey, claim: Claim) ->
 }
 
 /// Counts a crash.
-pub(super) async fn crashed(database: &Database, key: MessageKey, cause: &str) -> Result<u32, Fault> {
+pub(super) async fn crashed(database: &Database, key: MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, Fault> {
     let cause = storable(cause);
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(CRASHED).await?;
                 let (tenant, source, id) = (key.tenant.as_str(), key.source.as_str(), key.id.as_str());
-                let row = connection.query_one(&statement, &[&tenant, &source, &id, &cause, &stored(Timestamp::now())]).await?;
+                let row = connection.query_one(&statement, &[&tenant, &source, &id, &cause, &stored(Timestamp::now()), &owner]).await?;
                 Ok(count(row.try_get::<_, i32>(0)?.into()))
             }
             .boxed()

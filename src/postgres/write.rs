@@ -169,13 +169,15 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
     Ok(())
 }
 
-/// Tries that failed.
+/// Tries that failed. The owner of an attempt that ends lets go of its message; work that was put off before it began leaves it with
+/// whoever has it.
 async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "insert into attempts as a (tenant, source, id, failures, last_error, next_at, updated_at) \
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::int4[], $5::text[], $6::timestamptz[], $7::timestamptz[]) \
-        as r (tenant, source, id, failures, last_error, next_at, updated_at) order by tenant, source, id \
+    const SQL: &str = "insert into attempts as a (tenant, source, id, failures, last_error, next_at, updated_at, owner) \
+        select * from unnest($1::text[], $2::text[], $3::text[], $4::int4[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::uuid[]) \
+        as r (tenant, source, id, failures, last_error, next_at, updated_at, owner) order by tenant, source, id \
         on conflict (tenant, source, id) do update set failures = a.failures + excluded.failures, \
-        last_error = excluded.last_error, next_at = excluded.next_at, updated_at = excluded.updated_at, owner = null, held_until = null";
+        last_error = excluded.last_error, next_at = excluded.next_at, updated_at = excluded.updated_at, \
+        owner = case when excluded.owner is null then a.owner end, held_until = case when excluded.owner is null then a.held_until end";
     let rows: Vec<(&Attempt, Timestamp)> = changes.iter().filter_map(|c| Some((c.attempt.as_ref()?, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
@@ -187,7 +189,8 @@ async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     let errors: Vec<String> = rows.iter().map(|(a, _)| last_error(&a.code, &a.detail)).collect();
     let next: Vec<Option<Timestamp>> = rows.iter().map(|(a, _)| a.next_at).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
-    execute(transaction, SQL, &[&tenants, &sources, &ids, &failures, &errors, &next, &at]).await?;
+    let owners: Vec<Option<uuid::Uuid>> = rows.iter().map(|(a, _)| a.owner).collect();
+    execute(transaction, SQL, &[&tenants, &sources, &ids, &failures, &errors, &next, &at, &owners]).await?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod connector_conformance;
 mod damage;
 mod deploy;
 mod doors;
+mod doubles;
 mod gate;
 mod no_field;
 mod operators;

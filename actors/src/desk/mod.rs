@@ -6,6 +6,7 @@ mod rows;
 use crate::{
     domain::{Dossier, Effect, EffectKey, Verdict},
     failure::Failure,
+    flight,
     gate::{Halt, Lapsed, Wait},
     lease::Lease,
     lifecycle,
@@ -121,8 +122,10 @@ impl Desk {
     /// Takes a message for one attempt at its work. `known`: an earlier attempt was this process's own, and its calls have ended.
     pub(crate) async fn begin(&self, envelope: &Envelope, known: bool) -> Progress {
         let key = MessageKey::from(envelope);
-        let claim = Claim { owner: Uuid::now_v7(), lease: self.attempt_lease(), takes_over: known };
+        let (owner, before) = flight::attempt();
+        let claim = Claim { owner, lease: self.attempt_lease(), takes_over: before.filter(|_| known) };
         let progress = self.patiently("begin", || self.store.begin(&key, claim)).await;
+        flight::attempted(progress.owner.is_some());
         // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
         self.lease.held().await;
         progress
@@ -136,7 +139,7 @@ impl Desk {
     /// Keeps the attempt's lease while its work goes on.
     pub(crate) async fn holding<T>(&self, envelope: &Envelope, progress: Progress, work: impl Future<Output = T>) -> T {
         let Some(owner) = progress.owner else { return work.await };
-        let (key, claim) = (MessageKey::from(envelope), Claim { owner, lease: self.attempt_lease(), takes_over: false });
+        let (key, claim) = (MessageKey::from(envelope), Claim { owner, lease: self.attempt_lease(), takes_over: None });
         let mut work = std::pin::pin!(work);
         loop {
             match tokio::time::timeout(RENEWED, &mut work).await {
@@ -152,7 +155,7 @@ impl Desk {
 
     /// Puts off a message that another attempt holds.
     pub(crate) async fn held(&self, envelope: &Arc<Envelope>, queue: &str, until: Timestamp, about: About<'_>) {
-        self.postpone(envelope, queue, &Wait::held(until), about).await;
+        self.postpone(envelope, queue, &Wait::held(until), None, about).await;
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
@@ -189,7 +192,7 @@ impl Desk {
     ) -> Result<(), Lapsed> {
         match halt {
             Halt::Lapsed => return Err(Lapsed),
-            Halt::Wait(wait) | Halt::Refused(_, wait) => self.postpone(envelope, queue, &wait, about).await,
+            Halt::Wait(wait) | Halt::Refused(_, wait) => self.postpone(envelope, queue, &wait, progress, about).await,
             Halt::Failed(failure) => {
                 let progress = match progress {
                     Some(progress) => progress,
@@ -205,8 +208,9 @@ impl Desk {
         Ok(())
     }
 
-    /// Puts work on the schedule that waits through no fault of its own. Uses up no attempt. Returns once that is durable.
-    pub(crate) async fn postpone(&self, envelope: &Arc<Envelope>, queue: &str, wait: &Wait, about: About<'_>) {
+    /// Puts work on the schedule that waits through no fault of its own. Uses up no attempt. Returns once that is durable. With progress, it
+    /// ends the attempt that had begun; without, it leaves alone whichever attempt has the message.
+    pub(crate) async fn postpone(&self, envelope: &Arc<Envelope>, queue: &str, wait: &Wait, progress: Option<Progress>, about: About<'_>) {
         let Wait { until, code, why, told } = wait;
         tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code, %until, why, "a message was postponed");
         let text = format!("{why}. Waits until {until}; no attempt is used up");
@@ -222,7 +226,7 @@ impl Desk {
         let change = Change {
             attempt: Some(Attempt {
                 key,
-                owner: None,
+                owner: progress.and_then(|progress| progress.owner),
                 counts: false,
                 code: (*code).to_owned(),
                 detail: text.clone(),
@@ -288,6 +292,7 @@ impl Desk {
         tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
         match settlement {
             Settlement::Retry { at, counts } => {
+                let at = at.max(self.landed(envelope, failure, now));
                 change.attempt = Some(self.attempt(envelope, progress, failure, counts, Some(at)));
                 let row = OutboxRow {
                     exchange: exchange.to_owned(),
@@ -320,6 +325,15 @@ impl Desk {
             }
         }
         change
+    }
+
+    /// When an invitation that was given up has come about at the platform, if it does. Nobody looks for it before: a look that sees
+    /// nothing of it yet would be followed by a second one.
+    fn landed(&self, envelope: &Envelope, failure: &Failure, now: Timestamp) -> Timestamp {
+        match (&envelope.message, failure) {
+            (Message::InviteRequested(_), Failure::Transient { acted: true, .. }) => now.checked_add(self.longest_call).unwrap_or(now),
+            _ => now,
+        }
     }
 
     fn attempt(

@@ -40,7 +40,7 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     gate.show_on(&work.link);
     let (calls, draw) = (work.calls_of(&gate), draw(envelope));
     if set_aside {
-        desk.postpone(envelope, queue, &gate.set_aside(draw), about).await;
+        desk.postpone(envelope, queue, &gate.set_aside(draw), None, about).await;
         return Ok(());
     }
     let place = calls.stand(&wanted.candidacy, None);

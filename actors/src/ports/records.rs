@@ -146,8 +146,8 @@ pub struct Claim {
     pub owner: Uuid,
     /// For how long no other attempt is made, should this one's owner die: longer than the longest call. By the store's clock.
     pub lease: Duration,
-    /// The attempt before was this process's own, and its calls have ended: its lease holds nothing up.
-    pub takes_over: bool,
+    /// The owner of an earlier attempt at the same delivery, whose calls have ended: its lease holds nothing up. That of any other does.
+    pub takes_over: Option<Uuid>,
 }
 
 /// A try at a message that did not end its work.
@@ -156,7 +156,8 @@ pub struct Attempt {
     /// The message.
     pub key: MessageKey,
     /// The owner of the attempt that ends with this. If it owns the message no more, the change is a duplicate, and nothing of it is
-    /// applied: so a settlement that is repeated counts once. `None` for work that was put off before an attempt at it began.
+    /// applied: so a settlement that is repeated counts once. `None` for work that was put off before an attempt at it began; whichever
+    /// attempt has the message keeps it.
     pub owner: Option<Uuid>,
     /// Counts towards the retry schedule (a rate-limit wait does not).
     pub counts: bool,

@@ -63,8 +63,9 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Notes that an actor crashed with this message in hand, which ends the attempt; answers how often that has happened.
-    async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError>;
+    /// Notes that an actor crashed with this message in hand, which ends the attempt of this owner; answers how often that has happened.
+    /// An attempt of another owner, at another copy of the message, goes on.
+    async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError>;
 
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;

@@ -10,6 +10,7 @@ use atshub_actors::ports::{Claim, CommitOutcome, Conflict, MessageKey, Progress}
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Applies a change, or says what stands in its way.
 pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<CommitOutcome>, Fault> {
@@ -87,7 +88,7 @@ fn stored_version(connection: &Connection, dossier: &DossierRow) -> Result<Optio
     Ok(statement.query_row([&dossier.tenant, &dossier.application], |row| row.get(0)).optional()?)
 }
 
-fn owns(connection: &Connection, key: &MessageKey, owner: uuid::Uuid) -> Result<bool, Fault> {
+fn owns(connection: &Connection, key: &MessageKey, owner: Uuid) -> Result<bool, Fault> {
     let [tenant, source, id] = key_words(key);
     let mut statement = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ? and owner = ?")?;
     Ok(statement.exists(params![tenant, source, id, owner.to_string()])?)
@@ -150,14 +151,16 @@ fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The owner of an attempt that ends lets go of its message; work that was put off before it began leaves it with whoever has it.
 fn attempt(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     let Some(attempt) = &rows.attempt else { return Ok(()) };
     let [tenant, source, id] = key_words(&attempt.key);
     connection
         .prepare_cached(
-            "insert into attempts (tenant, source, id, failures, last_error, next_at, updated_at) values (?, ?, ?, ?, ?, ?, ?) \
+            "insert into attempts (tenant, source, id, failures, last_error, next_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
              on conflict (tenant, source, id) do update set failures = failures + excluded.failures, last_error = excluded.last_error, \
-             next_at = excluded.next_at, updated_at = excluded.updated_at, owner = null, held_until = null",
+             next_at = excluded.next_at, updated_at = excluded.updated_at, owner = case when ?8 then null else owner end, \
+             held_until = case when ?8 then null else held_until end",
         )?
         .execute(params![
             tenant,
@@ -166,7 +169,8 @@ fn attempt(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
             i64::from(attempt.counts),
             last_error(&attempt.code, &attempt.detail),
             attempt.next_at.map(Micros),
-            Micros(rows.received)
+            Micros(rows.received),
+            attempt.owner.is_some()
         ])?;
     Ok(())
 }
@@ -282,7 +286,8 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
     let now = Timestamp::now();
     let mine = claim.owner.to_string();
     let again = owner.as_deref() == Some(mine.as_str());
-    if let (Some(_), Some(until)) = (owner.filter(|_| !again && !claim.takes_over), until)
+    let takes_over = claim.takes_over.map(|before| before.to_string());
+    if let (Some(_), Some(until)) = (owner.filter(|owner| !again && takes_over.as_ref() != Some(owner)), until)
         && until > now
     {
         return Ok(Kept::Nothing(Progress { held_until: Some(until), ..before }));
@@ -319,14 +324,18 @@ pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> 
 }
 
 /// Counts a crash.
-pub(super) fn crashed(connection: &Connection, key: &MessageKey, cause: &str) -> Result<Kept<u32>, Fault> {
+pub(super) fn crashed(connection: &Connection, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<Kept<u32>, Fault> {
     let [tenant, source, id] = key_words(key);
     let crashes: i64 = connection
         .prepare_cached(
-            "insert into attempts (tenant, source, id, crashes, last_error, updated_at) values (?, ?, ?, 1, ?, ?) \
+            "insert into attempts (tenant, source, id, crashes, last_error, updated_at) values (?1, ?2, ?3, 1, ?4, ?5) \
              on conflict (tenant, source, id) do update set crashes = crashes + 1, last_error = excluded.last_error, \
-             updated_at = excluded.updated_at, owner = null, held_until = null returning crashes",
+             updated_at = excluded.updated_at, owner = nullif(owner, ?6), \
+             held_until = case when owner = ?6 then null else held_until end returning crashes",
         )?
-        .query_row(params![tenant, source, id, storable(cause), Micros(stored(Timestamp::now()))], |row| row.get(0))?;
+        .query_row(
+            params![tenant, source, id, storable(cause), Micros(stored(Timestamp::now())), owner.map(|owner| owner.to_string())],
+            |row| row.get(0),
+        )?;
     Ok(Kept::All(count(crashes)))
 }

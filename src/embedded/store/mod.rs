@@ -88,9 +88,9 @@ impl Store for SqliteStore {
         self.threads.write(move |connection| commit::renew(connection, &key, claim)).await
     }
 
-    async fn crashed(&self, key: &MessageKey, cause: &str) -> Result<u32, StoreError> {
+    async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
         let (key, cause) = (key.clone(), cause.to_owned());
-        self.threads.write(move |connection| commit::crashed(connection, &key, &cause)).await
+        self.threads.write(move |connection| commit::crashed(connection, &key, owner, &cause)).await
     }
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {

@@ -43,7 +43,7 @@ passed_on! {
     begin(key: &MessageKey, claim: Claim) -> Progress;
     renew(key: &MessageKey, claim: Claim) -> bool;
     only_process_begins(landing: Duration) -> ();
-    crashed(key: &MessageKey, cause: &str) -> u32;
+    crashed(key: &MessageKey, owner: Option<Uuid>, cause: &str) -> u32;
     dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
     heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
     send_again(queue: &str) -> u64;

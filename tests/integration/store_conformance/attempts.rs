@@ -17,7 +17,10 @@ on_every_store! {
     a_message_is_free_again_when_its_owners_lease_is_over_and_not_while_it_is_renewed
     a_settlement_that_is_repeated_counts_once_and_adds_no_row
     an_owner_whose_message_was_taken_by_another_one_settles_nothing
-    a_crash_ends_the_attempt_and_its_own_process_may_take_it_over
+    a_crash_ends_the_attempt_and_the_next_one_at_the_same_delivery_may_take_it_over
+    a_crash_with_another_copy_in_hand_ends_no_attempt_and_takes_none_over
+    work_that_is_put_off_before_it_began_leaves_the_message_with_its_owner
+    an_attempt_that_is_put_off_lets_go_of_its_message
     what_was_handled_is_taken_by_nobody
 }
 
@@ -95,13 +98,53 @@ async fn an_owner_whose_message_was_taken_by_another_one_settles_nothing(store: 
     assert_eq!(rows_of(&store, &fact).await, 1);
 }
 
-async fn a_crash_ends_the_attempt_and_its_own_process_may_take_it_over(store: Tested) {
+async fn a_crash_ends_the_attempt_and_the_next_one_at_the_same_delivery_may_take_it_over(store: Tested) {
     let key = MessageKey::from(&moved(&tenant("acme"), "a-1"));
-    store.begin(&key, for_a_minute()).await.unwrap();
-    assert_eq!(store.crashed(&key, "panicked").await.unwrap(), 1);
-    assert_eq!(store.begin(&key, for_a_minute()).await.unwrap().begun, 2);
-    let over = Claim { takes_over: true, ..for_a_minute() };
+    let owner = store.begin(&key, for_a_minute()).await.unwrap().owner;
+    assert_eq!(store.crashed(&key, owner, "panicked").await.unwrap(), 1);
+    let second = store.begin(&key, for_a_minute()).await.unwrap();
+    assert_eq!(second.begun, 2);
+    let over = Claim { takes_over: second.owner, ..for_a_minute() };
     assert_eq!(store.begin(&key, over).await.unwrap().begun, 3, "its calls have ended");
+}
+
+async fn a_crash_with_another_copy_in_hand_ends_no_attempt_and_takes_none_over(store: Tested) {
+    let key = MessageKey::from(&moved(&tenant("acme"), "a-1"));
+    let owner = store.begin(&key, for_a_minute()).await.unwrap().owner.unwrap();
+    for other in [None, Some(Uuid::now_v7())] {
+        store.crashed(&key, other, "panicked").await.unwrap();
+        let progress = store.begin(&key, Claim { takes_over: other, ..for_a_minute() }).await.unwrap();
+        assert!(progress.held_until.is_some() && progress.owner.is_none(), "{other:?}: {progress:?}");
+    }
+    assert!(store.renew(&key, Claim { owner, ..for_a_minute() }).await.unwrap());
+}
+
+/// A change that puts a message off: a copy that found it held, or an attempt that found its host closed.
+fn put_off(fact: &Envelope, owner: Option<Uuid>) -> Change {
+    let Change { attempt, outbox, .. } = failed(fact, owner);
+    Change { attempt: attempt.map(|attempt| Attempt { counts: false, ..attempt }), outbox, ..Change::default() }
+}
+
+async fn work_that_is_put_off_before_it_began_leaves_the_message_with_its_owner(store: Tested) {
+    let fact = moved(&tenant("acme"), "a-1");
+    let key = MessageKey::from(&fact);
+    let owner = store.begin(&key, for_a_minute()).await.unwrap().owner;
+    for _ in 0..3 {
+        applied(store.commit(put_off(&fact, None)).await);
+        assert!(store.begin(&key, for_a_minute()).await.unwrap().held_until.is_some(), "another attempt at it began");
+    }
+    applied(store.commit(failed(&fact, owner)).await);
+    assert_eq!(store.begin(&key, for_a_minute()).await.unwrap().begun, 2);
+}
+
+async fn an_attempt_that_is_put_off_lets_go_of_its_message(store: Tested) {
+    let fact = moved(&tenant("acme"), "a-1");
+    let key = MessageKey::from(&fact);
+    let owner = store.begin(&key, for_a_minute()).await.unwrap().owner;
+    applied(store.commit(put_off(&fact, owner)).await);
+    assert_eq!(store.commit(put_off(&fact, owner)).await, Ok(CommitOutcome::Duplicate));
+    let progress = store.begin(&key, for_a_minute()).await.unwrap();
+    assert_eq!((progress.begun, progress.failures), (2, 0), "{progress:?}");
 }
 
 async fn what_was_handled_is_taken_by_nobody(store: Tested) {

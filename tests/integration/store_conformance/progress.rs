@@ -64,9 +64,9 @@ async fn a_failed_try_counts_unless_it_was_only_a_wait(store: Tested) {
 
 async fn crashes_are_counted_per_message(store: Tested) {
     let (one, other) = (moved(&tenant("acme"), "a-1"), moved(&tenant("acme"), "a-1"));
-    assert_eq!(store.crashed(&MessageKey::from(&one), "index out of bounds").await.unwrap(), 1);
-    assert_eq!(store.crashed(&MessageKey::from(&other), "overflow").await.unwrap(), 1);
-    assert_eq!(store.crashed(&MessageKey::from(&one), "overflow").await.unwrap(), 2);
+    assert_eq!(store.crashed(&MessageKey::from(&one), None, "index out of bounds").await.unwrap(), 1);
+    assert_eq!(store.crashed(&MessageKey::from(&other), None, "overflow").await.unwrap(), 1);
+    assert_eq!(store.crashed(&MessageKey::from(&one), None, "overflow").await.unwrap(), 2);
     let progress = store.begin(&MessageKey::from(&one), claim()).await.unwrap();
     assert_eq!(progress, Progress { begun: 1, owner: progress.owner, crashes: 2, ..Progress::default() });
     assert_eq!(store.message(one.id.as_str()).await.unwrap()[0].last_error.as_deref(), Some("overflow"));

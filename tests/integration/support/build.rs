@@ -159,7 +159,7 @@ pub(crate) fn write(dossier: &Dossier) -> DossierWrite {
 
 /// A claim of an owner of its own, which holds nothing up afterwards.
 pub(crate) fn claim() -> Claim {
-    Claim { owner: Uuid::now_v7(), lease: Duration::ZERO, takes_over: false }
+    Claim { owner: Uuid::now_v7(), lease: Duration::ZERO, takes_over: None }
 }
 
 /// What became of a change that nothing is to stand in the way of.

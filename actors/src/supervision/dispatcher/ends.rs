@@ -123,10 +123,10 @@ impl Dispatcher {
 
     fn count(&mut self, ticket: u64, cause: String, wait: Duration) {
         let Some(held) = self.held.get(&ticket) else { return };
-        let (store, key) = (Arc::clone(&self.parts.store), MessageKey::from(&*held.work.envelope));
+        let (store, key, owner) = (Arc::clone(&self.parts.store), MessageKey::from(&*held.work.envelope), held.flights.owner());
         let counting = async move {
             sleep(wait).await;
-            let crashes = store.crashed(&key, &cause).await.ok();
+            let crashes = store.crashed(&key, owner, &cause).await.ok();
             Later::Counted { ticket, crashes, cause }
         };
         self.settle(counting.boxed());
