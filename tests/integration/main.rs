@@ -28,6 +28,7 @@ mod relay;
 mod rivals;
 mod settings;
 mod store_conformance;
+mod store_model;
 mod supervision;
 mod support;
 mod topology;

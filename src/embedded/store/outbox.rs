@@ -57,13 +57,14 @@ pub(super) fn claim(
 }
 
 /// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
-/// answers are handled, not they themselves: those that were not answered still have a clock that waits.
+/// answers are handled, not they themselves: those that were not answered still have a clock that waits. Their keys stay with what was
+/// asked for since.
 pub(super) fn send_again(connection: &Connection, queue: &str) -> Result<Kept<u64>, Fault> {
     let of_tenant = queue.strip_prefix(topology::TENANT_QUEUES);
     let of_bridge = queue.strip_prefix(topology::COMMANDS).and_then(|rest| rest.strip_prefix('.'));
     let again = connection
         .prepare_cached(
-            "update outbox as o set sent_at = null, claimed_until = null, not_before = null, due = ?2 \
+            "update outbox as o set sent_at = null, claimed_until = null, not_before = null, due = ?2, effect_key = null \
              where o.sent_at is not null and case \
                  when ?3 is not null then o.tenant = ?3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || ?3) \
                      or (o.exchange = 'atshub.events' and o.routing_key like ?3 || '.%')) \
@@ -72,8 +73,7 @@ pub(super) fn send_again(connection: &Connection, queue: &str) -> Result<Kept<u6
                          and w.effect_key = o.message_id || '/0/unanswered') \
                  else o.exchange = 'atshub.work' and o.routing_key = ?1 end \
              and not exists (select 1 from inbox i where i.tenant = o.tenant and i.source = o.source and i.id = o.message_id) \
-             and not exists (select 1 from outbox w where w.message_id = o.message_id and w.tenant = o.tenant \
-                 and (w.sent_at is null or w.number > o.number)) \
+             and not exists (select 1 from outbox w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
              and not exists (select 1 from parked p where p.message_id = o.message_id and p.tenant = o.tenant)",
         )?
         .execute(params![queue, Micros(stored(Timestamp::now())), of_tenant, of_bridge])?;
