@@ -3,7 +3,7 @@
 
 use crate::support::{
     build::entered,
-    hub::{Pair, Walk, happens, on_hub, on_tuned_hub, until},
+    hub::{LIMIT, Pair, Walk, happens, on_hub, on_tuned_hub, until},
     postgres::client,
 };
 use atshub::{app::Tuning, http};
@@ -13,7 +13,7 @@ use atshub_actors::{
     supervision::{Action, Rehearsal},
 };
 use atshub_schemas::{CONTENT_TYPE, topology};
-use atshub_simulators::{Fault, platform::Guard};
+use atshub_simulators::{Effect, Fault, platform::Guard};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Long enough for whatever else is tried to come while the platform has not acted yet.
@@ -38,7 +38,7 @@ async fn is_asked(walk: &Walk<'_>, application: &str) {
 /// Waits until so many are invited and nothing is left to do; each is invited once.
 async fn each_is_invited_once(walk: &Walk<'_>, count: usize) {
     let ledger = walk.world.platform.ledger();
-    let invited = |effects: &[atshub_simulators::Effect]| effects.iter().filter(|e| e.kind == "invitation").count() >= count;
+    let invited = |effects: &[Effect]| effects.iter().filter(|e| e.kind == "invitation").count() >= count;
     happens(&ledger, "everybody's invitation", invited).await;
     walk.nothing_is_left().await;
     let mut by_person: BTreeMap<String, usize> = BTreeMap::new();
@@ -98,6 +98,33 @@ fn an_actor_that_dies_with_calls_under_way_doubles_none_of_them() {
             assert!(deaths.iter().sum::<u64>() >= 1, "no actor died: {deaths:?}");
         });
     }
+}
+
+#[test]
+fn a_request_that_was_given_up_with_its_call_under_way_is_found_when_it_is_asked_anew() {
+    on_hub(Pair::Real, &[], &["dune"], async |walk| {
+        let (platform, ats) = (&walk.world.platform, walk.world.bridges[0].ledger());
+        platform.set_guard(Guard::Absent);
+        platform.faults().next("createInvitation", Fault::Slow(SLOW), 1);
+        applies(walk, "only").await;
+        assert!(until(async || platform.faults().pending() == 0).await, "the platform is not called");
+        let panic = async |time| {
+            for child in ["invites/1", "invites/2"] {
+                walk.running.hub.control(child, Action::Rehearse(Rehearsal::Panic(time)), "a test").await.unwrap();
+            }
+        };
+        panic(LIMIT).await;
+        let last = |effects: &[Effect], text: &str| {
+            let statuses = effects.iter().rev().find(|e| e.kind == "status" && e.subject == "only");
+            statuses.and_then(|e| e.value.as_str()).is_some_and(|status| status.starts_with(text))
+        };
+        happens(&ats, "that it is given up", |effects| last(effects, "Invite failed: no usable answer")).await;
+        panic(Duration::ZERO).await;
+        applies(walk, "only").await;
+        happens(&ats, "the invitation", |effects| last(effects, "Invited")).await;
+        walk.nothing_is_left().await;
+        assert_eq!(platform.ledger().count("invitation"), 1);
+    });
 }
 
 #[test]

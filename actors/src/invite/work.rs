@@ -294,10 +294,10 @@ impl Asking<'_> {
         let asked_without = candidacy.is_none_or(|c| c.asked_with.is_none());
         let ours = |found: &Invitation| found.ats_url.is_some() || request.ats_url.is_none() || asked_without;
         let withdrawn = candidacy.and_then(|c| c.withdrawn.clone());
+        // An earlier asking that was given up without an answer may have had its effect.
+        let looks = again || withdrawn.is_some() || self.wanted.intent > 1;
         let _calling = self.place.calling();
-        if (again || withdrawn.is_some())
-            && let Some(found) = self.pass.call(self.platform.find(&request)).await?
-        {
+        if looks && let Some(found) = self.pass.call(self.platform.find(&request)).await? {
             return Ok(if ours(&found) {
                 Answer::Invited(found)
             } else {
@@ -332,8 +332,8 @@ impl Asking<'_> {
         Context { policy: self.policy, now: self.desk.clock.now(), fresh: Uuid::now_v7() }
     }
 
-    /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew. Should the
-    /// platform have invited all the same, it refuses that with the link of the interview.
+    /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew, after a look
+    /// whether the platform has invited all the same.
     async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
         for race in 0..RACES {
             let Some((dossier, candidacy)) = self.read().await else { break };

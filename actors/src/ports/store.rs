@@ -9,7 +9,8 @@
 //! - An outbox row is handed out by [`Store::claim`] when due, to one claimer at a time, oldest first; if it is not
 //!   reported as sent within the lease, it is handed out again.
 //! - What [`Store::begin`] counted survives a kill; a message that was handled is not counted as begun again. Of any number of owners
-//!   one has a message at a time, until its lease is over; a settlement by an owner that has it no more changes nothing.
+//!   one has a message at a time, until its lease is over; a settlement by an owner that has it no more changes nothing, nor does one
+//!   of a message that was handled.
 //! - An outbox row with a key takes the place of the tenant's row with that key that waits; one that is taken back is not handed out any
 //!   more. What is on its way to the broker then may still go out: what it asks for is looked at again by the work that gets it.
 //! - Times are kept to the microsecond.
