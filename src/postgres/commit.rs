@@ -194,8 +194,9 @@ async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<Comm
     Ok(part.iter().enumerate().map(outcome).collect())
 }
 
+/// Whose message is in the inbox already: its work was done, and no attempt at it ends in another way any more.
 async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
-    let keys: Vec<_> = part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, &rows.handled.as_ref()?.key))).collect();
+    let keys: Vec<_> = part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, rows.key()?))).collect();
     if keys.is_empty() {
         return Ok(HashSet::new());
     }

@@ -6,7 +6,7 @@ use super::{
     words::{Micros, key_words},
 };
 use crate::records::{DossierRow, Rows, count, last_error, storable, stored, taken};
-use atshub_actors::ports::{Claim, CommitOutcome, Conflict, MessageKey, Progress};
+use atshub_actors::ports::{Attempt, Claim, CommitOutcome, Conflict, MessageKey, Progress};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
@@ -18,8 +18,7 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
         return Ok(Kept::Nothing(CommitOutcome::Duplicate));
     }
     if let Some(attempt) = rows.attempt.as_ref()
-        && let Some(owner) = attempt.owner
-        && !owns(connection, &attempt.key, owner)?
+        && (is_handled(connection, &attempt.key)? || !owns(connection, attempt)?)
     {
         return Ok(Kept::Nothing(CommitOutcome::Duplicate));
     }
@@ -88,8 +87,16 @@ fn stored_version(connection: &Connection, dossier: &DossierRow) -> Result<Optio
     Ok(statement.query_row([&dossier.tenant, &dossier.application], |row| row.get(0)).optional()?)
 }
 
-fn owns(connection: &Connection, key: &MessageKey, owner: Uuid) -> Result<bool, Fault> {
-    let [tenant, source, id] = key_words(key);
+/// Its work was done, and no attempt at it ends in another way any more.
+fn is_handled(connection: &Connection, key: &MessageKey) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached("select 1 from inbox where tenant = ? and source = ? and id = ?")?;
+    Ok(statement.exists(key_words(key))?)
+}
+
+/// An attempt that has its message, or was put off before it began.
+fn owns(connection: &Connection, attempt: &Attempt) -> Result<bool, Fault> {
+    let Some(owner) = attempt.owner else { return Ok(true) };
+    let [tenant, source, id] = key_words(&attempt.key);
     let mut statement = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ? and owner = ?")?;
     Ok(statement.exists(params![tenant, source, id, owner.to_string()])?)
 }
@@ -267,7 +274,7 @@ fn parked(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 /// Takes a message for an attempt; what was handled, and what another attempt holds, is not begun again, and not counted.
 pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<Progress>, Fault> {
     let words = key_words(key);
-    let handled = connection.prepare_cached("select 1 from inbox where tenant = ? and source = ? and id = ?")?.exists(words)?;
+    let handled = is_handled(connection, key)?;
     let before = connection
         .prepare_cached(
             "select begun, failures, crashes, begun_at, owner, held_until from attempts where tenant = ? and source = ? and id = ?",

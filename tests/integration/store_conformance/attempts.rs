@@ -2,7 +2,7 @@
 //! repeated counts once.
 
 use super::on_every_store;
-use crate::support::build::{applied, claim, handled, later, moved, now, publishes, tenant};
+use crate::support::build::{applied, claim, handled, later, moved, now, parked, publishes, tenant};
 use atshub_actors::ports::{Attempt, Change, Claim, CommitOutcome, MessageKey, Progress, Store};
 use atshub_schemas::Envelope;
 use futures_util::future::join_all;
@@ -22,6 +22,7 @@ on_every_store! {
     work_that_is_put_off_before_it_began_leaves_the_message_with_its_owner
     an_attempt_that_is_put_off_lets_go_of_its_message
     what_was_handled_is_taken_by_nobody
+    what_was_handled_is_neither_tried_again_nor_set_aside
 }
 
 fn for_a_minute() -> Claim {
@@ -155,4 +156,19 @@ async fn what_was_handled_is_taken_by_nobody(store: Tested) {
     let progress = store.begin(&key, for_a_minute()).await.unwrap();
     assert!(progress.handled && progress.owner.is_none() && progress.held_until.is_none());
     assert!(owner.is_some());
+}
+
+/// The attempt at one copy has ended well; one that had its message from an earlier lease on ends badly afterwards.
+async fn what_was_handled_is_neither_tried_again_nor_set_aside(store: Tested) {
+    let fact = moved(&tenant("acme"), "a-1");
+    let key = MessageKey::from(&fact);
+    let owner = store.begin(&key, for_a_minute()).await.unwrap().owner;
+    applied(store.commit(Change { handled: handled(&fact), ..Change::default() }).await);
+    let aside = parked("acme", Some(fact.id.as_str()), "retries_used_up", &fact.encode().unwrap());
+    for change in [failed(&fact, owner), Change { parked: Some(aside), ..failed(&fact, owner) }, put_off(&fact, None)] {
+        assert_eq!(store.commit(change).await, Ok(CommitOutcome::Duplicate));
+    }
+    assert_eq!(rows_of(&store, &fact).await, 0);
+    let shown = store.message(fact.id.as_str()).await.unwrap().remove(0);
+    assert_eq!((shown.state.as_str(), shown.failures), ("handled", 0));
 }

@@ -23,11 +23,11 @@ use words::Step;
 /// Steps of one case.
 const STEPS: Range<usize> = 1..120;
 
-/// The store that the cases on this thread are played on.
+/// What the cases on this thread are played on: a store for each, or one for all.
 #[derive(Clone)]
 struct Ground {
     runtime: Rc<Runtime>,
-    store: Arc<dyn Store>,
+    store: Rc<dyn Fn() -> Arc<dyn Store>>,
 }
 
 thread_local! {
@@ -42,7 +42,7 @@ impl StateMachineTest for Rail {
 
     fn init_test(_: &Model) -> Self::SystemUnderTest {
         let ground = GROUND.with_borrow(Clone::clone).expect("a store");
-        let system = ground.runtime.block_on(System::new(Arc::clone(&ground.store)));
+        let system = ground.runtime.block_on(System::new((ground.store)()));
         (ground, system)
     }
 
@@ -76,7 +76,7 @@ fn runtime() -> Rc<Runtime> {
 
 #[test]
 fn nothing_is_done_twice_counted_twice_or_unsettled_for_ever_on_the_embedded_store() {
-    let ground = Ground { runtime: runtime(), store: Arc::new(SqliteStore::open_in_memory().unwrap()) };
+    let ground = Ground { runtime: runtime(), store: Rc::new(|| Arc::new(SqliteStore::open_in_memory().unwrap())) };
     holds_on(&ground, 600);
 }
 
@@ -84,7 +84,8 @@ fn nothing_is_done_twice_counted_twice_or_unsettled_for_ever_on_the_embedded_sto
 fn nothing_is_done_twice_counted_twice_or_unsettled_for_ever_on_postgresql() {
     let runtime = runtime();
     let database = runtime.block_on(TestDatabase::empty());
-    let ground = Ground { store: Arc::new(runtime.block_on(database.store())), runtime: Rc::clone(&runtime) };
+    let store: Arc<dyn Store> = Arc::new(runtime.block_on(database.store()));
+    let ground = Ground { store: Rc::new(move || Arc::clone(&store)), runtime: Rc::clone(&runtime) };
     holds_on(&ground, 120);
     drop(ground);
     drop(database);

@@ -291,7 +291,7 @@ impl Model {
         self.last.committed = if end == End::Done {
             !std::mem::replace(&mut self.handled[work], true)
         } else {
-            let owned = self.attempts[work].owner == Some(hand.owner);
+            let owned = self.attempts[work].owner == Some(hand.owner) && !self.handled[work];
             if owned {
                 (self.attempts[work].owner, self.attempts[work].lapsed) = (None, false);
                 self.attempts[work].failures += u32::from(end != End::PutOff);

@@ -332,7 +332,9 @@ impl System {
             let views = self.store.message(self.works[work].id.as_str()).await.unwrap();
             let state = views.first().map(|view| view.state.as_str());
             if is_handled {
-                assert_eq!((state, self.effects[work]), (Some("handled"), 1), "work {work}");
+                // An actor that died of one copy may have had it set aside after another copy was done.
+                assert!(state == Some("handled") || model.parked[work], "work {work} is {state:?}");
+                assert_eq!(self.effects[work], 1, "work {work}");
             } else {
                 assert!(self.effects[work] <= 1 && state.is_none_or(|state| state != "handled"), "work {work}");
                 assert!(!model.is_wanted(work) || model.parked[work], "work {work} was asked for, and is {state:?}");
