@@ -1,19 +1,24 @@
 //! What could send a candidate a second e-mail, on a platform that does not keep anybody from it: copies of one request at several invite
-//! actors, actors that die with a call under way, and a platform that acts on a call after whoever made it has given it up.
+//! actors, actors that die with a call under way, and a platform that acts on a call after whoever made it has given it up. And what
+//! could show a recruiter a status twice.
 
 use crate::support::{
-    build::entered,
-    hub::{LIMIT, Pair, Walk, happens, on_hub, on_tuned_hub, until},
+    build::{applied, entered, later, now, publishes},
+    hub::{LIMIT, Pair, Walk, happens, on_hub, on_tuned_hub, until, values},
     postgres::client,
 };
-use atshub::{app::Tuning, http};
+use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::{
     domain::{Lookup, State},
-    ports::Publication,
+    ports::{Change, Publication},
     supervision::{Action, Rehearsal},
 };
-use atshub_schemas::{CONTENT_TYPE, topology};
-use atshub_simulators::{Effect, Fault, platform::Guard};
+use atshub_schemas::{
+    CONTENT_TYPE, Envelope, Message,
+    internal::{Write, WritebackRequested},
+    topology,
+};
+use atshub_simulators::{Effect, Fault, ashby::NewCandidate, platform::Guard};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Long enough for whatever else is tried to come while the platform has not acted yet.
@@ -143,4 +148,44 @@ fn a_platform_that_acts_after_its_call_was_given_up_invites_once() {
             assert_eq!(walk.world.platform.faults().pending(), 0, "every call was slow");
         });
     }
+}
+
+#[test]
+fn a_status_that_comes_late_does_not_take_back_a_newer_one_that_may_stand_already() {
+    on_hub(Pair::Embedded, &["acme"], &[], async |walk| {
+        let (tenant, ats) = &walk.world.ashby[0];
+        walk.world.platform.faults().next("createInvitation", Fault::Slow(SLOW), 1);
+        let job = ats.add_job("Backend engineer", Some("1201"), "rae@acme.example").await;
+        let new = NewCandidate { name: "Ada".into(), email: "ada@acme.example".into(), job, ..NewCandidate::default() };
+        let application = ats.add_candidate(new).await.unwrap();
+        ats.move_stage(&application, TRIGGER).await.unwrap();
+        let shows = |effects: &[Effect], text: &str| {
+            effects.iter().any(|e| e.kind == "status" && e.value.as_str().is_some_and(|status| status.starts_with(text)))
+        };
+        happens(&ats.ledger(), "the first status", |effects| shows(effects, "Received")).await;
+        // Written, and nobody hears of it: it is tried again after a second or more.
+        ats.faults().next("customField.setValue", Fault::ActThenFail(500), 1);
+        happens(&ats.ledger(), "the second status", |effects| shows(effects, "Invited")).await;
+        let asked = async |number| {
+            let found = walk.store().dossiers(tenant, Lookup::Application(application.parse().unwrap())).await.unwrap().remove(0);
+            (found.sequence == number).then_some(found)
+        };
+        let dossier = asked(2).await.expect("two statuses were asked for");
+        let write = Write::Status { sequence: 1, code: "received".parse().unwrap(), text: "Received".parse().unwrap(), link: None };
+        let candidacy = dossier.current().unwrap().id;
+        let wanted = WritebackRequested {
+            candidacy,
+            application: application.parse().unwrap(),
+            candidate: dossier.candidate.id.clone(),
+            assessment: None,
+            write,
+        };
+        let time = later(now(), -60);
+        let late = Envelope::new("/atshub".parse().unwrap(), tenant.clone(), time, Message::WritebackRequested(wanted));
+        applied(walk.store().commit(Change { outbox: vec![publishes(&late, None)], ..Change::default() }).await);
+        walk.message(late.id.as_str(), "handled").await;
+        walk.nothing_is_left().await;
+        let statuses = values(&ats.ledger(), "status", &application);
+        assert!(statuses.len() == 2 && statuses[1].starts_with("Invited"), "{statuses:?}");
+    });
 }

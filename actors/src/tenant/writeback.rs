@@ -13,10 +13,14 @@ use atshub_schemas::{
     Envelope, ExternalId, Message,
     internal::{Write, WritebackRequested},
 };
+use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 
 /// First and longest pause before a status is written down again, because other work on the application was faster.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
+
+/// A status this old has waited for more than its turn: for a relay that was killed with it in hand, whose lease is longer.
+const LATE: SignedDuration = SignedDuration::from_secs(15);
 
 /// Performs a write-back, or ends the try.
 pub(super) async fn perform(
@@ -61,11 +65,12 @@ pub(super) async fn perform(
         desk.held(envelope, queue, until, about).await;
         return Ok(());
     }
-    if progress.begun > 1
+    let late = desk.clock.now().duration_since(envelope.time) > LATE;
+    if (progress.begun > 1 || late)
         && let Some(newer) = overtaken(request, found.first())
     {
-        let verdict =
-            Verdict::ignored("superseded", format!("status {newer} of this application is on its way, and this one was tried before"));
+        let why = if late { "comes late" } else { "was tried before" };
+        let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is on its way, and this one {why}"));
         done(work, envelope, &verdict, about, vec![]).await;
         return Ok(());
     }
@@ -148,8 +153,8 @@ fn superseded(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option
     dossier.filter(|d| d.status_written > *sequence).map(|d| d.status_written)
 }
 
-/// The number of a newer status that was asked for. An attempt whose end is not known may have written this one, and the newer one may
-/// stand there already: to write this one again would take it back.
+/// The number of a newer status that was asked for. An attempt whose end is not known may have written this one, or the newer one while
+/// this one was held up: that stands there already, and to write this one would take it back.
 fn overtaken(request: &WritebackRequested, dossier: Option<&Dossier>) -> Option<u64> {
     let Write::Status { sequence, .. } = &request.write else { return None };
     dossier.map(|d| d.sequence).filter(|newest| newest > sequence)
