@@ -145,8 +145,9 @@ impl Database {
 /// Every statement here finds its rows by a key that has an index. A plan that PostgreSQL makes and keeps while a table is empty
 /// reads all of it instead, until the next analysis: for minutes, while the table grows by thousands of rows. So there is one plan
 /// for each, whatever is asked for, and it is made once: where a table has a partition for each day, making it takes several times
-/// as long as following it.
-const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
+/// as long as following it. To keep a whole table at hand for a join, or to read it by a bitmap, looks cheap as well while it is small.
+const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off -c enable_bitmapscan=off \
+    -c jit=off -c plan_cache_mode=force_generic_plan";
 
 fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Config, StoreError> {
     // The parser's own words may repeat the URL, with its password.

@@ -6,6 +6,7 @@
 mod commit;
 mod connection;
 mod gather;
+mod lookups;
 mod migrations;
 mod outbox;
 mod partitions;
@@ -20,8 +21,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
-        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, Fresh, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord,
+        Progress, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
@@ -29,7 +30,11 @@ use atshub_schemas::{ExternalId, TenantName};
 use connection::Database;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -57,7 +62,8 @@ pub struct PostgresStore {
     database: Database,
     commits: mpsc::Sender<commit::Job>,
     beginnings: mpsc::Sender<progress::Beginning>,
-    bell: Arc<Notify>,
+    questions: mpsc::Sender<lookups::Question>,
+    heralds: commit::Heralds,
     turns: Turns,
     patience: Duration,
 }
@@ -85,18 +91,22 @@ impl PostgresStore {
     /// [`StoreError::Broken`] for an unusable URL.
     pub fn lazy(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
         let database = Database::new(url, io, options)?;
-        let bell = Arc::new(Notify::new());
+        let heralds = commit::Heralds::default();
         let commits = {
-            let (database, bell) = (database.clone(), Arc::clone(&bell));
-            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), Arc::clone(&bell), group))
+            let (database, heralds) = (database.clone(), heralds.clone());
+            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), heralds.clone(), group))
         };
         let beginnings = {
             let database = database.clone();
             gather::gather(&database.io().clone(), 1, move |group| progress::begin(database.clone(), group))
         };
+        let questions = {
+            let database = database.clone();
+            gather::gather(&database.io().clone(), options.flights, move |group| lookups::answer(database.clone(), group))
+        };
         // A group may wait for the one before it, and is answered within the limit itself.
         let patience = options.answer_within + Duration::from_secs(1);
-        Ok(Self { database, commits, beginnings, bell, turns: Turns::default(), patience })
+        Ok(Self { database, commits, beginnings, questions, heralds, turns: Turns::default(), patience })
     }
 
     /// Brings the schema up to date and makes the first partitions. Safe to run from many processes at once. Answers
@@ -123,18 +133,24 @@ impl PostgresStore {
         let patience = self.patience;
         let away = || StoreError::Away(format!("no answer within {patience:?}"));
         // Not a timer of the caller's runtime: it may be an arbiter that stands still, or have no timer.
-        let clock = self.database.io().spawn(async move { tokio::time::sleep(patience).await });
-        let stop = clock.abort_handle();
-        let asked = Box::pin(async {
+        let clock = {
+            let _io = self.database.io().enter();
+            tokio::time::sleep(patience)
+        };
+        let asked = async {
             line.send(job).await.map_err(|_| StoreError::Away("it is being closed".into()))?;
             answer.await.unwrap_or_else(|_| Err(away()))
-        });
-        let first = futures_util::future::select(asked, clock).await;
-        stop.abort();
-        match first {
-            futures_util::future::Either::Left((answer, _)) => answer,
-            futures_util::future::Either::Right(_) => Err(away()),
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            () = clock => Err(away()),
         }
+    }
+
+    async fn look(&self, tenant: &TenantName, of: lookups::Of) -> Result<lookups::Found, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(&self.questions, lookups::Question { tenant: tenant.clone(), of, reply }, answer).await
     }
 }
 
@@ -163,17 +179,17 @@ impl Store for PostgresStore {
     }
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
-        Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
+        Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
     }
 
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(reading::heard(&self.database, tenant.clone(), of).await?)
+        Ok(self.look(tenant, lookups::Of::Heard(of)).await?.heard)
     }
 
     async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
         let again = outbox::send_again(&self.database, queue).await?;
         if again > 0 {
-            self.bell.notify_one();
+            self.heralds.bell.notify_one();
         }
         Ok(again)
     }
@@ -182,6 +198,12 @@ impl Store for PostgresStore {
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
         let [limit, invites] = [limit, invites].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
         Ok(outbox::claim(&self.database, now, limit, invites, until).await?)
+    }
+
+    fn fresh(&self, lease: Duration) -> Option<Fresh> {
+        let (store, relay) = handover(lease);
+        *self.heralds.relay.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+        Some(relay)
     }
 
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
@@ -201,7 +223,7 @@ impl Store for PostgresStore {
     }
 
     fn outbox_bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.bell)
+        Arc::clone(&self.heralds.bell)
     }
 
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {

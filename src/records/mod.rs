@@ -7,7 +7,8 @@ mod view;
 use atshub_actors::{
     domain::{Dossier, Policy},
     ports::{
-        Attempt, Change, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord,
+        Attempt, Change, Claim, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError,
+        TenantRecord,
     },
 };
 use atshub_schemas::{ExternalId, topology};
@@ -39,6 +40,11 @@ pub(crate) struct Rows {
     pub heard: Vec<HeardRow>,
     /// Tenant and effect key of what is not to be sent any more.
     pub taken_back: Vec<(String, String)>,
+    /// The same of what has to wait still.
+    pub ends: Option<(String, String)>,
+    pub begins: Option<(MessageKey, Claim)>,
+    /// Tenant, kind and id of what nothing may have been heard of.
+    pub unheard: Vec<(String, &'static str, String)>,
     pub outbox: Vec<OutboxRecord>,
     pub journal: Vec<JournalEntry>,
     pub parked: Option<ParkedRow>,
@@ -103,6 +109,14 @@ pub(crate) struct OutboxRecord {
     pub effect_key: Option<String>,
     /// What rows are handed out in the order of: when it is due; for an invitation that is due at once, its turn.
     pub due: Timestamp,
+    /// The relay of this process gets it as soon as it is committed: until then nobody else.
+    pub claimed_until: Option<Timestamp>,
+}
+
+impl OutboxRecord {
+    pub(crate) fn is_invitation(&self) -> bool {
+        self.routing_key == topology::INVITES
+    }
 }
 
 #[derive(Debug)]
@@ -120,8 +134,10 @@ impl Rows {
     /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
     pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
         let received = stored(Timestamp::now());
-        if change.handled.is_some() && change.attempt.is_some() {
-            return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
+        if [change.handled.is_some(), change.attempt.is_some(), change.begins.is_some()].into_iter().filter(|is| *is).count() > 1 {
+            return Err(StoreError::Broken(
+                "a change does two of beginning a message's work, ending it and recording a failed try at it".into(),
+            ));
         }
         let again = change.attempt.as_ref().map(|attempt| attempt.key.clone());
         let mut outbox: Vec<OutboxRecord> = Vec::with_capacity(change.outbox.len());
@@ -138,6 +154,9 @@ impl Rows {
             dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
             heard: change.heard.iter().map(HeardRow::new).collect::<Result<_, _>>()?,
             taken_back: change.taken_back.iter().map(|(tenant, key)| (tenant.to_string(), storable(&key.to_string()))).collect(),
+            ends: change.ends.map(|(tenant, key)| (tenant.to_string(), storable(&key.to_string()))),
+            begins: change.begins,
+            unheard: change.unheard.iter().map(|(tenant, of)| (tenant.to_string(), of.kind(), of.id().to_string())).collect(),
             outbox,
             journal: change.journal.into_iter().map(line).collect(),
             parked: change.parked.map(ParkedRow::new),
@@ -160,6 +179,8 @@ impl Rows {
             && self.dossiers.is_empty()
             && self.heard.is_empty()
             && self.taken_back.is_empty()
+            && self.ends.is_none()
+            && self.begins.is_none()
             && self.outbox.is_empty()
             && self.journal.is_empty()
             && self.parked.is_none()
@@ -167,7 +188,7 @@ impl Rows {
 
     /// The message whose inbox or attempts row is written.
     pub(crate) fn key(&self) -> Option<&MessageKey> {
-        self.handled.as_ref().map(|h| &h.key).or(self.attempt.as_ref().map(|a| &a.key))
+        self.handled.as_ref().map(|h| &h.key).or(self.attempt.as_ref().map(|a| &a.key)).or(self.begins.as_ref().map(|(key, _)| key))
     }
 
     /// Tenant and live key of every live candidacy that is saved.
@@ -286,6 +307,7 @@ impl OutboxRecord {
             body: text(row.envelope.encode())?,
             not_before: row.not_before.map(stored),
             effect_key,
+            claimed_until: None,
         })
     }
 }

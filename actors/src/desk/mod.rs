@@ -120,8 +120,17 @@ impl Desk {
 
     /// Takes a message for one attempt at its work. `known`: an earlier attempt was this process's own, and its calls have ended.
     pub(crate) async fn begin(&self, envelope: &Envelope, known: bool) -> Progress {
+        self.begin_as(envelope, self.claim(known)).await
+    }
+
+    /// An attempt to be made.
+    pub(crate) fn claim(&self, known: bool) -> Claim {
+        Claim { owner: Uuid::now_v7(), lease: self.attempt_lease(), takes_over: known }
+    }
+
+    /// The same as [`Desk::begin`] for an attempt that has its name already.
+    pub(crate) async fn begin_as(&self, envelope: &Envelope, claim: Claim) -> Progress {
         let key = MessageKey::from(envelope);
-        let claim = Claim { owner: Uuid::now_v7(), lease: self.attempt_lease(), takes_over: known };
         let progress = self.patiently("begin", || self.store.begin(&key, claim)).await;
         // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
         self.lease.held().await;

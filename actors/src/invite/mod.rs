@@ -2,6 +2,8 @@
 //!
 //! It writes to no ATS: what the recruiter is to see goes back to the tenant's own queue.
 
+mod asking;
+mod conclude;
 mod last_words;
 mod work;
 

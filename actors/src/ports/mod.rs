@@ -6,6 +6,7 @@
 mod broker;
 mod clock;
 mod connector;
+mod handover;
 mod platform;
 mod processes;
 mod records;
@@ -16,6 +17,7 @@ pub use broker::{
 };
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
+pub use handover::{Fresh, Handover, handover};
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
 pub use processes::{Beat, ProcessRecord, ShownChild};
 pub use records::{

@@ -1,7 +1,7 @@
 //! What the store keeps: messages and what became of them, dossiers, outbox rows, history, tenants, credentials. Values only;
 //! how they are kept is the contract in `store.rs`.
 
-use crate::domain::{Dossier, EffectKey, Heard, Policy};
+use crate::domain::{Dossier, EffectKey, Heard, Policy, Subject};
 use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -181,6 +181,14 @@ pub struct Change {
     pub heard: Vec<HeardWrite>,
     /// What waits in the outbox and is not to be sent any more. Nothing happens where it was sent, or never asked for.
     pub taken_back: Vec<(TenantName, EffectKey)>,
+    /// What waits in the outbox and ends with this: it is taken back. If it does not wait any more, nothing of the change is applied:
+    /// [`Conflict::Ended`].
+    pub ends: Option<(TenantName, EffectKey)>,
+    /// A message that is thereby taken for the first attempt at its work, as [`super::Store::begin`] does. If it was begun before, or
+    /// handled, nothing of the change is applied: [`Conflict::Begun`].
+    pub begins: Option<(MessageKey, Claim)>,
+    /// If something was heard of one of these, nothing of the change is applied: [`Conflict::Heard`].
+    pub unheard: Vec<(TenantName, Subject)>,
     /// Messages to publish.
     pub outbox: Vec<OutboxRow>,
     /// History to write.
@@ -215,6 +223,12 @@ pub enum Conflict {
         /// The application that holds it; the change's own where it wants one key for two of its dossiers.
         holder: ExternalId,
     },
+    /// What was to end does not wait any more.
+    Ended,
+    /// The message was begun, or handled, before.
+    Begun,
+    /// Something was heard meanwhile of what nothing had been heard of: read it and decide again.
+    Heard,
 }
 
 /// An outbox row, handed out for publishing.

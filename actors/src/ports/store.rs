@@ -15,6 +15,7 @@
 //! - Times are kept to the microsecond.
 
 use super::{
+    handover::Fresh,
     processes::{Beat, ProcessRecord, ShownChild},
     records::{
         Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret,
@@ -81,6 +82,14 @@ pub trait Store: Send + Sync + 'static {
     /// forget this and [`Store::sent`]: the rows are handed out once more.
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
 
+    /// From here on, rows that are due at once and that this process commits come to the caller without being asked for, while it
+    /// [takes them](Fresh::open): claimed for `lease`, in the order of their commits. For one relay of a process; the one before gets
+    /// no more. `None`: this store hands out rows only when it is asked.
+    fn fresh(&self, lease: Duration) -> Option<Fresh> {
+        let _ = lease;
+        None
+    }
+
     /// Rows that the broker has confirmed.
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError>;
 
@@ -98,7 +107,8 @@ pub trait Store: Send + Sync + 'static {
     /// Due time of the earliest row that nobody has claimed.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Rung whenever this process commits an outbox row.
+    /// Rung whenever this process commits an outbox row that is due within a second, and that it does not hand over as
+    /// [fresh](Store::fresh).
     fn outbox_bell(&self) -> Arc<Notify>;
 
     /// All the hub knows of the messages with this id (ids are unique per tenant and source).

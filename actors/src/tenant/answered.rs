@@ -7,7 +7,7 @@ use crate::{
     domain::{Lookup, Verdict, status_as_note},
     failure::Failure,
     lifecycle,
-    ports::Change,
+    ports::{Change, CommitOutcome},
 };
 use atshub_schemas::{
     Envelope, Family, Message, MessageId,
@@ -21,12 +21,18 @@ use uuid::Uuid;
 const SENT_MAX: u32 = 3;
 const NOBODY: About<'static> = About { dossier: None, candidacy: None };
 
-/// The bridge has done what a command asked.
+/// The bridge has done what a command asked. The clock of the answer runs for a command that was sent and not answered yet: where it does,
+/// nothing else has to be known.
 pub(super) async fn done(work: &TenantWork, envelope: &Arc<Envelope>, id: &MessageId) {
     let desk = &work.office.desk;
-    let Some(command) = sent(desk, envelope, id).await else { return unknown(desk, envelope, id).await };
     let verdict = Verdict::accepted("command_done", format!("the bridge performed command {id}"));
-    conclude(desk, envelope, &command, &verdict, Change::default()).await;
+    let (handled, entry) = desk.handled(envelope, &verdict, NOBODY);
+    let ends = Some((envelope.tenant.clone(), Desk::unanswered_key(id)));
+    let change = Change { handled, journal: vec![entry], ends, ..Change::default() };
+    if let CommitOutcome::Conflict(_) = desk.commit(change).await {
+        let Some(command) = sent(desk, envelope, id).await else { return unknown(desk, envelope, id).await };
+        conclude(desk, envelope, &command, &verdict, Change::default()).await;
+    }
     work.link.wrote(desk.clock.now());
 }
 

@@ -73,12 +73,21 @@ async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) ->
                 Need::Dossiers(_) | Need::Heard(_) => {}
             }
         }
-        for lookup in lookups {
+        let found = lookups.into_iter().map(|lookup| async {
             let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-            known.found(lookup, found);
+            (lookup, found)
+        });
+        let heard = async {
+            if subjects.is_empty() {
+                return vec![];
+            }
+            desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await
+        };
+        let (found, heard) = futures_util::future::join(futures_util::future::join_all(found), heard).await;
+        for (lookup, dossiers) in found {
+            known.found(lookup, dossiers);
         }
         if !subjects.is_empty() {
-            let heard = desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await;
             known.was_heard(subjects, heard);
         }
         if let Some((application, insist)) = snapshot {

@@ -6,7 +6,7 @@ use crate::{
     domain::{Dossier, Lookup, Verdict, status_as_note},
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
-    ports::{Change, CommitOutcome, Conflict, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
+    ports::{Change, CommitOutcome, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
     turns::{Place, TurnedAway},
 };
 use atshub_schemas::{
@@ -192,7 +192,7 @@ async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, ab
         match desk.commit(change).await {
             CommitOutcome::Committed | CommitOutcome::Duplicate => return,
             // A status that is written down takes no key; the dossier as it stands now says who holds which.
-            CommitOutcome::Conflict(Conflict::Raced | Conflict::Taken { .. }) => {
+            CommitOutcome::Conflict(_) => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);
                 let Message::WritebackRequested(request) = &envelope.message else { return };

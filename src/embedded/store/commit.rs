@@ -22,6 +22,9 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
     {
         return Ok(Kept::Nothing(CommitOutcome::Duplicate));
     }
+    if let Some(conflict) = stands_in_the_way(connection, rows)? {
+        return Ok(Kept::Nothing(CommitOutcome::Conflict(conflict)));
+    }
     for dossier in &rows.dossiers {
         if stored_version(connection, dossier)? != dossier.expected {
             return Ok(Kept::Nothing(CommitOutcome::Conflict(Conflict::Raced)));
@@ -55,6 +58,33 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
     journal(connection, rows)?;
     parked(connection, rows)?;
     Ok(Kept::All(CommitOutcome::Committed))
+}
+
+/// What was to be so, and is not.
+fn stands_in_the_way(connection: &Connection, rows: &Rows) -> Result<Option<Conflict>, Fault> {
+    if let Some((tenant, key)) = &rows.ends
+        && !connection
+            .prepare_cached("select 1 from outbox where tenant = ? and effect_key = ? and effect_key is not null and sent_at is null")?
+            .exists([tenant, key])?
+    {
+        return Ok(Some(Conflict::Ended));
+    }
+    if let Some((key, claim)) = &rows.begins {
+        let words = key_words(key);
+        let known = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ?")?.exists(words)?;
+        let (Kept::All(begun) | Kept::Nothing(begun)) =
+            if known { Kept::Nothing(Progress::default()) } else { begin(connection, key, *claim)? };
+        if begun.owner.is_none() {
+            return Ok(Some(Conflict::Begun));
+        }
+    }
+    for (tenant, kind, id) in &rows.unheard {
+        let mut statement = connection.prepare_cached("select 1 from heard where tenant = ? and kind = ? and id = ?")?;
+        if statement.exists(params![tenant, kind, id])? {
+            return Ok(Some(Conflict::Heard));
+        }
+    }
+    Ok(None)
 }
 
 /// False: it was there.
@@ -187,7 +217,8 @@ fn heard(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 /// A row whose key waits already takes that one's place.
 fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     let replaced = rows.outbox.iter().filter_map(|o| Some((o.tenant.as_str(), o.effect_key.as_deref()?)));
-    for (tenant, key) in rows.taken_back.iter().map(|(tenant, key)| (tenant.as_str(), key.as_str())).chain(replaced) {
+    let taken_back = rows.taken_back.iter().chain(&rows.ends).map(|(tenant, key)| (tenant.as_str(), key.as_str()));
+    for (tenant, key) in taken_back.chain(replaced) {
         connection
             .prepare_cached("delete from outbox where tenant = ? and effect_key = ? and effect_key is not null and sent_at is null")?
             .execute([tenant, key])?;
