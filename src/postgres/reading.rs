@@ -1,9 +1,12 @@
 //! What is asked of the store: dossiers, messages, history, counts. Changes nothing.
 
-use super::connection::{Database, Fault};
+use super::{
+    connection::{Database, Fault},
+    searched,
+};
 use crate::records::{
     CANDIDATE_LIMIT, EVIDENCE_LIMIT, Evidence, JOURNAL_LIMIT, REFUSED_LIMIT, SeenAttempt, SeenInbox, SeenOutbox, SeenParked, checked,
-    count, from_json,
+    count, from_json, sought,
 };
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
@@ -23,21 +26,19 @@ async fn rows(connection: &Object, sql: &str, parameters: Parameters<'_>) -> Res
     Ok(connection.query(&statement, parameters).await?)
 }
 
-const BY_APPLICATION: &str = "select body::text from dossiers where tenant = $1 and application_id = $2";
+const BY_APPLICATION: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = $2";
 // Not joins: the plan of a join of two tables that were empty when it was made reads all dossiers of the tenant.
-const BY_CANDIDACY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
+const BY_CANDIDACY: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = \
     (select application_id from candidacies where tenant = $1 and id = $2)";
-const BY_LIVE_KEY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
+const BY_LIVE_KEY: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = \
     (select application_id from candidacies where tenant = $1 and live_key = $2)";
-const BY_PLATFORM: &str = "select body::text from dossiers where tenant = $1 and application_id = any (array(\
+const BY_PLATFORM: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = any (array(\
     select application_id from candidacies where tenant = $1 and platform_candidacy = $2)) order by created_at desc, application_id";
-const BY_CANDIDATE: &str =
-    "select body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
-const BY_WAITING_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state in ('refused', 'received') \
+const BY_CANDIDATE: &str = "select application_id, body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
+const BY_WAITING_JOB: &str = "select application_id, body::text from dossiers where tenant = $1 and job_id = $2 and state in ('refused', 'received') \
     order by created_at desc, application_id limit $3";
 
-const BY_REFUSED: &str =
-    "select body::text from dossiers where tenant = $1 and state = 'refused' order by created_at desc, application_id limit $2";
+const BY_REFUSED: &str = "select application_id, body::text from dossiers where tenant = $1 and state = 'refused' order by created_at desc, application_id limit $2";
 
 pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup) -> Result<Vec<Dossier>, Fault> {
     database
@@ -52,16 +53,26 @@ pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup
                     Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &CANDIDATE_LIMIT]).await,
                     Lookup::Refused => rows(connection, BY_REFUSED, &[&whose, &REFUSED_LIMIT]).await,
                     Lookup::WaitingOfJob(id) => rows(connection, BY_WAITING_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await,
+                    Lookup::Email(_) | Lookup::ProfileUrl(_) | Lookup::Job(_) | Lookup::Role(_) | Lookup::Recruiter(_) => {
+                        let Some((column, key)) = sought(&by) else { return Ok(vec![]) };
+                        rows(connection, searched::by(column), &[&whose, &key, &CANDIDATE_LIMIT]).await
+                    }
                 }?;
-                found.iter().map(|row| Ok(from_json("a dossier", row.try_get(0)?)?)).collect()
+                found.iter().map(dossier).collect()
             }
             .boxed()
         })
         .await
 }
 
-const HEARD: &str = "select h.body::text from unnest($2::text[], $3::text[]) as k (kind, id) \
-    join heard h on h.tenant = $1 and h.kind = k.kind and h.id = k.id";
+fn dossier(row: &Row) -> Result<Dossier, Fault> {
+    let application: &str = row.try_get(0)?;
+    Ok(from_json(&format!("the dossier of application `{application}`"), row.try_get(1)?)?)
+}
+
+// No join: a plan that was made while the table was empty begins with all that was heard of the tenant.
+const HEARD: &str = "select (select h.body::text from heard h where h.tenant = $1 and h.kind = k.kind and h.id = k.id) \
+    from unnest($2::text[], $3::text[]) as k (kind, id)";
 
 pub(super) async fn heard(database: &Database, tenant: TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, Fault> {
     database
@@ -69,7 +80,11 @@ pub(super) async fn heard(database: &Database, tenant: TenantName, of: Vec<Subje
             async move {
                 let (kinds, ids): (Vec<&str>, Vec<&str>) = of.iter().map(|s| (s.kind(), s.id().as_str())).unzip();
                 let found = rows(connection, HEARD, &[&tenant.as_str(), &kinds, &ids]).await?;
-                found.iter().map(|row| Ok(from_json("what was heard", row.try_get(0)?)?)).collect()
+                let mut heard = Vec::with_capacity(found.len());
+                for row in &found {
+                    heard.extend(row.try_get::<_, Option<&str>>(0)?.map(|body| from_json("what was heard", body)).transpose()?);
+                }
+                Ok(heard)
             }
             .boxed()
         })

@@ -1,7 +1,7 @@
 //! Changes as arrays: one statement per table for the whole group, sent without waiting for one another. Decides
 //! nothing; a row that turns out to be in the way is a race, and the transaction ends.
 
-use super::connection::Fault;
+use super::{connection::Fault, searched};
 use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error};
 use atshub_actors::ports::Attempt;
 use atshub_schemas::topology;
@@ -76,6 +76,7 @@ struct Dossiers<'a> {
     bodies: Vec<&'a str>,
     created: Vec<Timestamp>,
     updated: Vec<Timestamp>,
+    search: [Vec<Option<&'a str>>; 5],
 }
 
 impl<'a> Dossiers<'a> {
@@ -86,34 +87,47 @@ impl<'a> Dossiers<'a> {
             versions: rows.iter().map(|d| d.version).collect(),
             candidates: rows.iter().map(|d| d.candidate.as_deref()).collect(),
             jobs: rows.iter().map(|d| d.job.as_deref()).collect(),
-            states: rows.iter().map(|d| d.state).collect(),
+            states: rows.iter().map(|d| d.state.as_deref()).collect(),
             bodies: rows.iter().map(|d| d.body.as_str()).collect(),
             created: rows.iter().map(|d| d.created_at).collect(),
             updated: rows.iter().map(|d| d.updated_at).collect(),
+            search: searched::columns(&rows.iter().map(|d| &d.search).collect::<Vec<_>>()),
         }
     }
 
     async fn execute(&self, transaction: &Transaction<'_>, sql: &str) -> Result<(), Fault> {
-        let Self { tenants, applications, versions, candidates, jobs, states, bodies, created, updated } = self;
-        let written =
-            execute(transaction, sql, &[tenants, applications, versions, candidates, jobs, states, bodies, created, updated]).await?;
+        let Self { tenants, applications, versions, candidates, jobs, states, bodies, created, updated, search } = self;
+        let [email, url, job, role, recruiter] = search;
+        let all: [&(dyn ToSql + Sync); 14] =
+            [tenants, applications, versions, candidates, jobs, states, bodies, created, updated, email, url, job, role, recruiter];
+        let written = execute(transaction, sql, &all).await?;
         expect("dossiers", written, tenants.len())
     }
 }
 
+/// The rows that are saved, as `r`; what they are searched by is written beside them where it has changed.
 macro_rules! dossier_rows {
     () => {
-        "unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[]) \
-         as r (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at)"
+        "with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], \
+         $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) as r (tenant, \
+         application_id, version, candidate_id, job_id, state, body, created_at, updated_at, email_key, url_key, job_key, role_id, \
+         recruiter_key)), \
+         searched_by as (insert into searched (tenant, application_id, email_key, url_key, job_id, role_id, recruiter_key, created_at) \
+         select r.tenant, r.application_id, r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key, r.created_at from r \
+         left join searched s on s.tenant = r.tenant and s.application_id = r.application_id where s.tenant is null \
+         or (s.email_key, s.url_key, s.job_id, s.role_id, s.recruiter_key) \
+         is distinct from (r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key) \
+         order by r.tenant, r.application_id on conflict (tenant, application_id) do update set email_key = excluded.email_key, \
+         url_key = excluded.url_key, job_id = excluded.job_id, role_id = excluded.role_id, recruiter_key = excluded.recruiter_key) "
     };
 }
 
 async fn new_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
     const SQL: &str = concat!(
-        "insert into dossiers (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
-         select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from ",
         dossier_rows!(),
-        " order by tenant, application_id on conflict do nothing"
+        "insert into dossiers (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
+         select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from r \
+         order by tenant, application_id on conflict do nothing"
     );
     let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).filter(|d| d.expected.is_none()).collect();
     if rows.is_empty() { Ok(()) } else { Dossiers::of(&rows).execute(transaction, SQL).await }
@@ -122,10 +136,9 @@ async fn new_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Resul
 /// Their rows are locked, at the version that was read.
 async fn known_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
     const SQL: &str = concat!(
-        "update dossiers d set version = r.version, candidate_id = r.candidate_id, job_id = r.job_id, state = r.state, \
-         body = r.body::json, created_at = r.created_at, updated_at = r.updated_at from ",
         dossier_rows!(),
-        " where d.tenant = r.tenant and d.application_id = r.application_id"
+        "update dossiers d set version = r.version, candidate_id = r.candidate_id, job_id = r.job_id, state = r.state, \
+         body = r.body::json, created_at = r.created_at, updated_at = r.updated_at from r where d.tenant = r.tenant and d.application_id = r.application_id"
     );
     let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).filter(|d| d.expected.is_some()).collect();
     if rows.is_empty() { Ok(()) } else { Dossiers::of(&rows).execute(transaction, SQL).await }
@@ -160,7 +173,7 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
     }
     let tenants: Vec<&str> = rows.iter().map(|(d, _)| d.tenant.as_str()).collect();
     let applications: Vec<&str> = rows.iter().map(|(d, _)| d.application.as_str()).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state).collect();
+    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state.as_str()).collect();
     let live: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.live_key.as_deref()).collect();
     let platform: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
     let changed: Vec<Timestamp> = rows.iter().map(|(_, c)| c.changed_at).collect();

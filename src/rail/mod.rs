@@ -9,3 +9,4 @@ mod lines;
 pub(crate) mod parking;
 pub mod relay;
 pub mod strays;
+mod told;

@@ -30,5 +30,6 @@ mod store_conformance;
 mod supervision;
 mod support;
 mod topology;
+mod unreadable;
 mod waiting;
 mod walkthroughs;

@@ -1,6 +1,9 @@
 //! One asking: find the role, take the live key, look if somebody began this before, ask, commit what came of it.
 
-use super::{Account, InviteWork};
+use super::{
+    Account, InviteWork,
+    meaning::{after_other, error_of, last_link, of_a_newer_version},
+};
 use crate::{
     desk::{About, Desk},
     domain::{
@@ -12,13 +15,9 @@ use crate::{
     ports::{Change, CommitOutcome, Conflict, Connector, Invitation, Platform, PlatformRole, Progress},
     turns::{Place, TurnedAway},
 };
-use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
-use jiff::{SignedDuration, Timestamp};
+use atshub_schemas::{Envelope, Message, internal::InviteRequested};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
-
-/// Shortest and longest wait for another application's asking to end.
-const OTHER_WAIT: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
 
 /// How often a decision is made anew because other work was faster, before the request goes to the retry schedule.
 const RACES: u32 = 8;
@@ -52,7 +51,7 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     let pass = match entered {
         Ok(pass) => pass,
         Err(halt) => {
-            let found = read(desk, envelope, wanted).await;
+            let found = read(desk, envelope, wanted).await.unwrap_or_default();
             let about = About { dossier: found.as_ref().map(|(dossier, _)| dossier), ..about };
             return desk.end(envelope, queue, halt, None, about).await;
         }
@@ -76,12 +75,14 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     }
 }
 
-pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
+pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Result<Option<(Dossier, Candidacy)>, Failure> {
     let lookup = Lookup::Candidacy(wanted.candidacy);
-    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-    let dossier = found.into_iter().next()?;
-    let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
-    Some((dossier, candidacy))
+    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
+    let holding = found.into_iter().next();
+    Ok(holding.and_then(|dossier| {
+        let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
+        Some((dossier, candidacy))
+    }))
 }
 
 /// Whether the platform is still to be asked for what a request wants: an invitation, or whether one that the hub believes to be open
@@ -136,6 +137,13 @@ enum Holder {
     Open(Box<Dossier>, Uuid),
 }
 
+/// Why a try came to nothing, and the dossier it was about, where that is known.
+type Stopped = (Halt, Option<Dossier>);
+
+fn stopped(failure: Failure) -> Stopped {
+    (Halt::Failed(failure), None)
+}
+
 /// What the platform's side came to.
 enum Answer {
     Invited(Invitation),
@@ -148,22 +156,21 @@ enum Answer {
 
 impl Asking<'_> {
     /// `Err`: the try came to nothing, and the schedule has to settle it.
-    async fn run(&mut self, progress: Progress) -> Result<(), (Halt, Option<Dossier>)> {
-        let Some((dossier, before)) = self.take_key(progress).await? else { return Ok(()) };
+    async fn run(&mut self, progress: Progress) -> Result<(), Stopped> {
+        let Some((dossier, before)) = Box::pin(self.take_key(progress)).await? else { return Ok(()) };
         // The platform was asked for no candidacy that was never saved as `inviting`, however often this message was begun.
         let again = before == State::Inviting;
         let answer = match self.ask(&dossier, again).await {
             Ok(answer) => answer,
             Err(halt) => return Err((halt, Some(dossier))),
         };
-        self.finish(&answer).await;
-        Ok(())
+        self.finish(&answer).await
     }
 
-    async fn finish(&self, answer: &Answer) {
+    async fn finish(&self, answer: &Answer) -> Result<(), Stopped> {
         let id = self.wanted.candidacy;
         let heard = match answer {
-            Answer::Invited(invitation) => self.heard_of(invitation).await,
+            Answer::Invited(invitation) => self.heard_of(invitation).await.map_err(stopped)?,
             _ => None,
         };
         self.conclude(|dossier, context| match answer {
@@ -172,24 +179,28 @@ impl Asking<'_> {
             Answer::StillOpen(found) => still_open(dossier, id, found, context),
             Answer::TakenBack(why) => taken_back(dossier, id, why, context),
         })
-        .await;
+        .await
+        .map_err(stopped)
     }
 
     /// What the platform said of the interview before its invitation is stored.
-    async fn heard_of(&self, invitation: &Invitation) -> Option<Heard> {
+    async fn heard_of(&self, invitation: &Invitation) -> Result<Option<Heard>, Failure> {
         let subject = Subject::Interview(invitation.candidacy.clone());
         let ask = || self.desk.store.heard(&self.envelope.tenant, vec![subject.clone()]);
-        self.desk.patiently("read what was heard", ask).await.into_iter().next()
+        Ok(self.desk.patiently("read what was heard", ask).await?.into_iter().next())
     }
 
     /// The dossier with its candidacy in state `inviting`, saved, and the state before. `None`: nothing is to be asked, and
     /// the message is handled.
-    async fn take_key(&mut self, progress: Progress) -> Result<Option<(Dossier, State)>, (Halt, Option<Dossier>)> {
+    async fn take_key(&mut self, progress: Progress) -> Result<Option<(Dossier, State)>, Stopped> {
         for race in 0..RACES {
-            let Some((dossier, candidacy)) = self.read().await else {
+            let Some((dossier, candidacy)) = self.read().await.map_err(stopped)? else {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
                 return Ok(None);
             };
+            if let State::Unknown(_) = candidacy.state {
+                return Err((Halt::Failed(of_a_newer_version(&candidacy)), Some(dossier)));
+            }
             if !is_wanted(self.wanted, &candidacy) {
                 let text = format!("the candidacy is {} at intent {}; nothing is to be asked", candidacy.state.code(), candidacy.intent);
                 ignore(self.desk, self.envelope, "already_asked", &text, Some(&dossier)).await;
@@ -201,22 +212,22 @@ impl Asking<'_> {
             if is_open(&candidacy)
                 && let Some(found) = self.look(&dossier, false).await.map_err(|halt| (halt, Some(dossier.clone())))?
             {
-                self.finish(&Answer::StillOpen(found)).await;
+                self.finish(&Answer::StillOpen(found)).await?;
                 return Ok(None);
             }
             let role = match self.role(&candidacy).await {
                 Ok(Some(role)) => role,
                 Ok(None) => {
-                    self.finish(&Answer::Refused(InviteError::RoleMissing)).await;
+                    self.finish(&Answer::Refused(InviteError::RoleMissing)).await?;
                     return Ok(None);
                 }
                 Err(halt) => return Err((halt, Some(dossier))),
             };
             let next = inviting(&dossier, candidacy.id, &role, self.desk.clock.now());
-            match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await {
+            match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await.map_err(stopped)? {
                 CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(Some((next, State::Received))),
                 CommitOutcome::Conflict(Conflict::Raced) => tokio::time::sleep(PAUSE * 2u32.pow(race)).await,
-                CommitOutcome::Conflict(Conflict::Taken { key, .. }) => match self.holder(key).await {
+                CommitOutcome::Conflict(Conflict::Taken { key, .. }) => match self.holder(key).await.map_err(stopped)? {
                     Holder::Gone => tokio::time::sleep(PAUSE * 2u32.pow(race)).await,
                     // Its answer decides this one too: a link to show, or a free key. It comes, because a candidacy that is
                     // `inviting` waits for no other one's key: no two wait for each other.
@@ -227,7 +238,7 @@ impl Asking<'_> {
                     Holder::Open(holder, id) => {
                         let found = self.look(&next, true).await.map_err(|halt| (halt, Some(dossier)))?;
                         if let Some(found) = found {
-                            self.finish(&Answer::Refused(InviteError::AlreadyActive { link: found.link })).await;
+                            self.finish(&Answer::Refused(InviteError::AlreadyActive { link: found.link })).await?;
                             return Ok(None);
                         }
                         self.release(*holder, id).await;
@@ -262,18 +273,19 @@ impl Asking<'_> {
     }
 
     /// The application that holds a live key.
-    async fn holder(&self, key: String) -> Holder {
+    async fn holder(&self, key: String) -> Result<Holder, Failure> {
         let lookup = Lookup::Live(key.clone());
-        let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
-        let Some(dossier) = found.into_iter().next() else { return Holder::Gone };
-        match dossier.candidacies.iter().find(|c| c.live_key(&dossier.candidate).as_deref() == Some(&key)) {
+        let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await?;
+        let Some(dossier) = found.into_iter().next() else { return Ok(Holder::Gone) };
+        Ok(match dossier.candidacies.iter().find(|c| c.live_key(&dossier.candidate).as_deref() == Some(&key)) {
             None => Holder::Gone,
-            Some(live) if matches!(live.state, State::Received | State::Inviting) => Holder::Asking,
+            // What a newer version wrote is for that version to go on with.
+            Some(live) if matches!(live.state, State::Received | State::Inviting | State::Unknown(_)) => Holder::Asking,
             Some(live) => {
                 let id = live.id;
                 Holder::Open(Box::new(dossier), id)
             }
-        }
+        })
     }
 
     /// Ends a candidacy whose interview the platform does not have any more, so that its key is free. If somebody else changed it
@@ -320,7 +332,7 @@ impl Asking<'_> {
         }
     }
 
-    async fn read(&self) -> Option<(Dossier, Candidacy)> {
+    async fn read(&self) -> Result<Option<(Dossier, Candidacy)>, Failure> {
         read(self.desk, self.envelope, self.wanted).await
     }
 
@@ -336,7 +348,7 @@ impl Asking<'_> {
     /// platform have invited all the same, it refuses that with the link of the interview.
     async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
         for race in 0..RACES {
-            let Some((dossier, candidacy)) = self.read().await else { break };
+            let Ok(Some((dossier, candidacy))) = self.read().await else { break };
             // An interview that was asked for again stands as it stood: nothing is known of it but that.
             if !is_wanted(self.wanted, &candidacy) || is_open(&candidacy) {
                 return self.desk.settle(self.envelope, queue, failure, progress, self.about(Some(&dossier))).await;
@@ -344,8 +356,11 @@ impl Asking<'_> {
             let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, self.context());
             let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision, self.connector);
             let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, self.about(Some(saved))).await;
-            if !matches!(outcome, CommitOutcome::Conflict(_)) {
-                return;
+            match outcome {
+                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return,
+                Ok(CommitOutcome::Conflict(_)) => {}
+                // The dossier cannot be saved; that it was given up is to be known all the same.
+                Err(_) => break,
             }
             tokio::time::sleep(PAUSE * 2u32.pow(race)).await;
         }
@@ -354,16 +369,16 @@ impl Asking<'_> {
 
     /// Commits a decision on the newest version of the dossier, and with it that the message is handled. It holds on for as long as
     /// others are faster, with growing pauses: what the platform has done is not to be lost.
-    async fn conclude(&self, decide: impl Fn(&Dossier, Context<'_>) -> Decision) {
+    async fn conclude(&self, decide: impl Fn(&Dossier, Context<'_>) -> Decision) -> Result<(), Failure> {
         let mut race = 0;
-        while let Some((dossier, _)) = self.read().await {
+        while let Some((dossier, _)) = self.read().await? {
             let mut decision = decide(&dossier, self.context());
             loop {
                 let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision, self.connector);
                 let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, self.about(Some(saved)));
                 let change = Change { handled, journal: vec![entry], ..change };
-                match self.desk.commit(change).await {
-                    CommitOutcome::Committed | CommitOutcome::Duplicate => return,
+                match self.desk.commit(change).await? {
+                    CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
                     CommitOutcome::Conflict(Conflict::Taken { key, holder }) => {
                         // Two of one person and role have come about; what this one is stays true without the key.
                         if !decision.dossier.as_mut().is_some_and(|d| d.yield_key(&key, &holder)) {
@@ -377,24 +392,6 @@ impl Asking<'_> {
             race = (race + 1).min(RACES);
         }
         ignore(self.desk, self.envelope, "unknown_candidacy", "the candidacy is gone", None).await;
+        Ok(())
     }
-}
-
-/// As long again as was waited already: soon at first, and few looks at one that takes hours.
-fn after_other(since: Timestamp, now: Timestamp) -> Timestamp {
-    now + now.duration_since(since).clamp(OTHER_WAIT.0, OTHER_WAIT.1)
-}
-
-fn error_of(code: &str, detail: String) -> InviteError {
-    match code {
-        "role_missing" => InviteError::RoleMissing,
-        "phone_too_short" => InviteError::PhoneTooShort,
-        "recruiter_is_candidate" => InviteError::RecruiterIsCandidate,
-        _ => InviteError::Other { text: detail },
-    }
-}
-
-/// The link at the end of the platform's sentence.
-fn last_link(text: &str) -> Option<Link> {
-    text.split_whitespace().rev().find_map(|word| Link::new(word.trim_end_matches(['.', ',', ')'])).ok())
 }
