@@ -31,5 +31,6 @@ mod supervision;
 mod support;
 mod topology;
 mod unreadable;
+mod upgrade;
 mod waiting;
 mod walkthroughs;
