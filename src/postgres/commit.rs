@@ -157,12 +157,12 @@ async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
         match transact(database, rows, 0..all, Look::Not).await {
             Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
             Err(Fault::Away(text)) => return vec![Err(Fault::Away(text)); all],
-            Err(Fault::Race(_) | Fault::Refused(_)) => {}
+            Err(Fault::Race(_) | Fault::Lasting(_)) => {}
         }
     }
     let fault = match transact(database, rows, 0..all, Look::First).await {
         Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
-        Err(Fault::Refused(text)) if all == 1 => return vec![Err(Fault::Refused(text))],
+        Err(Fault::Lasting(error)) if all == 1 => return vec![Err(Fault::Lasting(error))],
         Err(fault) => fault,
     };
     if let Fault::Away(_) = fault {
@@ -186,7 +186,9 @@ async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
 async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcome {
     for _ in 0..RACES {
         match transact(database, rows, one..one + 1, Look::First).await {
-            Ok(mut outcomes) => return outcomes.pop().ok_or_else(|| Fault::Refused("a change without an outcome".into())),
+            Ok(mut outcomes) => {
+                return outcomes.pop().ok_or_else(|| Fault::Lasting(StoreError::Broken("a change without an outcome".into())));
+            }
             Err(Fault::Race(_)) => {}
             Err(fault) => return Err(fault),
         }

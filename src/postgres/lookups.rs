@@ -4,8 +4,9 @@
 use super::{
     connection::{Database, Fault},
     reading::rows,
+    searched,
 };
-use crate::records::{CANDIDATE_LIMIT, REFUSED_LIMIT, from_json};
+use crate::records::{CANDIDATE_LIMIT, REFUSED_LIMIT, from_json, sought};
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
     ports::StoreError,
@@ -37,25 +38,24 @@ pub(super) struct Found {
     pub heard: Vec<Heard>,
 }
 
-const BY_APPLICATION: &str = "select k.ord, d.body::text from unnest($1::int4[], $2::text[], $3::text[]) as k (ord, tenant, id) \
-    join dossiers d on d.tenant = k.tenant and d.application_id = k.id";
+const BY_APPLICATION: &str = "select k.ord, k.id, (select d.body::text from dossiers d where d.tenant = k.tenant and \
+    d.application_id = k.id) from unnest($1::int4[], $2::text[], $3::text[]) as k (ord, tenant, id)";
 // Not joins: the plan of a join of two tables that were empty when it was made reads all dossiers of the tenant.
-const BY_CANDIDACY: &str = "select k.ord, d.body::text from unnest($1::int4[], $2::text[], $3::uuid[]) as k (ord, tenant, id) \
-    join lateral (select body from dossiers where tenant = k.tenant and application_id = \
-    (select application_id from candidacies where tenant = k.tenant and id = k.id)) d on true";
-const BY_LIVE_KEY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
+const BY_CANDIDACY: &str = "select a.ord, a.id, (select d.body::text from dossiers d where d.tenant = a.tenant and d.application_id = a.id) \
+    from (select k.ord, k.tenant, (select c.application_id from candidacies c where c.tenant = k.tenant and c.id = k.id) as id \
+    from unnest($1::int4[], $2::text[], $3::uuid[]) as k (ord, tenant, id)) a";
+const BY_LIVE_KEY: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = \
     (select application_id from candidacies where tenant = $1 and live_key = $2)";
-const BY_PLATFORM: &str = "select body::text from dossiers where tenant = $1 and application_id = any (array(\
+const BY_PLATFORM: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = any (array(\
     select application_id from candidacies where tenant = $1 and platform_candidacy = $2)) order by created_at desc, application_id";
-const BY_CANDIDATE: &str =
-    "select body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
-const BY_WAITING_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state in ('refused', 'received') \
+const BY_CANDIDATE: &str = "select application_id, body::text from dossiers where tenant = $1 and candidate_id = $2 \
     order by created_at desc, application_id limit $3";
-
-const BY_REFUSED: &str =
-    "select body::text from dossiers where tenant = $1 and state = 'refused' order by created_at desc, application_id limit $2";
-const HEARD: &str = "select k.ord, h.body::text from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id) \
-    join heard h on h.tenant = k.tenant and h.kind = k.kind and h.id = k.id";
+const BY_WAITING_JOB: &str = "select application_id, body::text from dossiers where tenant = $1 and job_id = $2 \
+    and state in ('refused', 'received') order by created_at desc, application_id limit $3";
+const BY_REFUSED: &str = "select application_id, body::text from dossiers where tenant = $1 and state = 'refused' \
+    order by created_at desc, application_id limit $2";
+const HEARD: &str = "select k.ord, k.id, (select h.body::text from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id) \
+    from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id)";
 
 /// Answers a group of questions.
 pub(super) async fn answer(database: Database, group: Vec<Question>) {
@@ -119,10 +119,10 @@ async fn found(connection: &Object, questions: &[(TenantName, Of)]) -> Result<Ve
     )?;
     let mut all: Vec<Result<Found, Fault>> = questions.iter().map(|_| Ok(Found::default())).collect();
     for row in by_application.iter().chain(&by_candidacy) {
-        put(&mut all, row, |found, body| Ok(found.dossiers.push(from_json("a dossier", body)?)))?;
+        put(&mut all, row, |found, id, body| Ok(found.dossiers.push(read(id, body)?)))?;
     }
     for row in &heard {
-        put(&mut all, row, |found, body| Ok(found.heard.push(from_json("what was heard", body)?)))?;
+        put(&mut all, row, |found, _, body| Ok(found.heard.push(from_json("what was heard", body)?)))?;
     }
     for (place, tenant, by) in others {
         let found = dossiers(connection, tenant, by).await.map(|dossiers| Found { dossiers, ..Found::default() });
@@ -141,16 +141,25 @@ fn tenants<'a, T>(asked: &Asked<'a, T>) -> Vec<&'a str> {
     asked.iter().map(|(_, tenant, _)| *tenant).collect()
 }
 
-/// Puts a row to the question that it answers. One that cannot be read is the answer to that question alone.
-fn put(all: &mut [Result<Found, Fault>], row: &Row, read: impl FnOnce(&mut Found, &str) -> Result<(), StoreError>) -> Result<(), Fault> {
+/// Puts a row to the question that it answers, unless there is nothing. One that cannot be read is the answer to that question alone.
+fn put(
+    all: &mut [Result<Found, Fault>],
+    row: &Row,
+    read: impl FnOnce(&mut Found, &str, &str) -> Result<(), StoreError>,
+) -> Result<(), Fault> {
     let place: i32 = row.try_get(0)?;
-    let Some(answer) = usize::try_from(place).ok().and_then(|place| all.get_mut(place)) else { return Ok(()) };
-    if let Ok(found) = answer
-        && let Err(error) = read(found, row.try_get(1)?)
+    let (id, body): (Option<&str>, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
+    if let (Some(answer), Some(body)) = (usize::try_from(place).ok().and_then(|place| all.get_mut(place)), body)
+        && let Ok(found) = answer
+        && let Err(error) = read(found, id.unwrap_or_default(), body)
     {
         *answer = Err(error.into());
     }
     Ok(())
+}
+
+fn read(application: &str, body: &str) -> Result<Dossier, StoreError> {
+    from_json(&format!("the dossier of application `{application}`"), body)
 }
 
 async fn dossiers(connection: &Object, whose: &str, by: &Lookup) -> Result<Vec<Dossier>, Fault> {
@@ -161,6 +170,10 @@ async fn dossiers(connection: &Object, whose: &str, by: &Lookup) -> Result<Vec<D
         Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &CANDIDATE_LIMIT]).await?,
         Lookup::Refused => rows(connection, BY_REFUSED, &[&whose, &REFUSED_LIMIT]).await?,
         Lookup::WaitingOfJob(id) => rows(connection, BY_WAITING_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await?,
+        Lookup::Email(_) | Lookup::ProfileUrl(_) | Lookup::Job(_) | Lookup::Role(_) | Lookup::Recruiter(_) => {
+            let Some((column, key)) = sought(by) else { return Ok(vec![]) };
+            rows(connection, searched::by(column), &[&whose, &key, &CANDIDATE_LIMIT]).await?
+        }
     };
-    found.iter().map(|row| Ok(from_json("a dossier", row.try_get(0)?)?)).collect()
+    found.iter().map(|row| Ok(read(row.try_get(0)?, row.try_get(1)?)?)).collect()
 }

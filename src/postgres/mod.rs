@@ -14,12 +14,13 @@ mod processes;
 mod progress;
 mod reading;
 mod registry;
+mod searched;
 mod write;
 
 use crate::records::{Rows, Turns};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
         Beat, Change, Claim, ClaimedRow, CommitOutcome, Fresh, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord,
         Progress, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
@@ -117,6 +118,7 @@ impl PostgresStore {
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let applied = migrations::migrate(&self.database).await?;
         partitions::make(&self.database, Timestamp::now()).await?;
+        searched::fill(&self.database).await?;
         Ok(applied)
     }
 
@@ -180,6 +182,10 @@ impl Store for PostgresStore {
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
         Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        Ok(searched::page(&self.database, tenant.clone(), state.to_owned(), after.cloned(), limit).await?)
     }
 
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {

@@ -144,7 +144,8 @@ async fn put(transaction: &Transaction<'_>, statement: &Statement, changes: &[&R
 }
 
 /// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
-/// answers are handled, not they themselves: those that were not answered still have a clock that waits.
+/// answers are handled, not they themselves: those that were not answered still have a clock that waits. (`is not distinct from` has no
+/// index, so that parked work is found by the message, and not looked through by the tenant.)
 const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, due) \
     select o.number, o.day, o.tenant, o.routing_key = 'atshub.invites', $2 from outbox o where case \
         when $3::text is not null then o.tenant = $3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || $3) \
@@ -155,7 +156,7 @@ const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, 
     and not exists (select from waiting w where w.number = o.number) \
     and not exists (select from inbox i where i.tenant = o.tenant and i.source = o.source and i.id = o.message_id) \
     and not exists (select from outbox w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
-    and not exists (select from parked p where p.message_id = o.message_id and p.tenant = o.tenant) \
+    and not exists (select from parked p where p.message_id = o.message_id and p.tenant is not distinct from o.tenant) \
     order by o.number on conflict do nothing";
 
 /// All of what was sent within the retention may have to be looked through.

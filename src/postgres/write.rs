@@ -1,7 +1,7 @@
 //! Changes as arrays: one statement per table for the whole group, sent without waiting for one another. Decides
 //! nothing; a row that turns out to be in the way is a race, and the transaction ends.
 
-use super::{connection::Fault, outbox};
+use super::{connection::Fault, outbox, searched};
 use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error, unsigned};
 use atshub_actors::ports::{Attempt, Claim, MessageKey};
 use deadpool_postgres::Transaction;
@@ -75,12 +75,21 @@ async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     expect("inbox", written, rows.len())
 }
 
-/// One that is new is put in, one that is known is written over the version that was read. In one order everywhere, so that two groups do
+/// One that is new is put in, one that is known is written over the version that was read; what they are searched by is written where it
+/// has changed. In one order everywhere, so that two groups do
 /// not wait for each other.
 async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
     const SQL: &str = "with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::text[], $6::text[], \
-        $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[]) as r (tenant, application_id, expected, version, candidate_id, job_id, \
-        state, body, created_at, updated_at) order by tenant, application_id), \
+        $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) \
+        as r (tenant, application_id, expected, version, candidate_id, job_id, state, body, created_at, updated_at, email_key, url_key, \
+        job_key, role_id, recruiter_key) order by tenant, application_id), \
+    searched_by as (insert into searched (tenant, application_id, email_key, url_key, job_id, role_id, recruiter_key, created_at) \
+        select r.tenant, r.application_id, r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key, r.created_at from r \
+        left join searched s on s.tenant = r.tenant and s.application_id = r.application_id where s.tenant is null \
+        or (s.email_key, s.url_key, s.job_id, s.role_id, s.recruiter_key) \
+        is distinct from (r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key) \
+        order by r.tenant, r.application_id on conflict (tenant, application_id) do update set email_key = excluded.email_key, \
+        url_key = excluded.url_key, job_id = excluded.job_id, role_id = excluded.role_id, recruiter_key = excluded.recruiter_key), \
     new as (insert into dossiers (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
         select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from r \
         where expected is null on conflict do nothing returning 1), \
@@ -98,12 +107,28 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
     let versions: Vec<i64> = rows.iter().map(|d| d.version).collect();
     let candidates: Vec<Option<&str>> = rows.iter().map(|d| d.candidate.as_deref()).collect();
     let jobs: Vec<Option<&str>> = rows.iter().map(|d| d.job.as_deref()).collect();
-    let states: Vec<Option<&str>> = rows.iter().map(|d| d.state).collect();
+    let states: Vec<Option<&str>> = rows.iter().map(|d| d.state.as_deref()).collect();
     let bodies: Vec<&str> = rows.iter().map(|d| d.body.as_str()).collect();
     let created: Vec<Timestamp> = rows.iter().map(|d| d.created_at).collect();
     let updated: Vec<Timestamp> = rows.iter().map(|d| d.updated_at).collect();
-    let all: [&(dyn ToSql + Sync); 10] =
-        [&tenants, &applications, &expected, &versions, &candidates, &jobs, &states, &bodies, &created, &updated];
+    let [email, url, job, role, recruiter] = searched::columns(&rows.iter().map(|d| &d.search).collect::<Vec<_>>());
+    let all: [&(dyn ToSql + Sync); 15] = [
+        &tenants,
+        &applications,
+        &expected,
+        &versions,
+        &candidates,
+        &jobs,
+        &states,
+        &bodies,
+        &created,
+        &updated,
+        &email,
+        &url,
+        &job,
+        &role,
+        &recruiter,
+    ];
     expect("dossiers", counted(transaction, SQL, &all).await?, rows.len())
 }
 
@@ -133,7 +158,7 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
         dossiers.iter().filter(|d| d.expected.is_some()).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
     let tenants: Vec<&str> = rows.iter().map(|(d, _)| d.tenant.as_str()).collect();
     let applications: Vec<&str> = rows.iter().map(|(d, _)| d.application.as_str()).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state).collect();
+    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state.as_str()).collect();
     let live: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.live_key.as_deref()).collect();
     let platform: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
     let changed: Vec<Timestamp> = rows.iter().map(|(_, c)| c.changed_at).collect();

@@ -1,15 +1,16 @@
 //! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
+mod policy;
+mod search;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod view;
 
 use atshub_actors::{
-    domain::{Dossier, Policy},
-    ports::{
-        Attempt, Change, Claim, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError,
-        TenantRecord,
-    },
+    domain::Dossier,
+    ports::{Attempt, Change, Claim, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
 };
 use atshub_schemas::{ExternalId, topology};
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+pub(crate) use policy::{policy_of, policy_to_store};
+pub(crate) use search::{SearchColumn, SearchKeys, page_of, sought};
 pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
 
@@ -67,17 +70,18 @@ pub(crate) struct DossierRow {
     pub candidate: Option<String>,
     pub job: Option<String>,
     /// Code of the newest candidacy's state.
-    pub state: Option<&'static str>,
+    pub state: Option<String>,
     pub body: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub candidacies: Vec<CandidacyRow>,
+    pub search: SearchKeys,
 }
 
 #[derive(Debug)]
 pub(crate) struct CandidacyRow {
     pub id: Uuid,
-    pub state: &'static str,
+    pub state: String,
     pub live_key: Option<String>,
     pub platform_candidacy: Option<String>,
     pub changed_at: Timestamp,
@@ -131,11 +135,11 @@ impl Rows {
     /// Turns a change into rows.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
+    /// [`StoreError::Refused`] for a change that contradicts itself or cannot be written as JSON.
     pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
         let received = stored(Timestamp::now());
         if [change.handled.is_some(), change.attempt.is_some(), change.begins.is_some()].into_iter().filter(|is| *is).count() > 1 {
-            return Err(StoreError::Broken(
+            return Err(StoreError::Refused(
                 "a change does two of beginning a message's work, ending it and recording a failed try at it".into(),
             ));
         }
@@ -163,11 +167,11 @@ impl Rows {
         };
         let mut seen = HashSet::new();
         if !rows.dossiers.iter().all(|d| seen.insert((&d.tenant, &d.application))) {
-            return Err(StoreError::Broken("a change saves one dossier twice".into()));
+            return Err(StoreError::Refused("a change saves one dossier twice".into()));
         }
         let mut seen = HashSet::new();
         if !rows.heard.iter().all(|h| seen.insert((&h.tenant, h.kind, &h.id))) {
-            return Err(StoreError::Broken("a change saves twice what was heard of one subject".into()));
+            return Err(StoreError::Refused("a change saves twice what was heard of one subject".into()));
         }
         Ok(rows)
     }
@@ -247,15 +251,16 @@ impl DossierRow {
             version: signed(*version)?,
             candidate: candidate.id.as_ref().map(ToString::to_string),
             job: job.id.as_ref().map(ToString::to_string),
-            state: write.dossier.current().map(|c| c.state.code()),
+            state: write.dossier.current().map(|c| c.state.code().to_owned()),
             body: to_json(&write.dossier)?,
             created_at: stored(*created_at),
             updated_at: stored(*updated_at),
+            search: SearchKeys::of(&write.dossier),
             candidacies: candidacies
                 .iter()
                 .map(|c| CandidacyRow {
                     id: c.id,
-                    state: c.state.code(),
+                    state: c.state.code().to_owned(),
                     live_key: c.live_key(candidate),
                     platform_candidacy: c.invitation.as_ref().map(|i| i.candidacy.to_string()),
                     changed_at: stored(c.changed_at),
@@ -328,6 +333,7 @@ impl ParkedRow {
             field: parked.field.as_deref().map(storable),
             detail: storable(&parked.detail),
             body: parked.body,
+            cut: parked.cut,
         };
         Self { parked, source, fingerprint }
     }
@@ -357,38 +363,28 @@ pub(crate) fn storable(text: &str) -> String {
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Broken(format!("cannot be written as JSON: {e}")))
-}
-
-/// A tenant's settings, or why this version cannot read them: no reason to lose sight of the others.
-pub(crate) fn policy_of(json: &str) -> (Policy, Option<String>) {
-    match serde_json::from_str(json) {
-        Ok(policy) => (policy, None),
-        Err(error) => (Policy::default(), Some(format!("this version of atshub cannot read its settings: {error}"))),
-    }
-}
-
-/// A tenant's settings, to be stored.
-pub(crate) fn policy_to_store(tenant: &TenantRecord) -> Result<String, StoreError> {
-    match &tenant.unreadable {
-        None => to_json(&tenant.policy),
-        Some(why) => Err(StoreError::Broken(format!("tenant `{}` is not saved, because that would lose its settings: {why}", tenant.name))),
-    }
+    serde_json::to_string(value).map_err(|e| StoreError::Refused(format!("cannot be written as JSON: {e}")))
 }
 
 /// Reads what [`to_json`] wrote; `what` names it in the error.
 pub(crate) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| StoreError::Broken(format!("{what} cannot be read: line {} column {}", e.line(), e.column())))
+    serde_json::from_str(text).map_err(|e| {
+        StoreError::Unreadable(format!(
+            "{what} cannot be read by this version of atshub (line {} column {}): a newer version wrote it, or it is damaged",
+            e.line(),
+            e.column()
+        ))
+    })
 }
 
 /// Reads a checked string; `what` names it in the error.
 pub(crate) fn checked<T: TryFrom<String>>(what: &str, value: String) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| StoreError::Broken(format!("{what} is not what it was when it was stored")))
+    T::try_from(value).map_err(|_| StoreError::Unreadable(format!("{what} is not what it was when it was stored")))
 }
 
 /// A counter as both databases keep it.
 pub(crate) fn signed(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::Broken("a version is too large to be stored".into()))
+    i64::try_from(value).map_err(|_| StoreError::Refused("a version is too large to be stored".into()))
 }
 
 /// The way back from [`signed`]; a negative one cannot be and reads as zero.
@@ -402,8 +398,8 @@ pub(crate) fn count(value: i64) -> u32 {
 }
 
 fn text(encoded: Result<Vec<u8>, serde_json::Error>) -> Result<String, StoreError> {
-    let bytes = encoded.map_err(|e| StoreError::Broken(format!("an envelope cannot be written as JSON: {e}")))?;
-    String::from_utf8(bytes).map_err(|_| StoreError::Broken("an envelope is not text".into()))
+    let bytes = encoded.map_err(|e| StoreError::Refused(format!("an envelope cannot be written as JSON: {e}")))?;
+    String::from_utf8(bytes).map_err(|_| StoreError::Refused("an envelope is not text".into()))
 }
 
 /// Who published a body that may be anything.

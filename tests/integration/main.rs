@@ -30,5 +30,7 @@ mod store_conformance;
 mod supervision;
 mod support;
 mod topology;
+mod unreadable;
+mod upgrade;
 mod waiting;
 mod walkthroughs;

@@ -70,6 +70,7 @@ impl Desk {
             field: None,
             detail: detail.to_owned(),
             body: envelope.encode().unwrap_or_default().into(),
+            cut: None,
         }
     }
 
@@ -104,15 +105,25 @@ impl Desk {
     }
 
     /// Commits, waiting for a store that is away.
-    pub(crate) async fn commit(&self, change: Change) -> CommitOutcome {
+    ///
+    /// # Errors
+    /// The store takes others, and not this one.
+    pub(crate) async fn commit(&self, change: Change) -> Result<CommitOutcome, Failure> {
         self.patiently("commit", || self.store.commit(change.clone())).await
     }
 
     /// Commits a change that saves no dossier: only two groups that meet in the database can stand in its way, and they part again.
     pub(crate) async fn record(&self, change: Change) {
         let mut wait = STORE_WAIT.0;
-        while let CommitOutcome::Conflict(conflict) = self.commit(change.clone()).await {
-            tracing::debug!(?conflict, "a change without dossiers met another one; trying again");
+        loop {
+            match self.commit(change.clone()).await {
+                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return,
+                Ok(CommitOutcome::Conflict(conflict)) => {
+                    tracing::debug!(?conflict, "a change without dossiers met another one; trying again");
+                }
+                // It is of the hub's own making: there is nothing else that could be recorded in its place.
+                Err(error) => tracing::error!(%error, "the store does not take what became of a message; trying again"),
+            }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(STORE_WAIT.1);
         }
@@ -131,7 +142,15 @@ impl Desk {
     /// The same as [`Desk::begin`] for an attempt that has its name already.
     pub(crate) async fn begin_as(&self, envelope: &Envelope, claim: Claim) -> Progress {
         let key = MessageKey::from(envelope);
-        let progress = self.patiently("begin", || self.store.begin(&key, claim)).await;
+        let mut wait = STORE_WAIT.0;
+        let progress = loop {
+            match self.patiently("begin", || self.store.begin(&key, claim)).await {
+                Ok(progress) => break progress,
+                Err(error) => tracing::error!(%error, "the store does not take that work on a message begins; trying again"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(STORE_WAIT.1);
+        };
         // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
         self.lease.held().await;
         progress
@@ -165,11 +184,20 @@ impl Desk {
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
-    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(&self, what: &str, mut ask: impl FnMut() -> F) -> T {
+    ///
+    /// # Errors
+    /// The store is there, and will not answer this however often it is asked: the message that asks is to be parked, alone.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T, Failure> {
         let mut wait = STORE_WAIT.0;
         loop {
             match ask().await {
-                Ok(answer) => return answer,
+                Ok(answer) => return Ok(answer),
+                Err(StoreError::Unreadable(why)) => return Err(unreadable(&why)),
+                Err(error @ StoreError::Refused(_)) => return Err(Failure::Bug { detail: error.to_string() }),
                 Err(error) => {
                     tracing::warn!(what, %error, wait_ms = wait.as_millis() as u64, "the store did not answer; waiting for it");
                     tokio::time::sleep(wait).await;
@@ -265,7 +293,7 @@ impl Desk {
         failure: &Failure,
         progress: Progress,
         about: About<'_>,
-    ) -> CommitOutcome {
+    ) -> Result<CommitOutcome, Failure> {
         let route = (topology::WORK, route_of(envelope, queue));
         self.commit(self.settled(change, envelope, queue, route, failure, progress, about)).await
     }
@@ -323,6 +351,7 @@ impl Desk {
                     field: None,
                     detail: failure.to_string(),
                     body: envelope.encode().unwrap_or_default().into(),
+                    cut: None,
                 };
                 change.outbox.extend(lifecycle::parked(&parked));
                 change.parked = Some(parked);
@@ -348,6 +377,10 @@ impl Desk {
             next_at,
         }
     }
+}
+
+fn unreadable(why: &str) -> Failure {
+    Failure::Unreadable { detail: format!("{why}. Upgrade this process, or put the row right; then retry the message") }
 }
 
 /// The key of a message that waits for its next attempt. An invitation that waits has the key by which it is taken back.

@@ -95,6 +95,12 @@ pub(crate) enum Halt {
     Lapsed,
 }
 
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// This process may not act any more: what is in hand is neither done nor settled here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lapsed;
@@ -323,7 +329,7 @@ fn outcome(failure: &Failure) -> Outcome {
         Failure::RateLimited { retry_after } => Outcome::AskedToWait(*retry_after),
         Failure::Unauthorized { detail } => Outcome::CredentialRefused(detail.clone()),
         Failure::Rejected { .. } | Failure::Malformed { .. } => Outcome::Answered,
-        Failure::Bug { .. } => Outcome::NotMade,
+        Failure::Unreadable { .. } | Failure::Bug { .. } => Outcome::NotMade,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is asked of the platform for one request: the role, whether an interview is open, the invitation.
 
-use super::work::read;
+use super::{
+    meaning::{error_of, last_link},
+    work::read,
+};
 use crate::{
     desk::{About, Desk},
     domain::{Candidacy, Context, Dossier, InviteError, Policy, request, resolve_role},
@@ -9,7 +12,7 @@ use crate::{
     ports::{Connector, Invitation, Platform, PlatformRole},
     turns::Place,
 };
-use atshub_schemas::{Envelope, Link, internal::InviteRequested};
+use atshub_schemas::{Envelope, internal::InviteRequested};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,7 +39,7 @@ pub(super) enum Answer {
 }
 
 impl Asking<'_> {
-    pub(super) async fn read(&self) -> Option<(Dossier, Candidacy)> {
+    pub(super) async fn read(&self) -> Result<Option<(Dossier, Candidacy)>, Failure> {
         read(self.desk, self.envelope, self.wanted).await
     }
 
@@ -103,18 +106,4 @@ impl Asking<'_> {
             Err(halt) => Err(halt),
         }
     }
-}
-
-fn error_of(code: &str, detail: String) -> InviteError {
-    match code {
-        "role_missing" => InviteError::RoleMissing,
-        "phone_too_short" => InviteError::PhoneTooShort,
-        "recruiter_is_candidate" => InviteError::RecruiterIsCandidate,
-        _ => InviteError::Other { text: detail },
-    }
-}
-
-/// The link at the end of the platform's sentence.
-fn last_link(text: &str) -> Option<Link> {
-    text.split_whitespace().rev().find_map(|word| Link::new(word.trim_end_matches(['.', ',', ')'])).ok())
 }

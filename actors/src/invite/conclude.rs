@@ -13,18 +13,18 @@ use crate::{
 impl Asking<'_> {
     /// Commits what came of it, and with it that the message is handled. `in_hand`: the dossier as it was last saved, as far as is known.
     /// It holds on for as long as others are faster, with growing pauses: what the platform has done is not to be lost.
-    pub(super) async fn conclude(&self, mut in_hand: Option<Dossier>, answer: &Answer) {
+    pub(super) async fn conclude(&self, mut in_hand: Option<Dossier>, answer: &Answer) -> Result<(), Failure> {
         let (mut race, mut heard) = (0, None);
         loop {
             // What the platform said of the interview before its invitation is stored counts. Mostly it has said nothing, and the store
             // is not asked for it beforehand.
             let looks = race > 0 || in_hand.is_none();
             if let (true, Answer::Invited(invitation)) = (looks, answer) {
-                heard = self.heard_of(invitation).await;
+                heard = self.heard_of(invitation).await?;
             }
             let dossier = match in_hand.take() {
                 Some(dossier) => dossier,
-                None => match self.read().await {
+                None => match self.read().await? {
                     Some((dossier, _)) => dossier,
                     None => break,
                 },
@@ -38,8 +38,8 @@ impl Asking<'_> {
                 let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision, self.connector);
                 let (handled, entry) = self.desk.handled(self.envelope, &decision.verdict, self.about(Some(saved)));
                 let change = Change { handled, journal: vec![entry], unheard: unheard.clone(), ..change };
-                match self.desk.commit(change).await {
-                    CommitOutcome::Committed | CommitOutcome::Duplicate => return,
+                match self.desk.commit(change).await? {
+                    CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
                     CommitOutcome::Conflict(Conflict::Taken { key, holder }) => {
                         // Two of one person and role have come about; what this one is stays true without the key.
                         if !decision.dossier.as_mut().is_some_and(|d| d.yield_key(&key, &holder)) {
@@ -53,6 +53,7 @@ impl Asking<'_> {
             race = (race + 1).min(RACES);
         }
         ignore(self.desk, self.envelope, "unknown_candidacy", "the candidacy is gone", None).await;
+        Ok(())
     }
 
     fn decide(&self, dossier: &Dossier, answer: &Answer, heard: Option<&Heard>) -> Decision {
@@ -66,17 +67,17 @@ impl Asking<'_> {
     }
 
     /// What the platform said of the interview before its invitation is stored.
-    async fn heard_of(&self, invitation: &Invitation) -> Option<Heard> {
+    async fn heard_of(&self, invitation: &Invitation) -> Result<Option<Heard>, Failure> {
         let subject = Subject::Interview(invitation.candidacy.clone());
         let ask = || self.desk.store.heard(&self.envelope.tenant, vec![subject.clone()]);
-        self.desk.patiently("read what was heard", ask).await.into_iter().next()
+        Ok(self.desk.patiently("read what was heard", ask).await?.into_iter().next())
     }
 
     /// Parks the request, and tells the recruiter that nobody is asked any more: another move into the stage asks anew. Should the
     /// platform have invited all the same, it refuses that with the link of the interview.
     pub(super) async fn give_up(&self, queue: &str, failure: &Failure, progress: Progress) {
         for race in 0..RACES {
-            let Some((dossier, candidacy)) = self.read().await else { break };
+            let Ok(Some((dossier, candidacy))) = self.read().await else { break };
             // An interview that was asked for again stands as it stood: nothing is known of it but that.
             if !is_wanted(self.wanted, &candidacy) || is_open(&candidacy) {
                 return self.desk.settle(self.envelope, queue, failure, progress, self.about(Some(&dossier))).await;
@@ -84,8 +85,11 @@ impl Asking<'_> {
             let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, self.context());
             let (change, saved) = change_of(self.desk, self.envelope, &dossier, &decision, self.connector);
             let outcome = self.desk.settle_with(change, self.envelope, queue, failure, progress, self.about(Some(saved))).await;
-            if !matches!(outcome, CommitOutcome::Conflict(_)) {
-                return;
+            match outcome {
+                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return,
+                Ok(CommitOutcome::Conflict(_)) => {}
+                // The dossier cannot be saved; that it was given up is to be known all the same.
+                Err(_) => break,
             }
             tokio::time::sleep(PAUSE * 2u32.pow(race)).await;
         }

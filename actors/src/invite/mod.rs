@@ -5,6 +5,7 @@
 mod asking;
 mod conclude;
 mod last_words;
+mod meaning;
 mod work;
 
 pub use last_words::last_words;

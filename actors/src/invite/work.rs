@@ -3,6 +3,7 @@
 use super::{
     Account, InviteWork,
     asking::{Answer, Asking},
+    meaning::{after_other, of_a_newer_version},
 };
 use crate::{
     desk::{About, Desk},
@@ -13,12 +14,8 @@ use crate::{
     turns::TurnedAway,
 };
 use atshub_schemas::{Envelope, Message, internal::InviteRequested};
-use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
-
-/// Shortest and longest wait for another application's asking to end.
-const OTHER_WAIT: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
 
 /// How often a decision is made anew because other work was faster, before the request goes to the retry schedule.
 pub(super) const RACES: u32 = 8;
@@ -52,7 +49,7 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     let pass = match entered {
         Ok(pass) => pass,
         Err(halt) => {
-            let found = read(desk, envelope, wanted).await;
+            let found = read(desk, envelope, wanted).await.unwrap_or_default();
             let about = About { dossier: found.as_ref().map(|(dossier, _)| dossier), ..about };
             return desk.end(envelope, queue, halt, None, about).await;
         }
@@ -89,12 +86,14 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     }
 }
 
-pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
+pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Result<Option<(Dossier, Candidacy)>, Failure> {
     let lookup = Lookup::Candidacy(wanted.candidacy);
-    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-    let dossier = found.into_iter().next()?;
-    let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
-    Some((dossier, candidacy))
+    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
+    let holding = found.into_iter().next();
+    Ok(holding.and_then(|dossier| {
+        let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
+        Some((dossier, candidacy))
+    }))
 }
 
 /// Whether the platform is still to be asked for what a request wants: an invitation, or whether one that the hub believes to be open
@@ -138,11 +137,18 @@ enum Holder {
     Open(Box<Dossier>, Uuid),
 }
 
+/// Why a try came to nothing, and the dossier it was about, where that is known.
+type Stopped = (Halt, Option<Dossier>);
+
+fn stopped(failure: Failure) -> Stopped {
+    (Halt::Failed(failure), None)
+}
+
 impl Asking<'_> {
     /// The usual case: a candidacy is asked for the first time, and nothing stands in the way. The change that says `inviting` begins the
     /// work on the message as well. `None`: it has to be looked at more closely, and nothing was changed, unless the store's answer was lost.
     async fn begin_at_once(&mut self, claim: Claim) -> Result<Option<(Progress, Dossier)>, Halt> {
-        let Some((dossier, candidacy)) = self.read().await else { return Ok(None) };
+        let Some((dossier, candidacy)) = self.read().await.map_err(Halt::Failed)? else { return Ok(None) };
         if candidacy.state != State::Received || !is_wanted(self.wanted, &candidacy) {
             return Ok(None);
         }
@@ -150,7 +156,7 @@ impl Asking<'_> {
         let next = inviting(&dossier, candidacy.id, &role, self.desk.clock.now());
         let begins = Some((MessageKey::from(&**self.envelope), claim));
         let change = Change { begins, dossiers: vec![Desk::save(next.clone())], ..Change::default() };
-        if self.desk.commit(change).await != CommitOutcome::Committed {
+        if self.desk.commit(change).await.map_err(Halt::Failed)? != CommitOutcome::Committed {
             return Ok(None);
         }
         // The call comes next. A process that was stopped meanwhile lets go of this work while it waits here.
@@ -159,31 +165,31 @@ impl Asking<'_> {
     }
 
     /// `Err`: the try came to nothing, and the schedule has to settle it.
-    async fn run(&mut self, progress: Progress) -> Result<(), (Halt, Option<Dossier>)> {
-        let Some((dossier, before)) = self.take_key(progress).await? else { return Ok(()) };
+    async fn run(&mut self, progress: Progress) -> Result<(), Stopped> {
+        let Some((dossier, before)) = Box::pin(self.take_key(progress)).await? else { return Ok(()) };
         self.go_on(dossier, before).await
     }
 
     /// Asks for a candidacy that is saved as `inviting`. The platform was asked for no candidacy that was never saved so, however often its
     /// message was begun.
-    async fn go_on(&mut self, dossier: Dossier, before: State) -> Result<(), (Halt, Option<Dossier>)> {
+    async fn go_on(&mut self, dossier: Dossier, before: State) -> Result<(), Stopped> {
         match self.ask(&dossier, before == State::Inviting).await {
-            Ok(answer) => {
-                self.conclude(Some(dossier), &answer).await;
-                Ok(())
-            }
+            Ok(answer) => self.conclude(Some(dossier), &answer).await.map_err(stopped),
             Err(halt) => Err((halt, Some(dossier))),
         }
     }
 
     /// The dossier with its candidacy in state `inviting`, saved, and the state before. `None`: nothing is to be asked, and
     /// the message is handled.
-    async fn take_key(&mut self, progress: Progress) -> Result<Option<(Dossier, State)>, (Halt, Option<Dossier>)> {
+    async fn take_key(&mut self, progress: Progress) -> Result<Option<(Dossier, State)>, Stopped> {
         for race in 0..RACES {
-            let Some((dossier, candidacy)) = self.read().await else {
+            let Some((dossier, candidacy)) = self.read().await.map_err(stopped)? else {
                 ignore(self.desk, self.envelope, "unknown_candidacy", "no such candidacy", None).await;
                 return Ok(None);
             };
+            if let State::Unknown(_) = candidacy.state {
+                return Err((Halt::Failed(of_a_newer_version(&candidacy)), Some(dossier)));
+            }
             if !is_wanted(self.wanted, &candidacy) {
                 let text = format!("the candidacy is {} at intent {}; nothing is to be asked", candidacy.state.code(), candidacy.intent);
                 ignore(self.desk, self.envelope, "already_asked", &text, Some(&dossier)).await;
@@ -195,24 +201,24 @@ impl Asking<'_> {
             if is_open(&candidacy)
                 && let Some(found) = self.look(&dossier, false).await.map_err(|halt| (halt, Some(dossier.clone())))?
             {
-                self.conclude(Some(dossier), &Answer::StillOpen(found)).await;
+                self.conclude(Some(dossier), &Answer::StillOpen(found)).await.map_err(stopped)?;
                 return Ok(None);
             }
             let role = match self.role(&candidacy).await {
                 Ok(Some(role)) => role,
                 Ok(None) => {
-                    self.conclude(Some(dossier), &Answer::Refused(InviteError::RoleMissing)).await;
+                    self.conclude(Some(dossier), &Answer::Refused(InviteError::RoleMissing)).await.map_err(stopped)?;
                     return Ok(None);
                 }
                 Err(halt) => return Err((halt, Some(dossier))),
             };
             let next = inviting(&dossier, candidacy.id, &role, self.desk.clock.now());
-            match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await {
+            match self.desk.commit(Change { dossiers: vec![Desk::save(next.clone())], ..Change::default() }).await.map_err(stopped)? {
                 CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(Some((next, State::Received))),
                 CommitOutcome::Conflict(Conflict::Raced | Conflict::Ended | Conflict::Begun | Conflict::Heard) => {
                     tokio::time::sleep(PAUSE * 2u32.pow(race)).await;
                 }
-                CommitOutcome::Conflict(Conflict::Taken { key, .. }) => match self.holder(key).await {
+                CommitOutcome::Conflict(Conflict::Taken { key, .. }) => match self.holder(key).await.map_err(stopped)? {
                     Holder::Gone => tokio::time::sleep(PAUSE * 2u32.pow(race)).await,
                     // Its answer decides this one too: a link to show, or a free key. It comes, because a candidacy that is
                     // `inviting` waits for no other one's key: no two wait for each other.
@@ -223,7 +229,8 @@ impl Asking<'_> {
                     Holder::Open(holder, id) => {
                         let found = self.look(&next, true).await.map_err(|halt| (halt, Some(dossier)))?;
                         if let Some(found) = found {
-                            self.conclude(None, &Answer::Refused(InviteError::AlreadyActive { link: found.link })).await;
+                            let answer = Answer::Refused(InviteError::AlreadyActive { link: found.link });
+                            self.conclude(None, &answer).await.map_err(stopped)?;
                             return Ok(None);
                         }
                         self.release(*holder, id).await;
@@ -235,18 +242,19 @@ impl Asking<'_> {
     }
 
     /// The application that holds a live key.
-    async fn holder(&self, key: String) -> Holder {
+    async fn holder(&self, key: String) -> Result<Holder, Failure> {
         let lookup = Lookup::Live(key.clone());
-        let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await;
-        let Some(dossier) = found.into_iter().next() else { return Holder::Gone };
-        match dossier.candidacies.iter().find(|c| c.live_key(&dossier.candidate).as_deref() == Some(&key)) {
+        let found = self.desk.patiently("read holder", || self.desk.store.dossiers(&self.envelope.tenant, lookup.clone())).await?;
+        let Some(dossier) = found.into_iter().next() else { return Ok(Holder::Gone) };
+        Ok(match dossier.candidacies.iter().find(|c| c.live_key(&dossier.candidate).as_deref() == Some(&key)) {
             None => Holder::Gone,
-            Some(live) if matches!(live.state, State::Received | State::Inviting) => Holder::Asking,
+            // What a newer version wrote is for that version to go on with.
+            Some(live) if matches!(live.state, State::Received | State::Inviting | State::Unknown(_)) => Holder::Asking,
             Some(live) => {
                 let id = live.id;
                 Holder::Open(Box::new(dossier), id)
             }
-        }
+        })
     }
 
     /// Ends a candidacy whose interview the platform does not have any more, so that its key is free. If somebody else changed it
@@ -259,9 +267,4 @@ impl Asking<'_> {
         let outcome = self.desk.commit(change).await;
         tracing::debug!(tenant = %self.envelope.tenant, ?outcome, "the platform has no open interview for a live candidacy; its key is given up");
     }
-}
-
-/// As long again as was waited already: soon at first, and few looks at one that takes hours.
-fn after_other(since: Timestamp, now: Timestamp) -> Timestamp {
-    now + now.duration_since(since).clamp(OTHER_WAIT.0, OTHER_WAIT.1)
 }

@@ -1,6 +1,7 @@
 //! What the store keeps: messages and what became of them, dossiers, outbox rows, history, tenants, credentials. Values only;
 //! how they are kept is the contract in `store.rs`.
 
+use super::broker::Cut;
 use crate::domain::{Dossier, EffectKey, Heard, Policy, Subject};
 use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
 use bytes::Bytes;
@@ -125,8 +126,10 @@ pub struct Parked {
     pub field: Option<String>,
     /// What was wrong and what would be right.
     pub detail: String,
-    /// The body as it came.
+    /// The body as it came, or its beginning.
     pub body: Bytes,
+    /// What the body was, where only its beginning is kept.
+    pub cut: Option<Cut>,
 }
 
 impl Parked {
@@ -135,7 +138,9 @@ impl Parked {
     pub fn fingerprint(&self) -> Uuid {
         let space = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.queue.as_bytes());
         let named = Uuid::new_v5(&space, self.message_id.as_deref().unwrap_or_default().as_bytes());
-        Uuid::new_v5(&named, &self.body)
+        let fingerprint = Uuid::new_v5(&named, &self.body);
+        // Two bodies with one beginning are two messages.
+        self.cut.as_ref().map_or(fingerprint, |cut| Uuid::new_v5(&fingerprint, format!("{} {}", cut.size, cut.sha256).as_bytes()))
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     supervision::ChildSnapshot,
 };
 use async_trait::async_trait;
@@ -39,9 +39,15 @@ pub enum StoreError {
     /// Not reachable, or too slow. May pass; nobody's crash.
     #[error("the store is away: {0}")]
     Away(String),
-    /// It answered with something that cannot be.
+    /// The store as a whole is not as it should be: its schema, the rights in it, its file. Waiting helps once an operator has seen to it.
     #[error("the store is not as it should be: {0}")]
     Broken(String),
+    /// This row cannot be read by this version of the hub: it is damaged, or a newer version wrote it. Others can be.
+    #[error("{0}")]
+    Unreadable(String),
+    /// This change is not taken, now or later. Others are.
+    #[error("the store does not take this change: {0}")]
+    Refused(String),
 }
 
 /// Keeps everything.
@@ -69,6 +75,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
+
+    /// The dossiers of a tenant whose newest candidacy is in this state (its code), from after this application on, at most `limit`. The
+    /// order is that of the applications' ids, so that a page begins where the one before ended, whatever changes meanwhile.
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError>;
 
     /// What was heard of these subjects; those of which nothing was heard are left out.
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError>;

@@ -2,6 +2,7 @@
 
 use super::{
     connection::Fault,
+    searched,
     threads::Kept,
     words::{Micros, key_words},
 };
@@ -144,6 +145,7 @@ fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                 Micros(d.created_at),
                 Micros(d.updated_at)
             ])?;
+        searched::keep(connection, d)?;
         // Not deleted yet: the times at which they came to their states stay.
         connection
             .prepare_cached("update candidacies set live_key = null, application_id = '' where tenant = ? and application_id = ?")?

@@ -1,5 +1,6 @@
 //! Opening the file, and what its errors mean. Knows the schema's versions, and none of its tables.
 
+use super::searched;
 use atshub_actors::ports::StoreError;
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
@@ -21,6 +22,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/3_turns.sql")),
     M::up(include_str!("migrations/4_waiting.sql")),
     M::up(include_str!("migrations/5_reports.sql")),
+    M::up(include_str!("migrations/6_search.sql")),
 ];
 
 /// Why a piece of work failed.
@@ -31,19 +33,29 @@ impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         // A constraint's message names columns, never values.
         let text = error.to_string();
-        let away = matches!(
-            error.sqlite_error_code(),
+        Self(match error.sqlite_error_code() {
             Some(
                 ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::DiskFull
-                    | ErrorCode::SystemIoFailure
-                    | ErrorCode::CannotOpen
-                    | ErrorCode::ReadOnly
-                    | ErrorCode::OutOfMemory
-            )
-        );
-        Self(if away { StoreError::Away(text) } else { StoreError::Broken(text) })
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory,
+            ) => StoreError::Away(text),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => StoreError::Refused(text),
+            Some(_) => StoreError::Broken(text),
+            None => match error {
+                // Of a value that is not what its column holds only the column is told.
+                rusqlite::Error::FromSqlConversionFailure(column, ..)
+                | rusqlite::Error::IntegralValueOutOfRange(column, _)
+                | rusqlite::Error::InvalidColumnType(column, ..)
+                | rusqlite::Error::Utf8Error(column, _) => {
+                    StoreError::Unreadable(format!("column {column} of a row does not hold what it should"))
+                }
+                _ => StoreError::Broken(text),
+            },
+        })
     }
 }
 
@@ -86,6 +98,7 @@ pub(super) fn writing(path: Option<&Path>) -> Result<Connection, StoreError> {
         pragma(&connection, "secure_delete", "on")?;
         // Taken first, so that of two processes one migrates and the other finds it done.
         migrate(&mut connection)?;
+        searched::fill(&mut connection)?;
         Ok(connection)
     };
     open().map_err(StoreError::from)

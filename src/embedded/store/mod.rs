@@ -7,13 +7,14 @@ mod outbox;
 mod processes;
 mod reading;
 mod registry;
+mod searched;
 mod threads;
 mod words;
 
 use crate::records::{Rows, Turns, storable};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
         Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
@@ -96,6 +97,11 @@ impl Store for SqliteStore {
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
         let tenant = tenant.to_string();
         self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        let (tenant, state, after) = (tenant.to_string(), state.to_owned(), after.map(ToString::to_string));
+        self.threads.read(move |connection| searched::page(connection, &tenant, &state, after.as_deref(), limit)).await
     }
 
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {

@@ -293,7 +293,7 @@ async fn a_change_that_ends_and_retries_one_message_is_refused(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     let attempt = Attempt { key: MessageKey::from(&fact), owner: None, counts: true, code: "x".into(), detail: "y".into(), next_at: None };
     let change = Change { handled: handled(&fact), attempt: Some(attempt), ..Change::default() };
-    assert!(matches!(store.commit(change).await, Err(StoreError::Broken(_))));
+    assert!(matches!(store.commit(change).await, Err(StoreError::Refused(_))));
 }
 
 async fn hostile_text_comes_back_as_it_went_in(store: Tested) {
