@@ -20,6 +20,7 @@ use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
     gate::GatePolicy,
+    lag::Lag,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
@@ -144,6 +145,7 @@ impl Hub {
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
         let bell = Arc::new(Notify::new());
+        let lag = Lag::default();
         let supervisor = Supervisor::new(SupervisorOptions {
             intake: Arc::new(intake),
             store: Arc::clone(&parts.store),
@@ -152,6 +154,7 @@ impl Hub {
             io: parts.io.clone(),
             restarts: parts.options.restarts,
             share: parts.options.share,
+            lag: lag.clone(),
             arbiters: parts.options.arbiters,
             fatal: fatal.clone(),
             stored: Arc::clone(&bell),
@@ -162,6 +165,7 @@ impl Hub {
             clock: Arc::clone(&parts.clock),
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
+            lag,
         };
         parts.store.only_process_begins(LANDING).await?;
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));

@@ -7,6 +7,7 @@ use crate::{
     domain::{Dossier, Effect, EffectKey, Verdict},
     failure::Failure,
     gate::{Halt, Lapsed, Wait},
+    lag::Lag,
     lease::Lease,
     lifecycle,
     ports::{
@@ -17,7 +18,10 @@ use crate::{
 };
 use atshub_schemas::{Envelope, ExternalId, Line, Message, TenantName, topology};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// How often the lease of an attempt is renewed while its work goes on.
@@ -36,6 +40,8 @@ pub struct Desk {
     pub lease: Lease,
     /// The longest that a call to the outside takes.
     pub longest_call: Duration,
+    /// How slow the store is.
+    pub lag: Lag,
 }
 
 /// What is known of a dossier when lines of history are written about it.
@@ -109,7 +115,11 @@ impl Desk {
     /// # Errors
     /// The store takes others, and not this one.
     pub(crate) async fn commit(&self, change: Change) -> Result<CommitOutcome, Failure> {
-        self.patiently("commit", || self.store.commit(change.clone())).await
+        let began = Instant::now();
+        let outcome = self.patiently("commit", || self.store.commit(change.clone())).await;
+        let ended = Instant::now();
+        self.lag.took(ended.duration_since(began), ended);
+        outcome
     }
 
     /// Commits a change that saves no dossier: only two groups that meet in the database can stand in its way, and they part again.
