@@ -135,6 +135,14 @@ pub async fn look_at_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broke
     connect_broker(config, io, RabbitOptions { puts_topology: false, ..RabbitOptions::default() }).await
 }
 
+/// The broker that the configuration names, which is away and sought until it is there.
+///
+/// # Errors
+/// [`AppError::Broker`] for an address that will not do.
+pub async fn seek_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
+    connect_broker(config, io, RabbitOptions { wait_for_broker: false, ..RabbitOptions::default() }).await
+}
+
 async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> Result<Arc<dyn Broker>, AppError> {
     let failed = |source| AppError::Broker { address: config.broker.url.masked(), source };
     Ok(match config.broker.url.broker()? {

@@ -121,10 +121,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Declares the shared queues, loads the tenants, and starts everything.
+    /// Declares the shared queues, loads the tenants, and starts everything. A broker that is away is taken for one that comes later.
     ///
     /// # Errors
-    /// [`HubError`] if store or broker do not answer at the start; later they may come and go.
+    /// [`HubError`] if the store does not answer at the start, or the broker refuses; later both may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
@@ -134,7 +134,11 @@ impl Hub {
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
+            match parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await {
+                // Kept, and declared when the broker is there. What comes in by the doors waits in the store until then.
+                Err(BrokerError::Away(cause)) => tracing::debug!(queue = name, cause, "a shared queue is declared later"),
+                declared => declared?,
+            }
         }
         let (stopping, told_to_stop) = watch::channel(false);
         let member = Membership::join(&parts, told_to_stop).await?;
