@@ -4,6 +4,7 @@
 mod control;
 mod directory;
 mod drills;
+mod keeping;
 mod ownership;
 mod processes;
 mod seats;
@@ -130,6 +131,8 @@ impl Hub {
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
+        let went_back = Arc::default();
+        keeping::look(&*parts.store, &*parts.clock, &went_back).await?;
         for (name, key) in
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
@@ -166,6 +169,7 @@ impl Hub {
             clock: Arc::clone(&parts.clock),
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
+            went_back: Arc::clone(&went_back),
         };
         parts.store.only_process_begins(LANDING).await?;
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
@@ -195,6 +199,7 @@ impl Hub {
         tasks.push(parts.io.spawn(showing.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        tasks.push(parts.io.spawn(keeping::run(Arc::clone(store), Arc::clone(clock), went_back)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
         Ok(Self { supervisor, directory, board, tasks, relay, last_call, beats, process, stopping, broker, store, fatal })

@@ -220,7 +220,7 @@ async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     insert into waiting (number, day, tenant, effect_key, invitation, not_before, due) \
         select number, day, tenant, effect_key, invitation, not_before, due from r order by tenant, effect_key, ord \
         on conflict (tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
-        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, claimed_until = null, failures = 0, \
+        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, made_at = excluded.made_at, claimed_until = null, failures = 0, \
         last_error = null";
     let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
     if rows.is_empty() {

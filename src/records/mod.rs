@@ -1,6 +1,7 @@
 //! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
+mod clocks;
 mod turns;
 mod view;
 
@@ -16,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+pub(crate) use clocks::{LONGEST_LEASE, PULLED_LEASE, TOLERANCE};
 pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
 
@@ -118,8 +120,8 @@ impl Rows {
     ///
     /// # Errors
     /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
-    pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
-        let received = stored(Timestamp::now());
+    pub(crate) fn new(change: Change, turns: &Turns, now: Timestamp) -> Result<Self, StoreError> {
+        let received = stored(now);
         if change.handled.is_some() && change.attempt.is_some() {
             return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
         }

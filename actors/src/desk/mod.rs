@@ -17,7 +17,13 @@ use crate::{
 };
 use atshub_schemas::{Envelope, ExternalId, Line, Message, TenantName, topology};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// How often the lease of an attempt is renewed while its work goes on.
@@ -36,6 +42,8 @@ pub struct Desk {
     pub lease: Lease,
     /// The longest that a call to the outside takes.
     pub longest_call: Duration,
+    /// Whether the store went back to an older state lately: it may not know of what was asked of the platform since.
+    pub went_back: Arc<AtomicBool>,
 }
 
 /// What is known of a dossier when lines of history are written about it.
@@ -95,6 +103,11 @@ impl Desk {
             code: code.to_owned(),
             text: text.to_owned(),
         }
+    }
+
+    /// Whether the store may not know what was asked of the platform.
+    pub(crate) fn forgot(&self) -> bool {
+        self.went_back.load(Ordering::Relaxed)
     }
 
     /// A save of a dossier over the version it was read at.

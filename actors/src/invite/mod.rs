@@ -3,6 +3,7 @@
 //! It writes to no ATS: what the recruiter is to see goes back to the tenant's own queue.
 
 mod last_words;
+mod refusal;
 mod work;
 
 pub use last_words::last_words;

@@ -1,6 +1,9 @@
 //! One asking: find the role, take the live key, look if somebody began this before, ask, commit what came of it.
 
-use super::{Account, InviteWork};
+use super::{
+    Account, InviteWork,
+    refusal::{error_of, last_link},
+};
 use crate::{
     desk::{About, Desk},
     domain::{
@@ -12,7 +15,7 @@ use crate::{
     ports::{Change, CommitOutcome, Conflict, Connector, Invitation, Platform, PlatformRole, Progress},
     turns::{Place, TurnedAway},
 };
-use atshub_schemas::{Envelope, Link, Message, internal::InviteRequested};
+use atshub_schemas::{Envelope, Message, internal::InviteRequested};
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -295,8 +298,11 @@ impl Asking<'_> {
         let ours = |found: &Invitation| found.ats_url.is_some() || request.ats_url.is_none() || asked_without;
         let withdrawn = candidacy.and_then(|c| c.withdrawn.clone());
         let _calling = self.place.calling();
-        if (again || withdrawn.is_some())
+        // A store that went back does not know what it asked; what is ours then has our address.
+        let forgot = !again && self.desk.forgot();
+        if (again || forgot || withdrawn.is_some())
             && let Some(found) = self.pass.call(self.platform.find(&request)).await?
+            && (found.ats_url.is_some() || !forgot)
         {
             return Ok(if ours(&found) {
                 Answer::Invited(found)
@@ -383,18 +389,4 @@ impl Asking<'_> {
 /// As long again as was waited already: soon at first, and few looks at one that takes hours.
 fn after_other(since: Timestamp, now: Timestamp) -> Timestamp {
     now + now.duration_since(since).clamp(OTHER_WAIT.0, OTHER_WAIT.1)
-}
-
-fn error_of(code: &str, detail: String) -> InviteError {
-    match code {
-        "role_missing" => InviteError::RoleMissing,
-        "phone_too_short" => InviteError::PhoneTooShort,
-        "recruiter_is_candidate" => InviteError::RecruiterIsCandidate,
-        _ => InviteError::Other { text: detail },
-    }
-}
-
-/// The link at the end of the platform's sentence.
-fn last_link(text: &str) -> Option<Link> {
-    text.split_whitespace().rev().find_map(|word| Link::new(word.trim_end_matches(['.', ',', ')'])).ok())
 }
