@@ -9,6 +9,7 @@ use crate::{
     demo::{self, DemoError, Options, Summary},
     telemetry,
 };
+use atshub_simulators::platform::Guard;
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Play the script once, print what happened, and exit 0 only if every expected effect happened exactly once
     #[arg(long)]
     once: bool,
+    /// Makes the simulated platform take every invitation: nothing but the hub itself keeps a candidate from a second one
+    #[arg(long)]
+    no_guard: bool,
     /// Where the doors and the status page are; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -35,7 +39,8 @@ pub(super) async fn run(args: Args, broker: Option<String>, store: Option<String
     telemetry::init(&log).map_err(Stop::usage)?;
     super::handles_signals();
     let out = session.out;
-    let options = Options { once: args.once, broker, store, listen: Some(args.listen) };
+    let guard = if args.no_guard { Guard::Absent } else { Guard::RefusesDoubles };
+    let options = Options { once: args.once, broker, store, listen: Some(args.listen), guard };
     // A thread of its own: the hub runs in an actix system, which brings its runtime.
     let played = tokio::task::spawn_blocking(move || demo::run(&options, |what| out.say(what))).await;
     match played {

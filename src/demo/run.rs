@@ -16,7 +16,7 @@ use atshub_actors::{
     ports::{Store, StoreError},
     supervision::RestartPolicy,
 };
-use atshub_simulators::ashby::NewCandidate;
+use atshub_simulators::{ashby::NewCandidate, platform::Guard};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 /// Longest wait for everything expected to have happened. Faults of the script cost one retry of up to ten seconds each.
@@ -43,6 +43,8 @@ pub struct Options {
     pub store: Option<String>,
     /// Where the doors are to be; port 0 takes any.
     pub listen: Option<SocketAddr>,
+    /// What the simulated platform does about doubles.
+    pub guard: Guard,
 }
 
 /// What `--once` came to.
@@ -120,6 +122,7 @@ pub fn run(options: &Options, say: impl Fn(&str)) -> Result<Option<Summary>, Dem
             refuse_if_in_use(&*store).await?;
         }
         let mut world = World::start(&cast, RETRY_UNIT).await?;
+        world.platform.set_guard(options.guard);
         let running =
             app::start(&config, handle, Tuning { sealer: Some(Arc::clone(&sealer)), calls, restarts, ..Tuning::default() }).await?;
         let store = running.hub.store();

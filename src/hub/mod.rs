@@ -4,6 +4,7 @@
 mod control;
 mod directory;
 mod drills;
+mod keeping;
 mod ownership;
 mod processes;
 mod seats;
@@ -122,20 +123,26 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Declares the shared queues, loads the tenants, and starts everything.
+    /// Declares the shared queues, loads the tenants, and starts everything. A broker that is away is taken for one that comes later.
     ///
     /// # Errors
-    /// [`HubError`] if store or broker do not answer at the start; later they may come and go.
+    /// [`HubError`] if the store does not answer at the start, or the broker refuses; later both may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
+        let went_back = Arc::default();
+        keeping::look(&*parts.store, &*parts.clock, &went_back).await?;
         for (name, key) in
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
+            match parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await {
+                // Kept, and declared when the broker is there. What comes in by the doors waits in the store until then.
+                Err(BrokerError::Away(cause)) => tracing::debug!(queue = name, cause, "a shared queue is declared later"),
+                declared => declared?,
+            }
         }
         let (stopping, told_to_stop) = watch::channel(false);
         let member = Membership::join(&parts, told_to_stop).await?;
@@ -166,6 +173,7 @@ impl Hub {
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
             lag,
+            went_back: Arc::clone(&went_back),
         };
         parts.store.only_process_begins(LANDING).await?;
         let directory = Arc::new(Directory::new(parts.clone(), desk, board.clone(), views.clone()));
@@ -195,6 +203,7 @@ impl Hub {
         tasks.push(parts.io.spawn(showing.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        tasks.push(parts.io.spawn(keeping::run(Arc::clone(store), Arc::clone(clock), went_back)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
         Ok(Self { supervisor, directory, board, tasks, relay, last_call, beats, process, stopping, broker, store, fatal })

@@ -12,7 +12,7 @@ use crate::records::{Rows, stored, taken};
 use atshub_actors::ports::{ClaimedRow, CommitOutcome, Conflict, Handover, MessageKey, StoreError};
 use deadpool_postgres::Transaction;
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -51,7 +51,7 @@ type Outcome = Result<(CommitOutcome, Vec<i64>), Fault>;
 
 /// Promises rows to the relay that are due at once.
 fn promise(relay: &Handover, rows: &mut Rows) {
-    let until = Timestamp::now().checked_add(relay.lease).ok().map(stored);
+    let until = rows.received.checked_add(relay.lease).ok().map(stored);
     for row in rows.outbox.iter_mut().filter(|row| row.not_before.is_none()) {
         row.claimed_until = until.filter(|_| relay.takes(row.is_invitation()));
     }

@@ -119,10 +119,16 @@ async fn found(connection: &Object, questions: &[(TenantName, Of)]) -> Result<Ve
     )?;
     let mut all: Vec<Result<Found, Fault>> = questions.iter().map(|_| Ok(Found::default())).collect();
     for row in by_application.iter().chain(&by_candidacy) {
-        put(&mut all, row, |found, id, body| Ok(found.dossiers.push(read(id, body)?)))?;
+        put(&mut all, row, |found, id, body| {
+            found.dossiers.push(read(id, body)?);
+            Ok(())
+        })?;
     }
     for row in &heard {
-        put(&mut all, row, |found, _, body| Ok(found.heard.push(from_json("what was heard", body)?)))?;
+        put(&mut all, row, |found, _, body| {
+            found.heard.push(from_json("what was heard", body)?);
+            Ok(())
+        })?;
     }
     for (place, tenant, by) in others {
         let found = dossiers(connection, tenant, by).await.map(|dossiers| Found { dossiers, ..Found::default() });

@@ -46,7 +46,7 @@ const CLAIM: &str = "with at_once as materialized (\
 const SENT: &str = "delete from waiting w using unnest($1::int8[]) as r (number), \
     (select set_config('synchronous_commit', 'off', true)) at_leisure where w.number = r.number";
 
-const UNSENT: &str = "update waiting w set not_before = $2, due = $2, claimed_until = null, failures = failures + 1, last_error = $3 \
+const UNSENT: &str = "update waiting w set not_before = $2, due = $2, made_at = clock_timestamp(), claimed_until = null, failures = failures + 1, last_error = $3 \
     from unnest($1::int8[]) as r (number) where w.number = r.number";
 
 const NEXT_DUE: &str = "select least(\
@@ -73,8 +73,8 @@ const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as
     waits as (insert into waiting (number, day, tenant, effect_key, invitation, not_before, due, claimed_until) \
         select number, day, tenant, effect_key, invitation, not_before, due, claimed_until from r order by tenant, effect_key, ord \
         on conflict (tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
-        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, claimed_until = excluded.claimed_until, \
-        failures = 0, last_error = null) \
+        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, made_at = excluded.made_at, \
+        claimed_until = excluded.claimed_until, failures = 0, last_error = null) \
     select number from r order by ord";
 
 const TAKE_BACK: &str = "with gone as (delete from waiting w using unnest($1::text[], $2::text[]) as k (tenant, effect_key) \
@@ -148,6 +148,8 @@ async fn put(transaction: &Transaction<'_>, statement: &Statement, changes: &[&R
 /// index, so that parked work is found by the message, and not looked through by the tenant.)
 const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, due) \
     select o.number, o.day, o.tenant, o.routing_key = 'atshub.invites', $2 from outbox o where case \
+        when $1::text is null then o.exchange in ('atshub.work', 'atshub.events') or (o.exchange = 'atshub.commands' \
+            and exists (select from waiting w where w.tenant = o.tenant and w.effect_key = o.message_id || '/0/unanswered')) \
         when $3::text is not null then o.tenant = $3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || $3) \
             or (o.exchange = 'atshub.events' and o.routing_key like $3 || '.%')) \
         when $4::text is not null then o.tenant = $4 and o.exchange = 'atshub.commands' and o.routing_key like $4 || '.%' \
@@ -162,19 +164,27 @@ const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, 
 /// All of what was sent within the retention may have to be looked through.
 const SEND_AGAIN_LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) async fn send_again(database: &Database, queue: &str) -> Result<u64, Fault> {
+pub(super) async fn send_again(database: &Database, queue: &str, now: Timestamp) -> Result<u64, Fault> {
     let queue = queue.to_owned();
     database
         .run_within(SEND_AGAIN_LIMIT, move |connection| {
             async move {
-                let of_tenant = queue.strip_prefix(topology::TENANT_QUEUES);
-                let of_bridge = queue.strip_prefix(topology::COMMANDS).and_then(|rest| rest.strip_prefix('.'));
-                let statement = connection.prepare_cached(SEND_AGAIN).await?;
-                Ok(connection.execute(&statement, &[&queue, &stored(Timestamp::now()), &of_tenant, &of_bridge]).await?)
+                let transaction = connection.transaction().await?;
+                let again = send_again_within(&transaction, Some(&queue), stored(now)).await?;
+                transaction.commit().await?;
+                Ok(again)
             }
             .boxed()
         })
         .await
+}
+
+/// The same within a transaction; without a queue, of all queues.
+pub(super) async fn send_again_within(transaction: &Transaction<'_>, queue: Option<&str>, now: Timestamp) -> Result<u64, Fault> {
+    let of_tenant = queue.and_then(|queue| queue.strip_prefix(topology::TENANT_QUEUES));
+    let of_bridge = queue.and_then(|queue| queue.strip_prefix(topology::COMMANDS)?.strip_prefix('.'));
+    let statement = transaction.prepare_cached(SEND_AGAIN).await?;
+    Ok(transaction.execute(&statement, &[&queue, &now, &of_tenant, &of_bridge]).await?)
 }
 
 pub(super) async fn claim(
@@ -237,12 +247,12 @@ pub(super) async fn unsent(database: &Database, rows: Vec<ClaimedRow>, not_befor
         .await
 }
 
-pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>, Fault> {
+pub(super) async fn next_due(database: &Database, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
     database
-        .run(|connection| {
+        .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(NEXT_DUE).await?;
-                Ok(connection.query_one(&statement, &[&stored(Timestamp::now())]).await?.try_get(0)?)
+                Ok(connection.query_one(&statement, &[&stored(now)]).await?.try_get(0)?)
             }
             .boxed()
         })

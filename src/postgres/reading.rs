@@ -54,7 +54,7 @@ const OUTBOX: &str = "select o.tenant, o.source, o.kind, o.body, w.not_before, o
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = $1 order by recorded_at desc limit $2";
 
-pub(super) async fn message(database: &Database, id: String) -> Result<Vec<MessageView>, Fault> {
+pub(super) async fn message(database: &Database, id: String, now: Timestamp) -> Result<Vec<MessageView>, Fault> {
     database
         .run(move |connection| {
             async move {
@@ -73,7 +73,7 @@ pub(super) async fn message(database: &Database, id: String) -> Result<Vec<Messa
                     parked: parked.iter().map(seen_parked).collect::<Result<_, _>>()?,
                     journal: journal.iter().map(entry).collect::<Result<_, _>>()?,
                 };
-                Ok(evidence.views(&id, Timestamp::now())?)
+                Ok(evidence.views(&id, now)?)
             }
             .boxed()
         })

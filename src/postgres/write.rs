@@ -212,8 +212,8 @@ async fn begun(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
 }
 
 /// Of which subjects something was heard, of these.
-pub(super) const HEARD_OF: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id) \
-    join heard h on h.tenant = k.tenant and h.kind = k.kind and h.id = k.id";
+const HEARD_OF: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id) \
+    where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
 
 /// Nothing may have been heard of these subjects.
 async fn unheard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
+mod clocks;
 mod policy;
 mod search;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+pub(crate) use clocks::{LONGEST_LEASE, PULLED_LEASE, TOLERANCE};
 pub(crate) use policy::{policy_of, policy_to_store};
 pub(crate) use search::{SearchColumn, SearchKeys, page_of, sought};
 pub(crate) use turns::Turns;
@@ -136,8 +138,8 @@ impl Rows {
     ///
     /// # Errors
     /// [`StoreError::Refused`] for a change that contradicts itself or cannot be written as JSON.
-    pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
-        let received = stored(Timestamp::now());
+    pub(crate) fn new(change: Change, turns: &Turns, now: Timestamp) -> Result<Self, StoreError> {
+        let received = stored(now);
         if [change.handled.is_some(), change.attempt.is_some(), change.begins.is_some()].into_iter().filter(|is| *is).count() > 1 {
             return Err(StoreError::Refused(
                 "a change does two of beginning a message's work, ending it and recording a failed try at it".into(),

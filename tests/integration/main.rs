@@ -21,6 +21,7 @@ mod doors;
 mod gate;
 mod no_field;
 mod operators;
+mod outlives;
 mod platform_client;
 mod processes;
 mod relay;

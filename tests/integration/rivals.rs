@@ -3,6 +3,7 @@
 
 use crate::support::{
     build::entered,
+    guards::with_and_without_guard,
     hub::{LIMIT, Pair, Walk, happens, on_hub, on_tuned_hub, until, values},
 };
 use atshub::{app::Tuning, http};
@@ -10,7 +11,7 @@ use atshub_actors::{
     domain::{Lookup, State},
     supervision::{Action, Rehearsal},
 };
-use atshub_simulators::Fault;
+use atshub_simulators::{Fault, platform::Guard};
 use std::time::Duration;
 
 const CALL: &str = "Invite failed: Role already has an active interview for this candidate.";
@@ -19,10 +20,18 @@ const NAMELESS: &str = "Name can't be blank";
 /// Long enough for the second application to come while the platform does not answer for the first.
 const NO_ANSWER: Duration = Duration::from_secs(5);
 
+with_and_without_guard! {
+    the_second_of_two_at_once_is_shown_the_link_of_the_first
+    the_second_of_two_at_once_is_invited_when_the_first_is_refused
+    a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_move_invites
+    a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and_a_second_move_invites
+}
+
 /// The first asking has no answer; the second application comes meanwhile, and waits.
-fn on_rivals(first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_>)) {
+fn on_rivals(guard: Guard, first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_>)) {
     let calls = http::Options { total_time: NO_ANSWER, ..http::Options::default() };
     on_tuned_hub(Pair::Embedded, Tuning { calls, ..Tuning::default() }, &[], &["dune"], async |walk| {
+        walk.world.platform.set_guard(guard);
         walk.world.platform.faults().next("createInvitation", Fault::Hang, 1);
         applies(walk, "first", first_name).await;
         let tenant = walk.world.bridges[0].tenant().clone();
@@ -62,9 +71,8 @@ async fn shows(walk: &Walk<'_>, application: &str, status: &str) -> Vec<String> 
     values(&ledger, "status", application)
 }
 
-#[test]
-fn the_second_of_two_at_once_is_shown_the_link_of_the_first() {
-    on_rivals(NAME, async |walk| {
+fn the_second_of_two_at_once_is_shown_the_link_of_the_first(guard: Guard) {
+    on_rivals(guard, NAME, async |walk| {
         shows(walk, "first", "Invited").await;
         let told = shows(walk, "second", CALL).await;
         assert_eq!(told.len(), 2, "{told:?}");
@@ -73,19 +81,18 @@ fn the_second_of_two_at_once_is_shown_the_link_of_the_first() {
     });
 }
 
-#[test]
-fn the_second_of_two_at_once_is_invited_when_the_first_is_refused() {
+fn the_second_of_two_at_once_is_invited_when_the_first_is_refused(guard: Guard) {
     // A no-break space is a name to the hub, and none to the platform.
-    on_rivals("\u{a0}", async |walk| {
+    on_rivals(guard, "\u{a0}", async |walk| {
         shows(walk, "first", NAMELESS).await;
         let told = shows(walk, "second", "Invited").await;
         assert!(told.len() == 2 && told[0] == "Received", "{told:?}");
     });
 }
 
-#[test]
-fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_move_invites() {
+fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_move_invites(guard: Guard) {
     on_hub(Pair::Embedded, &[], &["dune"], async |walk| {
+        walk.world.platform.set_guard(guard);
         // An answer that says for good that there is nothing of that kind: it is not asked for again.
         walk.world.platform.faults().next("roles", Fault::Fail(404), 1);
         applies(walk, "only", NAME).await;
@@ -101,9 +108,9 @@ fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_mo
     });
 }
 
-#[test]
-fn a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and_a_second_move_invites() {
+fn a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and_a_second_move_invites(guard: Guard) {
     on_hub(Pair::Real, &[], &["dune"], async |walk| {
+        walk.world.platform.set_guard(guard);
         let panic = async |time| {
             for child in ["invites/1", "invites/2"] {
                 walk.running.hub.control(child, Action::Rehearse(Rehearsal::Panic(time)), "a test").await.unwrap();

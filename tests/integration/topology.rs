@@ -1,11 +1,12 @@
 //! What is deleted on the broker under a running hub is put right by the hub, and candidates are invited all the same.
 
+use crate::support::guards::with_and_without_guard;
 use crate::support::hub::{Ground, Pair, happens, on_hub, until};
 use atshub::demo::world::TRIGGER;
 use atshub_schemas::topology::{
     COMMANDS, CONTROL, DEAD, EVENTS, INVITES, LIFECYCLE, RESULTS, UNROUTED, WORK, tenant_queue, tenant_work_key,
 };
-use atshub_simulators::ashby::NewCandidate;
+use atshub_simulators::{ashby::NewCandidate, platform::Guard};
 use lapin::{
     options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
@@ -48,9 +49,13 @@ async fn is_there(ground: &Ground, gone: &Gone) -> bool {
     there
 }
 
-#[test]
-fn whatever_is_deleted_under_a_running_hub_comes_back_by_itself_and_the_next_candidate_is_invited() {
+with_and_without_guard! {
+    whatever_is_deleted_under_a_running_hub_comes_back_by_itself_and_the_next_candidate_is_invited_once
+}
+
+fn whatever_is_deleted_under_a_running_hub_comes_back_by_itself_and_the_next_candidate_is_invited_once(guard: Guard) {
     on_hub(Pair::Real, &["acme"], &[], async |walk| {
+        walk.world.platform.set_guard(guard);
         let (tenant, ats) = &walk.world.ashby[0];
         let own = tenant_queue(tenant);
         let all = [EVENTS, WORK, COMMANDS, CONTROL, DEAD, LIFECYCLE, UNROUTED].map(Gone::Exchange).into_iter();
@@ -70,6 +75,12 @@ fn whatever_is_deleted_under_a_running_hub_comes_back_by_itself_and_the_next_can
             happens(&walk.world.platform.ledger(), &format!("an invitation after deletion {at}"), invited).await;
             assert!(until(async || is_there(walk.ground, &gone).await).await, "deletion {at} was not put right");
         }
+        walk.nothing_is_left().await;
+        let mut invited: Vec<String> = walk.world.platform.ledger().effects().into_iter().map(|effect| effect.subject).collect();
+        let all = invited.len();
+        invited.sort();
+        invited.dedup();
+        assert_eq!(invited.len(), all, "what was sent again is done once");
         let parked = walk.store().parked_counts(None).await.unwrap();
         assert!(parked.is_empty(), "no false verdict about who is unknown: {parked:?}");
     });

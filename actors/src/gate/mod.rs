@@ -218,7 +218,9 @@ impl Gate {
 
     fn with<T>(&self, act: impl FnOnce(&mut Breaker, Timestamp) -> T) -> T {
         let mut kept = self.lock();
-        let done = act(&mut kept.breaker, self.0.clock.now());
+        let now = self.0.clock.now();
+        kept.breaker.follow(now);
+        let done = act(&mut kept.breaker, now);
         let now = (kept.breaker.state(), kept.breaker.next_call());
         if kept.shown != now {
             kept.shown = now;

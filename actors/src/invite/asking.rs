@@ -82,8 +82,11 @@ impl Asking<'_> {
         let ours = |found: &Invitation| found.ats_url.is_some() || request.ats_url.is_none() || asked_without;
         let withdrawn = candidacy.and_then(|c| c.withdrawn.clone());
         let _calling = self.place.calling();
-        if (again || withdrawn.is_some())
+        // A store that went back does not know what it asked; what is ours then has our address.
+        let forgot = !again && self.desk.forgot();
+        if (again || forgot || withdrawn.is_some())
             && let Some(found) = self.pass.call(self.platform.find(&request)).await?
+            && (found.ats_url.is_some() || !forgot)
         {
             return Ok(if ours(&found) {
                 Answer::Invited(found)

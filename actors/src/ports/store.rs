@@ -205,6 +205,18 @@ pub trait Store: Send + Sync + 'static {
     /// row that has not been sent. Also makes the partitions of the days to come.
     async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError>;
 
+    /// Pulls back what a wrong clock, this process's or the store's own, has put far ahead: a wait that was set later than now keeps its
+    /// length from now on, a lease that ends later than any does ends soon. Answers how many waits and leases that were.
+    async fn pull_back(&self) -> Result<u64, StoreError>;
+
+    /// Whether this store is not the one that was last worked on: restored from a back-up, copied, or a copy that took over. It may be
+    /// older than the broker then, so what was sent and is not handled is put back among what is to be sent, once; answers how many
+    /// rows. `None`: it is the same.
+    async fn gone_back(&self) -> Result<Option<u64>, StoreError>;
+
+    /// When it was last found to have gone back.
+    async fn went_back(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// Answers if the store does.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -74,7 +74,7 @@ fn stands_in_the_way(connection: &Connection, rows: &Rows) -> Result<Option<Conf
         let words = key_words(key);
         let known = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ?")?.exists(words)?;
         let (Kept::All(begun) | Kept::Nothing(begun)) =
-            if known { Kept::Nothing(Progress::default()) } else { begin(connection, key, *claim)? };
+            if known { Kept::Nothing(Progress::default()) } else { begin(connection, key, *claim, rows.received)? };
         if begun.owner.is_none() {
             return Ok(Some(Conflict::Begun));
         }
@@ -228,8 +228,8 @@ fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     for o in &rows.outbox {
         connection
             .prepare_cached(
-                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key) \
-                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, \
+                 made_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?8)",
             )?
             .execute(params![
                 o.exchange,
@@ -294,7 +294,7 @@ fn parked(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 }
 
 /// Takes a message for an attempt; what was handled, and what another attempt holds, is not begun again, and not counted.
-pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<Progress>, Fault> {
+pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim, now: Timestamp) -> Result<Kept<Progress>, Fault> {
     let words = key_words(key);
     let handled = connection.prepare_cached("select 1 from inbox where tenant = ? and source = ? and id = ?")?.exists(words)?;
     let before = connection
@@ -312,7 +312,6 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
     if handled {
         return Ok(Kept::Nothing(before));
     }
-    let now = Timestamp::now();
     let mine = claim.owner.to_string();
     let again = owner.as_deref() == Some(mine.as_str());
     if let (Some(_), Some(until)) = (owner.filter(|_| !again && !claim.takes_over), until)
@@ -333,17 +332,15 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
 }
 
 /// Lets go of all attempts that are held, after so long.
-pub(super) fn free_attempts(connection: &Connection, after: Duration) -> Result<Kept<()>, Fault> {
-    let now = Timestamp::now();
+pub(super) fn free_attempts(connection: &Connection, after: Duration, now: Timestamp) -> Result<Kept<()>, Fault> {
     let until = Micros(stored(now.checked_add(after).unwrap_or(now)));
     connection.prepare_cached("update attempts set held_until = ?1 where owner is not null and held_until > ?1")?.execute([until])?;
     Ok(Kept::All(()))
 }
 
 /// Begins the lease of an attempt anew.
-pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<bool>, Fault> {
+pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim, now: Timestamp) -> Result<Kept<bool>, Fault> {
     let [tenant, source, id] = key_words(key);
-    let now = Timestamp::now();
     let until = now.checked_add(claim.lease).unwrap_or(now);
     let renewed = connection
         .prepare_cached("update attempts set held_until = ? where tenant = ? and source = ? and id = ? and owner = ?")?
@@ -352,7 +349,7 @@ pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> 
 }
 
 /// Counts a crash.
-pub(super) fn crashed(connection: &Connection, key: &MessageKey, cause: &str) -> Result<Kept<u32>, Fault> {
+pub(super) fn crashed(connection: &Connection, key: &MessageKey, cause: &str, now: Timestamp) -> Result<Kept<u32>, Fault> {
     let [tenant, source, id] = key_words(key);
     let crashes: i64 = connection
         .prepare_cached(
@@ -360,6 +357,6 @@ pub(super) fn crashed(connection: &Connection, key: &MessageKey, cause: &str) ->
              on conflict (tenant, source, id) do update set crashes = crashes + 1, last_error = excluded.last_error, \
              updated_at = excluded.updated_at, owner = null, held_until = null returning crashes",
         )?
-        .query_row(params![tenant, source, id, storable(cause), Micros(stored(Timestamp::now()))], |row| row.get(0))?;
+        .query_row(params![tenant, source, id, storable(cause), Micros(stored(now))], |row| row.get(0))?;
     Ok(Kept::All(count(crashes)))
 }

@@ -1,6 +1,7 @@
 //! Opening the file, and what its errors mean. Knows the schema's versions, and none of its tables.
 
 use super::searched;
+use crate::embedded::backup::STORE;
 use atshub_actors::ports::StoreError;
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
@@ -9,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-/// Name of the file in the folder.
-const FILE: &str = "hub.db";
 /// How long to wait for another process that writes: the command line beside the running hub.
 pub(super) const BUSY: Duration = Duration::from_secs(8);
 /// Statements that a connection keeps prepared.
@@ -23,6 +22,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/4_waiting.sql")),
     M::up(include_str!("migrations/5_reports.sql")),
     M::up(include_str!("migrations/6_search.sql")),
+    M::up(include_str!("migrations/7_clocks.sql")),
 ];
 
 /// Why a piece of work failed.
@@ -75,7 +75,7 @@ impl From<Fault> for StoreError {
 pub(super) fn file(folder: &Path) -> Result<PathBuf, StoreError> {
     let failed = |e: std::io::Error| StoreError::Broken(format!("`{}` cannot be used: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let path = folder.join(FILE);
+    let path = folder.join(STORE);
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]

@@ -128,7 +128,7 @@ const OUTBOX: &str = "select tenant, source, kind, body, not_before, created_at,
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = ? order by recorded_at desc limit ?";
 
-pub(super) fn message(connection: &Connection, id: &str) -> Result<Vec<MessageView>, Fault> {
+pub(super) fn message(connection: &Connection, id: &str, now: Timestamp) -> Result<Vec<MessageView>, Fault> {
     let by_id = params![id, EVIDENCE_LIMIT];
     let journal = rows(connection, JOURNAL_OF_MESSAGE, params![id, JOURNAL_LIMIT], Line::read)?;
     let evidence = Evidence {
@@ -138,7 +138,7 @@ pub(super) fn message(connection: &Connection, id: &str) -> Result<Vec<MessageVi
         parked: rows(connection, PARKED, by_id, seen_parked)?,
         journal: journal.into_iter().map(Line::entry).collect::<Result<_, _>>()?,
     };
-    Ok(evidence.views(id, Timestamp::now())?)
+    Ok(evidence.views(id, now)?)
 }
 
 fn seen_inbox(row: &Row<'_>) -> rusqlite::Result<SeenInbox> {

@@ -77,5 +77,8 @@ passed_on! {
     all_secrets() -> Vec<SealedSecret>;
     delete_secret(owner: &str, name: &str) -> bool;
     sweep(now: Timestamp, before: Timestamp) -> ();
+    pull_back() -> u64;
+    gone_back() -> Option<u64>;
+    went_back() -> Option<Timestamp>;
     ping() -> ();
 }

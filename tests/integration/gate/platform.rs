@@ -1,19 +1,25 @@
 //! A platform that is away or hangs: who is held up, and what it costs.
 
 use super::{ENOUGH, SHARE, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, publish, quick, served};
+use crate::support::guards::with_and_without_guard;
 use crate::support::hub::{Pair, happens, on_tuned_hub, until, values};
 use atshub::{app::Tuning, demo::world::ROLES, http};
 use atshub_actors::{gate::GatePolicy, ports::PlatformAccount, supervision::BreakerState};
 use atshub_simulators::{
     Fault,
-    platform::{PlatformOptions, PlatformSimulator},
+    platform::{Guard, PlatformOptions, PlatformSimulator},
 };
 use jiff::Timestamp;
 use std::time::Duration;
 
-#[test]
-fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody_once() {
+with_and_without_guard! {
+    a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody_once
+    what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released
+}
+
+fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody_once(guard: Guard) {
     on_quick_hub(&[], &["dune"], async |walk| {
+        walk.world.platform.set_guard(guard);
         const COUNT: usize = 40;
         let tenant = walk.world.bridges[0].tenant().clone();
         let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
@@ -87,9 +93,9 @@ fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_acco
     });
 }
 
-#[test]
-fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released() {
+fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(guard: Guard) {
     on_quick_hub(&[], &["dune", "ember"], async |walk| {
+        walk.world.platform.set_guard(guard);
         const COUNT: usize = 12;
         let [dune, ember] = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
         let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());

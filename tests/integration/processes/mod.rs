@@ -5,8 +5,9 @@ mod asked;
 mod stage;
 mod standing;
 
-use crate::support::{postgres, proxy::Proxy, rabbitmq};
+use crate::support::{guards::with_and_without_guard, postgres, proxy::Proxy, rabbitmq};
 use atshub::demo::script::{Size, play};
+use atshub_simulators::platform::Guard;
 use stage::on_stage;
 use std::time::{Duration, Instant};
 
@@ -15,14 +16,23 @@ const SIZE: Size = Size { ordinary: 50 };
 /// Invitations after which it happens.
 const MIDDLE: usize = 60;
 
+with_and_without_guard! {
+    two_processes_share_the_tenants_and_each_runs_on_exactly_one
+    the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_nothing_is_lost_or_doubled
+    the_tenants_of_a_process_that_hangs_move_and_when_it_goes_on_it_doubles_nothing
+    a_process_that_joins_and_one_that_leaves_move_only_their_own_tenants_in_order
+    the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back
+    the_tenants_of_a_process_that_is_cut_off_from_the_store_move_and_come_back
+}
+
 fn report(what: &str, (since, moved_after): (Instant, Duration)) {
     let (moved, done) = (moved_after.as_secs_f64(), since.elapsed().as_secs_f64());
     eprintln!("{what}: its tenants were another's after {moved:.1} s, and all that there was to do was done after {done:.1} s");
 }
 
-#[test]
-fn two_processes_share_the_tenants_and_each_runs_on_exactly_one() {
+fn two_processes_share_the_tenants_and_each_runs_on_exactly_one(guard: Guard) {
     on_stage("share", async |stage| {
+        stage.world.platform.set_guard(guard);
         stage.start_hub().await;
         let alone = stage.shared_out_to(&[0]).await;
         stage.start_hub().await;
@@ -53,9 +63,9 @@ fn a_process_that_is_killed_and_started_again_does_not_wait_for_its_death_to_be_
     });
 }
 
-#[test]
-fn the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_nothing_is_lost_or_doubled() {
+fn the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_nothing_is_lost_or_doubled(guard: Guard) {
     on_stage("killed", async |stage| {
+        stage.world.platform.set_guard(guard);
         stage.two_hubs_of_which_the_second_has_more().await;
         let victim = stage.process(1).await;
         let (expected, moved_after) = tokio::join!(play(&stage.world, SIZE, |_| {}), async {
@@ -74,9 +84,9 @@ fn the_tenants_of_a_process_that_is_killed_in_the_middle_of_its_work_move_and_no
     });
 }
 
-#[test]
-fn the_tenants_of_a_process_that_hangs_move_and_when_it_goes_on_it_doubles_nothing() {
+fn the_tenants_of_a_process_that_hangs_move_and_when_it_goes_on_it_doubles_nothing(guard: Guard) {
     on_stage("hangs", async |stage| {
+        stage.world.platform.set_guard(guard);
         stage.two_hubs_of_which_the_second_has_more().await;
         let (expected, moved_after) = tokio::join!(play(&stage.world, SIZE, |_| {}), async {
             stage.effects(MIDDLE).await;
@@ -97,9 +107,9 @@ fn the_tenants_of_a_process_that_hangs_move_and_when_it_goes_on_it_doubles_nothi
     });
 }
 
-#[test]
-fn a_process_that_joins_and_one_that_leaves_move_only_their_own_tenants_in_order() {
+fn a_process_that_joins_and_one_that_leaves_move_only_their_own_tenants_in_order(guard: Guard) {
     on_stage("joins", async |stage| {
+        stage.world.platform.set_guard(guard);
         let before = stage.two_hubs_of_which_the_second_has_more().await;
         let playing = async |stage: &stage::Stage| play(&stage.world, SIZE, |_| {}).await.unwrap();
         // The third joins in the middle of the work.
@@ -127,9 +137,9 @@ fn a_process_that_joins_and_one_that_leaves_move_only_their_own_tenants_in_order
     });
 }
 
-#[test]
-fn the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back() {
+fn the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back(guard: Guard) {
     on_stage("cut", async |stage| {
+        stage.world.platform.set_guard(guard);
         let proxy = Proxy::to(rabbitmq::address()).await;
         stage.start_hub().await;
         let (broker, store) = (stage.vhost.url_at(proxy.address), stage.database.url.clone());
@@ -159,9 +169,9 @@ fn the_tenants_of_a_process_that_is_cut_off_from_the_broker_move_and_come_back()
     });
 }
 
-#[test]
-fn the_tenants_of_a_process_that_is_cut_off_from_the_store_move_and_come_back() {
+fn the_tenants_of_a_process_that_is_cut_off_from_the_store_move_and_come_back(guard: Guard) {
     on_stage("storeless", async |stage| {
+        stage.world.platform.set_guard(guard);
         let proxy = Proxy::to(postgres::address()).await;
         stage.start_hub().await;
         let (broker, store) = (stage.vhost.url(), stage.database.url_at(proxy.address));

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod clocks;
 mod commits;
 mod dossiers;
 mod effects;

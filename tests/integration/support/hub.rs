@@ -44,7 +44,8 @@ pub(crate) struct Ground {
     /// Addresses of broker and store that no proxy stands before.
     pub(crate) addresses: (String, String),
     folder: tempfile::TempDir,
-    _host: Option<VirtualHost>,
+    /// Where the broker is RabbitMQ.
+    pub(crate) host: Option<VirtualHost>,
     _database: Option<TestDatabase>,
 }
 
@@ -64,7 +65,7 @@ impl Ground {
             services = (Some(host), Some(database));
         }
         (config.broker.url, config.store.url) = (Address::new(&addresses.0), Address::new(&addresses.1));
-        Self { config, addresses, folder, _host: services.0, _database: services.1 }
+        Self { config, addresses, folder, host: services.0, _database: services.1 }
     }
 
     async fn outbox(&self) -> Outbox {

@@ -11,6 +11,7 @@ use atshub_schemas::TenantName;
 use atshub_simulators::{
     Fault,
     ashby::{AshbySimulator, CandidateChange, NewCandidate},
+    platform::Guard,
 };
 use uuid::Uuid;
 
@@ -95,21 +96,26 @@ fn a_stage_move_becomes_an_invitation_and_a_status() {
 
 #[test]
 fn an_answer_that_never_came() {
-    on_hub(Pair::Real, &["acme"], &[], async |walk| {
-        let (_, ats) = &walk.world.ashby[0];
-        walk.world.platform.faults().next("createInvitation", Fault::ActThenHang, 1);
-        let (application, email) = candidate(ats, "ada", None).await;
-        ats.move_stage(&application, TRIGGER).await.unwrap();
-        shows(ats, &application, "Invited").await;
-        at_rest(walk).await;
+    for (pair, guard) in [(Pair::Real, Guard::RefusesDoubles), (Pair::Real, Guard::Absent), (Pair::Embedded, Guard::Absent)] {
+        on_hub(pair, &["acme"], &[], async |walk| no_answer_came(walk, guard).await);
+    }
+}
 
-        assert_eq!(walk.world.platform.faults().pending(), 0, "the platform did act without answering");
-        assert_eq!(invitations(walk, &email).len(), 1, "the candidate has one e-mail");
-        assert_eq!(walk.world.platform.candidacies_of(&email).len(), 1);
-        assert_eq!(values(&ats.ledger(), "note", &application).len(), 1);
-        let statuses = values(&ats.ledger(), "status", &application);
-        assert!(statuses.len() == 2 && statuses[0] == "Received" && statuses[1].starts_with("Invited"), "{statuses:?}");
-    });
+async fn no_answer_came(walk: &Walk<'_>, guard: Guard) {
+    walk.world.platform.set_guard(guard);
+    let (_, ats) = &walk.world.ashby[0];
+    walk.world.platform.faults().next("createInvitation", Fault::ActThenHang, 1);
+    let (application, email) = candidate(ats, "ada", None).await;
+    ats.move_stage(&application, TRIGGER).await.unwrap();
+    shows(ats, &application, "Invited").await;
+    at_rest(walk).await;
+
+    assert_eq!(walk.world.platform.faults().pending(), 0, "the platform did act without answering");
+    assert_eq!(invitations(walk, &email).len(), 1, "the candidate has one e-mail");
+    assert_eq!(walk.world.platform.candidacies_of(&email).len(), 1);
+    assert_eq!(values(&ats.ledger(), "note", &application).len(), 1);
+    let statuses = values(&ats.ledger(), "status", &application);
+    assert!(statuses.len() == 2 && statuses[0] == "Received" && statuses[1].starts_with("Invited"), "{statuses:?}");
 }
 
 #[test]

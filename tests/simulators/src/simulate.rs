@@ -2,7 +2,7 @@
 
 use crate::{
     ashby::{AshbyOptions, AshbySimulator},
-    platform::{PlatformOptions, PlatformSimulator},
+    platform::{Guard, PlatformOptions, PlatformSimulator},
 };
 use serde_json::{Value, json};
 use std::{io, net::SocketAddr};
@@ -16,6 +16,9 @@ pub enum SimulateError {
     /// There is no such simulator.
     #[error("no simulator `{0}`: there are {KNOWN}")]
     Unknown(String),
+    /// It has no guard against doubles that could be left out.
+    #[error("only the simulator `platform` has a guard against doubles, which can be left out")]
+    NoGuard,
     /// It could not listen there.
     #[error("the simulator could not listen on `{listen}`")]
     Listen {
@@ -38,17 +41,19 @@ pub struct Simulation {
     kind: Kind,
 }
 
-/// Starts a simulator: `platform`, or `ats` with the ATS's name. Print [`Simulation::announcement`], wait, then stop it.
+/// Starts a simulator: `platform`, or `ats` with the ATS's name. `guard` is what a platform does about doubles. Print
+/// [`Simulation::announcement`], wait, then stop it.
 ///
 /// # Errors
-/// If there is no such simulator, or its address is taken.
-pub async fn simulate(kind: &str, name: Option<&str>, listen: SocketAddr) -> Result<Simulation, SimulateError> {
+/// If there is no such simulator, it has no such guard, or its address is taken.
+pub async fn simulate(kind: &str, name: Option<&str>, guard: Guard, listen: SocketAddr) -> Result<Simulation, SimulateError> {
     let failed = |source| SimulateError::Listen { listen, source };
     let kind = match (kind, name) {
         ("platform", None | Some("karat")) => {
-            let options = PlatformOptions { listen, ..PlatformOptions::default() };
+            let options = PlatformOptions { listen, guard, ..PlatformOptions::default() };
             Kind::Platform(PlatformSimulator::start(options).await.map_err(failed)?)
         }
+        ("ats", Some("ashby")) if guard == Guard::Absent => return Err(SimulateError::NoGuard),
         ("ats", Some("ashby")) => {
             let options = AshbyOptions { listen, ..AshbyOptions::default() };
             Kind::Ashby(AshbySimulator::start(options).await.map_err(failed)?)
@@ -89,12 +94,12 @@ mod tests {
     #[tokio::test]
     async fn every_simulator_announces_where_it_is_and_leaves_its_address_free() {
         for (kind, name) in [("platform", None), ("ats", Some("ashby"))] {
-            let simulation = simulate(kind, name, ANYWHERE).await.unwrap();
+            let simulation = simulate(kind, name, Guard::default(), ANYWHERE).await.unwrap();
             let said = simulation.announcement();
             assert!(said["token"].as_str().is_some_and(|token| !token.is_empty()));
             let url = said["ledger"].as_str().unwrap().to_owned();
             let address: SocketAddr = url.trim_start_matches("http://").trim_end_matches("/ledger").parse().unwrap();
-            assert!(matches!(simulate(kind, name, address).await, Err(SimulateError::Listen { .. })));
+            assert!(matches!(simulate(kind, name, Guard::default(), address).await, Err(SimulateError::Listen { .. })));
             simulation.stop().await;
             TcpListener::bind(address).unwrap();
         }
@@ -102,7 +107,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_simulator_is_refused_with_those_there_are() {
-        let why = simulate("ats", Some("lever"), ANYWHERE).await.unwrap_err().to_string();
+        let why = simulate("ats", Some("lever"), Guard::default(), ANYWHERE).await.unwrap_err().to_string();
         assert_eq!(why, "no simulator `ats lever`: there are `platform` and `ats ashby`");
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_a_simulator_does_not_have_cannot_be_left_out() {
+        let why = simulate("ats", Some("ashby"), Guard::Absent, ANYWHERE).await.unwrap_err().to_string();
+        assert!(why.contains("`platform`"), "{why}");
     }
 }

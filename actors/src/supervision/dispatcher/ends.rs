@@ -7,7 +7,7 @@ use super::{
 use crate::{
     desk::route_of,
     lifecycle,
-    ports::{AckError, Change, CommitOutcome, MessageKey, Parked, StoreError},
+    ports::{AckError, BrokerError, Change, CommitOutcome, MessageKey, Parked, StoreError},
     supervision::{
         lifeline::Notice,
         spec::LastWords,
@@ -163,6 +163,11 @@ impl Dispatcher {
                 if self.wants_open && self.works.is_none() {
                     self.works = Some(works);
                 }
+            }
+            Later::Opened(Err(BrokerError::Away(cause))) => {
+                // Said once, by the broker itself.
+                tracing::debug!(child = %self.parts.name, queue = %self.queue, cause, "the queue is opened when the broker is there");
+                self.try_again();
             }
             Later::Opened(Err(error)) => {
                 tracing::warn!(child = %self.parts.name, queue = %self.queue, %error, "failed to open the queue; trying again");

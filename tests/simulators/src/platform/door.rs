@@ -1,7 +1,7 @@
 //! HTTP around the schema: the bearer token, which operations a document names (for faults), and the control endpoints of
 //! the separate process under `/simulate/`.
 
-use super::{Controls, Shared, mutations::Mutations, queries::Queries};
+use super::{Controls, Guard, Shared, mutations::Mutations, queries::Queries};
 use crate::faults;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use async_graphql::{
@@ -85,11 +85,24 @@ async fn simulate(action: web::Path<String>, body: web::Json<Action>, controls: 
             controls.archive_role(&it.id);
             Ok(())
         }
+        "guard" => match it.state.as_str() {
+            "refuses_doubles" => {
+                controls.set_guard(Guard::RefusesDoubles);
+                Ok(())
+            }
+            "absent" => {
+                controls.set_guard(Guard::Absent);
+                Ok(())
+            }
+            other => Err(format!("no guard `{other}`: one of refuses_doubles, absent")),
+        },
         "age" => {
             controls.age(Duration::from_secs(it.seconds));
             Ok(())
         }
-        other => Err(format!("no action `{other}`: one of set_interview_state, offer_redo, add_role, rename_role, archive_role, age")),
+        other => {
+            Err(format!("no action `{other}`: one of set_interview_state, offer_redo, add_role, rename_role, archive_role, guard, age"))
+        }
     };
     match done {
         Ok(()) => HttpResponse::Ok().json(Value::Object(serde_json::Map::new())),

@@ -26,6 +26,16 @@ use std::{
 use words::InterviewState;
 use world::{Interview, World};
 
+/// What the platform does about a second invitation of one person to one role while the interview of the first is live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// It refuses it with a link to that interview, as the real one does.
+    #[default]
+    RefusesDoubles,
+    /// It makes every one, and the ledger counts it: only what the caller does keeps a candidate from a second e-mail.
+    Absent,
+}
+
 /// How the platform starts.
 #[derive(Debug, Clone)]
 pub struct PlatformOptions {
@@ -39,6 +49,8 @@ pub struct PlatformOptions {
     pub account_name: String,
     /// E-mail of the token's user: inviting that address is refused.
     pub account_email: String,
+    /// What it does about doubles.
+    pub guard: Guard,
 }
 
 impl Default for PlatformOptions {
@@ -49,6 +61,7 @@ impl Default for PlatformOptions {
             roles: vec![("1201".to_owned(), "Backend engineer".to_owned()), ("1202".to_owned(), "Frontend engineer".to_owned())],
             account_name: "Rae Recruiter".to_owned(),
             account_email: "rae@platform.example".to_owned(),
+            guard: Guard::default(),
         }
     }
 }
@@ -102,7 +115,8 @@ impl PlatformSimulator {
     pub async fn start(options: PlatformOptions) -> io::Result<Self> {
         let (listener, address) = server::bind(options.listen)?;
         let base_url = format!("http://{address}");
-        let world = World::new(base_url.clone(), (&options.account_name, &options.account_email), &options.roles);
+        let mut world = World::new(base_url.clone(), (&options.account_name, &options.account_email), &options.roles);
+        world.guard = options.guard;
         let shared = Shared { world: Arc::new(Mutex::new(world)), ledger: Ledger::default() };
         let controls =
             Controls { shared: shared.clone(), faults: Faults::default(), token: options.token, revoked: Arc::default(), base_url };
@@ -162,6 +176,17 @@ impl Controls {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// What it does about doubles.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        self.shared.lock().guard
+    }
+
+    /// Does this about doubles from now on.
+    pub fn set_guard(&self, guard: Guard) {
+        self.shared.lock().guard = guard;
     }
 
     /// Refuses the token with 401 from now on.

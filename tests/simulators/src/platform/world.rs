@@ -1,9 +1,13 @@
 //! What the platform knows and the rules it enforces. No GraphQL and no HTTP here.
 //!
 //! Choices where the published documents are silent: an invitation with the ATS address of an earlier, finished candidacy
-//! of the same person and role adds an interview to it, any other makes a new candidacy; a blank phone counts as none.
+//! of the same person and role adds an interview to it, any other makes a new candidacy; a blank phone counts as none. Without
+//! its guard against doubles it does the same while the earlier interview is still live.
 
-use super::words::{CandidacyStatus, ClientUserType, InterviewState};
+use super::{
+    Guard,
+    words::{CandidacyStatus, ClientUserType, InterviewState},
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long an invitation may wait for its interview.
@@ -93,6 +97,7 @@ pub(crate) struct World {
     pub(crate) users: Vec<User>,
     pub(crate) candidacies: Vec<Candidacy>,
     pub(crate) ahead: SignedDuration,
+    pub(crate) guard: Guard,
     next_id: u64,
 }
 
@@ -106,6 +111,7 @@ impl World {
             users: vec![],
             candidacies: vec![],
             ahead: SignedDuration::ZERO,
+            guard: Guard::default(),
             next_id: 1000,
         };
         let group = world.fresh_id();
@@ -177,7 +183,7 @@ impl World {
         }
         let same = |it: &&Candidacy| it.email.eq_ignore_ascii_case(&email) && it.role == wish.role;
         let live = self.candidacies.iter().filter(same).flat_map(|it| &it.interviews).find(|interview| interview.state.is_live());
-        if let Some(live) = live {
+        if let Some(live) = live.filter(|_| self.guard == Guard::RefusesDoubles) {
             return Err(format!(
                 "Invite failed: Role already has an active interview for this candidate. \
                  Please visit this interview to make changes to it. {}",

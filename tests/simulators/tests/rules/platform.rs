@@ -2,7 +2,7 @@
 
 use atshub_simulators::{
     Fault, loopback_client,
-    platform::{PlatformOptions, PlatformSimulator},
+    platform::{Guard, PlatformOptions, PlatformSimulator},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -77,6 +77,24 @@ async fn another_role_may_be_invited_and_the_same_role_again_once_the_interview_
     assert_eq!(again["assessment"]["candidacy"]["id"], candidacy.as_str());
     caller.platform.archive_role("1202");
     assert_eq!(caller.refusal("bob@example.org", "1202", json!({})).await, "Missing or invalid Karat role on the job.");
+}
+
+#[tokio::test]
+async fn without_its_guard_it_makes_every_invitation_and_counts_it() {
+    let caller = Caller::new().await;
+    caller.platform.set_guard(Guard::Absent);
+    let page = json!({ "atsUrl": "https://ats.example/a/1" });
+    let mut links = BTreeSet::new();
+    for _ in 0..3 {
+        let made = caller.invite("ada@example.org", "1201", page.clone()).await;
+        assert_eq!(made["errors"], json!([]));
+        links.insert(made["assessment"]["link"].as_str().unwrap().to_owned());
+    }
+    assert_eq!((links.len(), caller.platform.ledger().count("invitation")), (3, 3));
+    assert!(caller.refusal("ada@example.org", "9999", json!({})).await.starts_with("Missing or invalid"), "its other rules stand");
+    caller.platform.set_guard(Guard::RefusesDoubles);
+    assert!(caller.refusal("ada@example.org", "1201", page).await.starts_with("Invite failed"));
+    assert_eq!(caller.platform.ledger().count("invitation"), 3);
 }
 
 #[tokio::test]
