@@ -57,7 +57,7 @@ pub struct PostgresOptions {
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 2 }
+        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 4 }
     }
 }
 

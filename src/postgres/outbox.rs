@@ -37,17 +37,17 @@ const CLAIM: &str = "with at_once as materialized (\
         select * from (select * from at_once union all select * from timed union all select * from invites) due \
         order by due, number limit $2), \
     claimed as (\
-        update waiting w set claimed_until = $3 from chosen c, (select set_config('synchronous_commit', 'off', true)) at_leisure \
-        where w.number = c.number returning w.number, w.day, w.due) \
-    select c.number, c.day, o.exchange, o.routing_key, o.message_id, o.body, c.due \
-    from claimed c join outbox o on o.day = c.day and o.number = c.number";
+        update waiting w set claimed_until = $3 from (select set_config('synchronous_commit', 'off', true)) at_leisure \
+        where w.number = any (array(select number from chosen)) returning w.number, w.day, w.due) \
+    select c.number, c.day, o.exchange, o.routing_key, o.message_id, o.body, c.due from claimed c, lateral (\
+        select exchange, routing_key, message_id, body from outbox o where o.day = c.day and o.number = c.number limit 1) o";
 
 /// What was taken back or put in another row's place meanwhile is not there any more, and was sent all the same.
-const SENT: &str = "delete from waiting w using unnest($1::int8[]) as r (number), \
-    (select set_config('synchronous_commit', 'off', true)) at_leisure where w.number = r.number";
+const SENT: &str = "delete from waiting w using (select set_config('synchronous_commit', 'off', true)) at_leisure \
+    where w.number = any ($1::int8[])";
 
-const UNSENT: &str = "update waiting w set not_before = $2, due = $2, made_at = clock_timestamp(), claimed_until = null, failures = failures + 1, last_error = $3 \
-    from unnest($1::int8[]) as r (number) where w.number = r.number";
+const UNSENT: &str = "update waiting w set not_before = $2, due = $2, made_at = clock_timestamp(), claimed_until = null, \
+    failures = failures + 1, last_error = $3 where w.number = any ($1::int8[])";
 
 const NEXT_DUE: &str = "select least(\
         (select due from waiting where not_before is null and not invitation \
@@ -65,9 +65,9 @@ const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as
         $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[], $14::timestamptz[]) with ordinality as u (day, exchange, \
         routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, invitation, claimed_until, ord) \
         order by ord) u), \
-    before as materialized (select w.day, w.number from r join waiting w on w.tenant = r.tenant and w.effect_key = r.effect_key \
-        where r.effect_key is not null), \
-    gone as (delete from outbox o using before b where o.day = b.day and o.number = b.number), \
+    before as materialized (select w.day, w.number from r, lateral (select day, number from waiting w where w.tenant = r.tenant \
+        and w.effect_key = r.effect_key limit 1) w where r.effect_key is not null), \
+    gone as (delete from outbox where day = any (array(select day from before)) and number = any (array(select number from before))), \
     kept as (insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
         select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from r order by ord), \
     waits as (insert into waiting (number, day, tenant, effect_key, invitation, not_before, due, claimed_until) \
@@ -77,10 +77,12 @@ const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as
         claimed_until = excluded.claimed_until, failures = 0, last_error = null) \
     select number from r order by ord";
 
-const TAKE_BACK: &str = "with gone as (delete from waiting w using unnest($1::text[], $2::text[]) as k (tenant, effect_key) \
-    where w.tenant = k.tenant and w.effect_key = k.effect_key returning w.day, w.number, w.tenant, w.effect_key), \
-    unsent as (delete from outbox o using gone g where o.day = g.day and o.number = g.number) \
-    select tenant, effect_key from gone";
+const TAKE_BACK: &str = "with found as materialized (select w.* from unnest($1::text[], $2::text[]) as k (tenant, effect_key), \
+        lateral (select day, number, tenant, effect_key from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key \
+        limit 1 for update) w), \
+    gone as (delete from waiting where number = any (array(select number from found))), \
+    unsent as (delete from outbox where day = any (array(select day from found)) and number = any (array(select number from found))) \
+    select tenant, effect_key from found";
 
 /// Takes back what changes take back, and what ends with them, which has to wait still; puts in what they ask for. Answers with the numbers
 /// of the rows that were put in, in order.

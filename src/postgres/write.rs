@@ -1,5 +1,8 @@
 //! Changes as arrays: one statement per table for the whole group, sent without waiting for one another. Decides
 //! nothing; a row that turns out to be in the way is a race, and the transaction ends.
+//!
+//! No statement joins an array to a table: a plan that is made while the table is small reads all of it for each row of the array, and
+//! stays. Rows are found by subqueries that cannot be turned into joins (a scalar one, or one with a limit), or by `on conflict`.
 
 use super::{connection::Fault, outbox, searched};
 use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error, unsigned};
@@ -55,8 +58,9 @@ async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
         from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]) \
         as r (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
         order by day, tenant, source, id on conflict do nothing returning 1), \
-    ended as (update attempts a set next_at = null from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id) \
-        where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null) \
+    ended as (update attempts set next_at = null where ctid = any (array(\
+        select a.ctid from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id), lateral (select ctid from attempts a \
+        where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null limit 1 for update) a))) \
     select count(*) from new";
     let rows: Vec<(&InboxRow, Timestamp)> = changes.iter().filter_map(|c| Some((c.handled.as_ref()?, c.received))).collect();
     if rows.is_empty() {
@@ -85,18 +89,19 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
         job_key, role_id, recruiter_key) order by tenant, application_id), \
     searched_by as (insert into searched (tenant, application_id, email_key, url_key, job_id, role_id, recruiter_key, created_at) \
         select r.tenant, r.application_id, r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key, r.created_at from r \
-        left join searched s on s.tenant = r.tenant and s.application_id = r.application_id where s.tenant is null \
-        or (s.email_key, s.url_key, s.job_id, s.role_id, s.recruiter_key) \
-        is distinct from (r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key) \
+        where (select (s.email_key, s.url_key, s.job_id, s.role_id, s.recruiter_key) \
+        is not distinct from (r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key) \
+        from searched s where s.tenant = r.tenant and s.application_id = r.application_id) is not true \
         order by r.tenant, r.application_id on conflict (tenant, application_id) do update set email_key = excluded.email_key, \
         url_key = excluded.url_key, job_id = excluded.job_id, role_id = excluded.role_id, recruiter_key = excluded.recruiter_key), \
-    new as (insert into dossiers (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
+    saved as (insert into dossiers as d (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
         select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from r \
-        where expected is null on conflict do nothing returning 1), \
-    known as (update dossiers d set version = r.version, candidate_id = r.candidate_id, job_id = r.job_id, state = r.state, \
-        body = r.body::json, created_at = r.created_at, updated_at = r.updated_at from r \
-        where r.expected is not null and d.tenant = r.tenant and d.application_id = r.application_id and d.version = r.expected returning 1) \
-    select (select count(*) from new) + (select count(*) from known)";
+        on conflict (tenant, application_id) do update set version = excluded.version, candidate_id = excluded.candidate_id, \
+        job_id = excluded.job_id, state = excluded.state, body = excluded.body, created_at = excluded.created_at, \
+        updated_at = excluded.updated_at where d.version = \
+        (select k.expected from r k where k.tenant = excluded.tenant and k.application_id = excluded.application_id) \
+        returning d.xmax = 0 as new) \
+    select count(*) filter (where new), count(*) filter (where not new) from saved";
     let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
     if rows.is_empty() {
         return Ok(());
@@ -129,12 +134,18 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
         &role,
         &recruiter,
     ];
-    expect("dossiers", counted(transaction, SQL, &all).await?, rows.len())
+    let statement = transaction.prepare_cached(SQL).await?;
+    let saved = transaction.query_one(&statement, &all).await?;
+    let new = rows.iter().filter(|d| d.expected.is_none()).count();
+    // A row that was put in has no `xmax`; one that was written over has this transaction's.
+    expect("new dossiers", unsigned(saved.try_get(0)?), new)?;
+    expect("known dossiers", unsigned(saved.try_get(1)?), rows.len() - new)
 }
 
 async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "with gone as (delete from candidacies c using unnest($9::text[], $10::text[]) as d (tenant, application_id) \
-        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[])) \
+    const SQL: &str = "with gone as (delete from candidacies where ctid = any (array(\
+        select c.ctid from unnest($9::text[], $10::text[]) as d (tenant, application_id), lateral (select ctid from candidacies c \
+        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[]) offset 0) c))) \
         insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
         invited_at, scheduled_at, completed_at) \
         select *, case when state = 'invited' then changed_at end, case when state = 'scheduled' then changed_at end, \

@@ -49,7 +49,10 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
     let bell = store.outbox_bell();
     let mut health = broker.health();
     let mut windows = Windows::default();
+    // Invitations may wait in the store: those go first, with the places that are found.
+    let (mut invites_wait, mut places) = (true, 0);
     let (mut looked, mut look) = (None::<Instant>, None::<BoxFuture<'_, usize>>);
+    let mut found = None;
     // Rows that came at once; and when the store is to be asked for others.
     let (mut at_once, mut ask_at) = (Vec::new(), Instant::now());
     'until_told: loop {
@@ -68,14 +71,19 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         }
         let stopping = *stop.borrow() || stop.has_changed().is_err();
         windows.room_for_one_more().await;
-        // Only invitations wait for a broker that takes its time to say how many there are; and it knows of none that is on its way.
-        if fresh.is_full() && look.is_none() && !windows.carry_invites() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+        // Only invitations wait for a broker that takes its time to say how many there are.
+        if places + fresh.room() <= AHEAD / 2 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             look = Some(room_for_invites(broker).boxed());
         }
-        if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never) {
+        if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never).or(found.take()) {
             (looked, look) = (Some(Instant::now()), None);
-            fresh.make_room(found);
-            ask_at = Instant::now();
+            // It may not know yet of those that are on their way.
+            let left = found.saturating_sub(windows.invites());
+            if invites_wait {
+                (places, ask_at) = (left, Instant::now());
+            } else {
+                fresh.set_room(left);
+            }
         }
         // The bell first: rows that were committed before this way was opened are older than those that came by it. Where it was closed
         // because too many came, those are older.
@@ -87,7 +95,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             fresh.drain(&mut at_once, WINDOW);
         }
         if (open || at_once.is_empty()) && ask_at <= Instant::now() {
-            let room = fresh.take_room();
+            let room = std::mem::take(&mut places) + fresh.take_room();
             match windows.beside(store.claim(clock.now(), WINDOW, room, LEASE)).await {
                 Ok(rows) => {
                     let invites = invites_of(&rows);
@@ -99,10 +107,8 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                         _ => Duration::ZERO,
                     };
                     ask_at = Instant::now() + nap;
-                    // Places that are left: no invitation waits in the store.
-                    if invites < room {
-                        fresh.make_room(room - invites);
-                    }
+                    invites_wait = invites == room;
+                    fresh.set_room(room - invites);
                     fresh.open(!stopping && (open || rows.is_empty()));
                     if !rows.is_empty() {
                         windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
@@ -110,7 +116,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the relay waits for the store");
-                    fresh.make_room(room);
+                    places = room;
                     ask_at = Instant::now() + NAP;
                 }
             }
@@ -140,11 +146,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             Woken::Told => {}
             Woken::Row(row) => at_once.push(row),
             Woken::Rung => ask_at = Instant::now(),
-            Woken::Looked(found) => {
-                (looked, look) = (Some(Instant::now()), None);
-                fresh.make_room(found);
-                ask_at = Instant::now();
-            }
+            Woken::Looked(room) => (look, found) = (None, Some(room)),
         }
     }
     drop(stop); // it was heard

@@ -49,8 +49,9 @@ impl<'a> Windows<'a> {
         }
     }
 
-    pub(super) fn carry_invites(&self) -> bool {
-        self.invites > 0
+    /// Invitations in windows that have no answer yet.
+    pub(super) fn invites(&self) -> usize {
+        self.invites
     }
 
     /// Begins at once, so that what was claimed first is handed to the broker first.

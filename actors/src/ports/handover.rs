@@ -118,14 +118,14 @@ impl Fresh {
         self.shared.room.swap(0, Ordering::AcqRel)
     }
 
-    /// So many more invitations may come this way: none waits in the store.
-    pub fn make_room(&self, places: usize) {
-        self.shared.room.fetch_add(places, Ordering::AcqRel);
+    /// So many invitations may come this way: none waits in the store.
+    pub fn set_room(&self, places: usize) {
+        self.shared.room.store(places, Ordering::Release);
     }
 
-    /// No invitation is taken any more.
+    /// Places of invitations that are left.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.shared.room.load(Ordering::Acquire) == 0
+    pub fn room(&self) -> usize {
+        self.shared.room.load(Ordering::Acquire)
     }
 }
