@@ -85,6 +85,10 @@ pub enum AppError {
 /// # Errors
 /// [`AppError::Store`] if it does not answer, [`AppError::Schema`] if it is to be migrated first.
 pub async fn open_store(config: &Config, io: Handle) -> Result<Arc<dyn Store>, AppError> {
+    open_store_by(&TheClock::default(), config, io).await
+}
+
+async fn open_store_by(clock: &TheClock, config: &Config, io: Handle) -> Result<Arc<dyn Store>, AppError> {
     let failed = |source| AppError::Store { address: config.store.url.masked(), source };
     Ok(match config.store.url.store()? {
         StoreAddress::Postgres(url) => {
@@ -92,10 +96,10 @@ pub async fn open_store(config: &Config, io: Handle) -> Result<Arc<dyn Store>, A
             if !store.schema_is_current().await.map_err(failed)? {
                 return Err(AppError::Schema { address: config.store.url.masked() });
             }
-            Arc::new(store)
+            Arc::new(store.with_clock(clock.get()).await.map_err(failed)?)
         }
-        StoreAddress::Embedded(folder) => Arc::new(SqliteStore::open(&folder).map_err(failed)?),
-        StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory().map_err(failed)?),
+        StoreAddress::Embedded(folder) => Arc::new(SqliteStore::open(&folder).map_err(failed)?.with_clock(clock.get())),
+        StoreAddress::Memory => Arc::new(SqliteStore::open_in_memory().map_err(failed)?.with_clock(clock.get())),
     })
 }
 
@@ -135,6 +139,14 @@ pub async fn look_at_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broke
     connect_broker(config, io, RabbitOptions { puts_topology: false, ..RabbitOptions::default() }).await
 }
 
+/// The broker that the configuration names, which is away and sought until it is there.
+///
+/// # Errors
+/// [`AppError::Broker`] for an address that will not do.
+pub async fn seek_broker(config: &Config, io: Handle) -> Result<Arc<dyn Broker>, AppError> {
+    connect_broker(config, io, RabbitOptions { wait_for_broker: false, ..RabbitOptions::default() }).await
+}
+
 async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> Result<Arc<dyn Broker>, AppError> {
     let failed = |source| AppError::Broker { address: config.broker.url.masked(), source };
     Ok(match config.broker.url.broker()? {
@@ -166,6 +178,22 @@ pub fn open_sealer(config: &Config) -> Result<Sealer, AppError> {
     })
 }
 
+/// The time by which a hub and its store go: this machine's, unless somebody sets another.
+#[derive(Clone, Default)]
+pub struct TheClock(pub Option<Arc<dyn Clock>>);
+
+impl TheClock {
+    fn get(&self) -> Arc<dyn Clock> {
+        self.0.clone().unwrap_or_else(|| Arc::new(SystemClock))
+    }
+}
+
+impl std::fmt::Debug for TheClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "a clock that was set" } else { "the machine's clock" })
+    }
+}
+
 /// What tests and the demonstration may want otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Tuning {
@@ -177,6 +205,8 @@ pub struct Tuning {
     pub restarts: RestartPolicy,
     /// How patient the gates before ATSs and platforms are.
     pub gate: GatePolicy,
+    /// By which clock it goes.
+    pub clock: TheClock,
 }
 
 /// A hub with its doors.
@@ -264,7 +294,7 @@ pub fn listen(config: &Config) -> Result<TcpListener, AppError> {
 /// # Errors
 /// [`AppError`]; one that is away is not waited for.
 pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
-    let (store, broker) = (open_store(config, io.clone()).await?, open_broker(config, io.clone()).await?);
+    let (store, broker) = (open_store_by(&tuning.clock, config, io.clone()).await?, open_broker(config, io.clone()).await?);
     let listener = listen(config)?;
     start_on(Ground { store, broker, listener }, config, io, tuning).await
 }
@@ -281,7 +311,7 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
     let Ground { store: opened, broker, listener } = ground;
     let drills = config.hub.drills.then(Drills::new);
     let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = tuning.clock.get();
     let address = listener.local_addr()?;
     let options = HubOptions {
         arbiters: config.hub.arbiters,

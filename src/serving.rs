@@ -1,5 +1,6 @@
-//! A hub as a process of its own: it waits for its broker and store, runs until it is told to stop, and tells systemd how it
-//! fares. What is wrong by itself (an address, a password, a schema) is not waited for.
+//! A hub as a process of its own: it waits for its store, runs until it is told to stop, and tells systemd how it fares. Without a
+//! broker it begins all the same: what comes in by its doors waits in the store. What is wrong by itself (an address, a password, a
+//! schema) is not waited for.
 
 use crate::{
     api::{Waited, waiting},
@@ -10,7 +11,7 @@ use atshub_actors::ports::{BrokerError, StoreError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Pause before a broker or store that is away is looked for again.
+/// Pause before a store that is away is looked for again, and a broker with it.
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long systemd is to go on waiting for a hub that waits: longer than a pause and two attempts.
 const PATIENCE_USEC: u32 = 60_000_000;
@@ -45,7 +46,8 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
     result
 }
 
-/// Broker, store and the place of the doors. As long as one of the two is away, the doors say so.
+/// Broker, store and the place of the doors. As long as the store is away, the doors say so; a broker that is away then is sought by
+/// the hub itself.
 async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
     // What no wait makes right comes first.
     app::open_sealer(config)?;
@@ -68,14 +70,22 @@ async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
                 Err(error) => return Err(error),
             }
         }
-        if let (Some(store), Some(broker)) = (&store, &broker) {
+        if let Some(store) = store {
+            let broker = match (broker, broker_away) {
+                (Some(broker), _) => broker,
+                (None, away) => {
+                    let away = away.unwrap_or_default();
+                    tracing::warn!("{away}; the hub starts without it: what comes in by its doors waits in the store");
+                    app::seek_broker(config, io.clone()).await?
+                }
+            };
             if let Some(door) = door {
                 actix_web::dev::ServerHandle::stop(&door, false).await;
             }
-            return Ok(Ground { store: store.clone(), broker: broker.clone(), listener });
+            return Ok(Ground { store, broker, listener });
         }
         for away in [&store_away, &broker_away].into_iter().flatten() {
-            tracing::warn!("{away}; the hub starts when it is there, and looks again in {} s", AGAIN.as_secs());
+            tracing::warn!("{away}; looking again in {} s; the hub starts when the store is there", AGAIN.as_secs());
         }
         waited.say(store_away, broker_away);
         if door.is_none() {
@@ -83,7 +93,7 @@ async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
             door = Some(server.handle());
             actix_rt::spawn(server);
         }
-        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(PATIENCE_USEC), sd_notify::NotifyState::Status("waiting for broker or store")]);
+        notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(PATIENCE_USEC), sd_notify::NotifyState::Status("waiting for the store")]);
         tokio::time::sleep(AGAIN).await;
     }
 }

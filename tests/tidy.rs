@@ -9,6 +9,8 @@ mod adapters;
 mod crates;
 #[path = "tidy/paths.rs"]
 mod paths;
+#[path = "tidy/words.rs"]
+mod words;
 
 use std::{
     fs,

@@ -1,7 +1,10 @@
-//! The six ways in which work can fail. Made where the cause is known (connector, platform, store); turned into what
+//! The seven ways in which work can fail. Made where the cause is known (connector, platform, store); turned into what
 //! happens to the message in `settlement.rs` and nowhere else.
 
 use std::time::Duration;
+
+/// The code under which a message is parked whose row of the store cannot be read.
+pub const UNREADABLE: &str = "row_unreadable";
 
 /// Why a call or a piece of work did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,12 @@ pub enum Failure {
         /// What was expected and what came.
         detail: String,
     },
+    /// A row of the store that this version of the hub cannot read: nothing is decided on what is not known.
+    #[error("{detail}")]
+    Unreadable {
+        /// Which row, and what to do about it.
+        detail: String,
+    },
     /// A fault of our own.
     #[error("fault in the hub: {detail}")]
     Bug {
@@ -70,6 +79,7 @@ impl Failure {
             Self::Unauthorized { .. } => "unauthorized",
             Self::Rejected { code, .. } => code,
             Self::Malformed { .. } => "malformed",
+            Self::Unreadable { .. } => UNREADABLE,
             Self::Bug { .. } => "bug",
         }
     }

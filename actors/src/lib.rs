@@ -10,6 +10,7 @@ pub mod flight;
 pub mod gate;
 mod interleaving;
 pub mod invite;
+pub mod lag;
 pub mod lease;
 pub mod lifecycle;
 pub mod ports;

@@ -1,7 +1,7 @@
 //! What happens to a message whose work failed. The only place where a failure becomes a settlement; pure, the draw comes
 //! in as an argument.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, UNREADABLE};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ pub fn settle(failure: &Failure, failures: u32, now: Timestamp, draw: f64) -> Se
         }
         Failure::Unauthorized { .. } => Settlement::Retry { at: after(UNAUTHORIZED_WAIT), counts: false },
         Failure::Rejected { code, .. } => Settlement::Park { code: code.clone() },
+        Failure::Unreadable { .. } => Settlement::Park { code: UNREADABLE.into() },
         Failure::Bug { .. } => Settlement::Park { code: "bug".into() },
     }
 }
@@ -105,6 +106,8 @@ mod tests {
     fn what_cannot_pass_is_parked_at_once_under_its_own_code() {
         let rejected = Failure::Rejected { code: "status_field_missing".into(), detail: String::new() };
         assert_eq!(settle(&rejected, 0, now(), 0.5), Settlement::Park { code: "status_field_missing".into() });
+        let unreadable = Failure::Unreadable { detail: String::new() };
+        assert_eq!(settle(&unreadable, 0, now(), 0.5), Settlement::Park { code: "row_unreadable".into() });
         assert!(matches!(settle(&Failure::Bug { detail: String::new() }, 0, now(), 0.5), Settlement::Park { .. }));
     }
 

@@ -17,6 +17,8 @@ use tokio::{
 
 /// From the time a status is due until it is back in hand, at most: the way over the relay and the broker.
 const WAY_BACK: SignedDuration = SignedDuration::from_secs(2);
+/// No status is put off for longer: one that is due later was put off by a clock that was ahead.
+const FURTHEST: SignedDuration = SignedDuration::from_hours(12);
 /// Statuses put off after which those that should have come back long ago are forgotten.
 const TIDY_ABOVE: usize = 256;
 
@@ -133,7 +135,7 @@ impl<K: Clone + Eq + Hash> Place<'_, K> {
         let mut room = self.turns.lock();
         let (subject, order) = room.entry(self.ticket).map(|mine| (mine.subject.clone(), mine.order))?;
         let (lowest, due) = *room.put_off.get(&subject)?;
-        if lowest < order? && now < due + WAY_BACK {
+        if lowest < order? && now < due + WAY_BACK && due < now + FURTHEST {
             return Some(due.max(now + WAY_BACK / 2));
         }
         room.put_off.remove(&subject);
@@ -234,6 +236,9 @@ mod tests {
         assert_eq!((other.behind(at(10)), note.behind(at(10))), (None, None));
         assert_eq!(turns.stand(&app("a"), Some(1)).behind(at(61)), None, "the first is back");
         assert_eq!(second.behind(at(61)), None);
+        // Nor does one that was put off while the clock was a month ahead.
+        turns.stand(&app("a"), Some(1)).put_off(at(30 * 86_400), at(30 * 86_400 - 60));
+        assert_eq!(second.behind(at(62)), None);
         // One that never comes back, because it was parked or another process has it, holds nobody up for long.
         turns.stand(&app("a"), Some(1)).put_off(at(60), at(0));
         assert_eq!(second.behind(at(62)), None);

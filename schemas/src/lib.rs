@@ -18,8 +18,10 @@ pub mod samples;
 pub mod shape;
 pub mod text;
 pub mod topology;
+mod unread;
 
 pub use catalog::{Entry, Family, Message};
 pub use envelope::{CONTENT_TYPE, Envelope, MAX_BYTES};
 pub use refusal::{Refusal, RefusalCode};
 pub use text::{Email, ExternalId, Line, Link, MessageId, Prose, TenantName};
+pub use unread::Unread;

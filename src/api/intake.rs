@@ -4,7 +4,7 @@
 use super::{Shared, TenantDoor, gate::InHand, problem::Problem};
 use crate::ats::Inbound;
 use actix_web::{HttpRequest, web};
-use atshub_actors::ports::{BrokerHealth, Change, CommitOutcome, OutboxRow};
+use atshub_actors::ports::{Change, CommitOutcome, OutboxRow};
 use atshub_schemas::{Envelope, TenantName, topology};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -86,15 +86,8 @@ pub(super) fn guarded<T>(shared: &Shared, tenant: &TenantName, work: impl FnOnce
     })
 }
 
-/// Refuses while nothing can be carried on: the ATS keeps it, and sends it again.
-pub(super) fn broker_is_up(shared: &Shared) -> Result<(), Problem> {
-    match &*shared.doors.broker.health().borrow() {
-        BrokerHealth::Up { .. } => Ok(()),
-        BrokerHealth::Down { .. } => Err(Problem::ours("broker_away", "the broker is away")),
-    }
-}
-
-/// Makes facts durable: all of them or none, before anybody hears 2xx.
+/// Makes facts durable: all of them or none, before anybody hears 2xx. They are in the store then, whatever the broker does: the relay
+/// publishes them when it is there.
 pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelope>) -> Result<(), Problem> {
     if facts.is_empty() {
         return Ok(());

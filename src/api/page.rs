@@ -91,7 +91,7 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Stri
         &mut page,
         "Broker",
         &status.broker,
-        "Nothing is lost: what was accepted is in the store, and bridges keep what was not confirmed to them.",
+        "Nothing is lost: webhooks are taken into the store, and bridges keep what was not confirmed to them.",
     );
     tenants(&mut page, &status.tenants, now);
     page.push_str("<div class=\"pair\">\n");

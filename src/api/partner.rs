@@ -37,7 +37,6 @@ async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, pa
         return Err(Problem::new(404, "unknown_path", format!("{} makes no such partner call", taken.door.entry.name))
             .next("check the base address set at the ATS: /partner/<tenant>"));
     };
-    intake::broker_is_up(shared)?;
     let application = intake::guarded(shared, tenant, || taken.inbound.partner_application(path, raw))?;
     let roles = if needs_roles { roles(shared, &taken.door).await? } else { Vec::new() };
     let application = match application {

@@ -1,5 +1,5 @@
-//! The doors of a hub that waits for its broker or store before it starts: it lives, it is not ready and says why, and whoever
-//! brings something is asked to come again.
+//! The doors of a hub that waits for its store before it starts: it lives, it is not ready and says why, and whoever brings
+//! something is asked to come again.
 
 use super::{health, problem::Problem};
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, middleware::DefaultHeaders, web};
@@ -47,5 +47,5 @@ async fn ready(waited: web::Data<Waited>) -> HttpResponse {
 }
 
 async fn not_yet() -> Problem {
-    Problem::ours("starting", "the hub waits for its broker or store, and is not up yet")
+    Problem::ours("starting", "the hub waits for its store, and is not up yet")
 }

@@ -1,6 +1,7 @@
 //! The command line: `atshub <noun> <verb>`. One file per noun; this one is the table of contents. Data goes to standard
 //! output, talk to standard error ([`out`]), and how a command ended is its exit code ([`exit`]).
 
+mod backup;
 mod check;
 mod config;
 mod demo;
@@ -58,6 +59,8 @@ enum Command {
     Demo(demo::Args),
     /// Lay out the store for this version
     Migrate,
+    /// Copy the embedded store and broker into a new folder, also while a hub works on them
+    Backup(backup::Args),
     /// Accounts at the interview platform
     #[command(subcommand)]
     Platform(platform::Verb),
@@ -128,6 +131,7 @@ async fn obey(cli: Cli, out: Out) -> Ended {
         Command::Serve(args) => serve::run(args, session).await,
         Command::Demo(args) => demo::run(args, broker, store, session).await,
         Command::Migrate => migrate::run(&session).await,
+        Command::Backup(args) => backup::run(args, &session).await,
         Command::Platform(verb) => platform::run(verb, &session).await,
         Command::Tenant(verb) => Box::pin(tenant::run(verb, &session)).await,
         Command::Process(verb) => process::run(verb, &session).await,

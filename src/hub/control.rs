@@ -47,10 +47,20 @@ pub(super) struct Ear {
 impl Ear {
     /// Listens, for ever.
     pub(super) async fn run(self) {
+        let mut told = None;
         loop {
             match self.listen().await {
-                Ok(()) => tracing::debug!("the consumption of operators' requests ended; beginning again"),
-                Err(error) => tracing::warn!(%error, "failed to listen for operators' requests; trying again"),
+                Ok(()) => {
+                    told = None;
+                    tracing::debug!("the consumption of operators' requests ended; beginning again");
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        tracing::warn!(error, "failed to listen for operators' requests; trying again until it works");
+                    }
+                    told = Some(error);
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -214,8 +214,11 @@ impl Directory {
             queues.push(QueueSpec { name: topology::commands_queue(tenant), single_consumer: false, bindings, expires: None });
         }
         for queue in queues {
-            if let Err(error) = self.parts.broker.declare(queue).await {
-                tracing::error!(%tenant, %error, "failed to declare a tenant's queue");
+            match self.parts.broker.declare(queue).await {
+                Ok(()) => {}
+                // Kept, and declared when the broker is there.
+                Err(BrokerError::Away(cause)) => tracing::debug!(%tenant, cause, "a tenant's queue is declared later"),
+                Err(error) => tracing::error!(%tenant, %error, "failed to declare a tenant's queue"),
             }
         }
     }

@@ -4,6 +4,7 @@
 mod control;
 mod directory;
 mod drills;
+mod keeping;
 mod ownership;
 mod processes;
 mod seats;
@@ -20,6 +21,7 @@ use actix::{Actor, Addr};
 use atshub_actors::{
     desk::Desk,
     gate::GatePolicy,
+    lag::Lag,
     ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
@@ -118,20 +120,26 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Declares the shared queues, loads the tenants, and starts everything.
+    /// Declares the shared queues, loads the tenants, and starts everything. A broker that is away is taken for one that comes later.
     ///
     /// # Errors
-    /// [`HubError`] if store or broker do not answer at the start; later they may come and go.
+    /// [`HubError`] if the store does not answer at the start, or the broker refuses; later both may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
+        let went_back = Arc::default();
+        keeping::look(&*parts.store, &*parts.clock, &went_back).await?;
         for (name, key) in
             [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
         {
             let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await?;
+            match parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await {
+                // Kept, and declared when the broker is there. What comes in by the doors waits in the store until then.
+                Err(BrokerError::Away(cause)) => tracing::debug!(queue = name, cause, "a shared queue is declared later"),
+                declared => declared?,
+            }
         }
         let (stopping, told_to_stop) = watch::channel(false);
         let member = Membership::join(&parts, told_to_stop).await?;
@@ -141,6 +149,7 @@ impl Hub {
         let intake =
             rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
         let bell = Arc::new(Notify::new());
+        let lag = Lag::default();
         let supervisor = Supervisor::new(SupervisorOptions {
             intake: Arc::new(intake),
             store: Arc::clone(&parts.store),
@@ -149,6 +158,7 @@ impl Hub {
             io: parts.io.clone(),
             restarts: parts.options.restarts,
             share: parts.options.share,
+            lag: lag.clone(),
             arbiters: parts.options.arbiters,
             fatal: fatal.clone(),
             stored: Arc::clone(&bell),
@@ -159,6 +169,8 @@ impl Hub {
             clock: Arc::clone(&parts.clock),
             lease: lease.clone(),
             longest_call: parts.http.longest_call(),
+            lag,
+            went_back: Arc::clone(&went_back),
         };
         // A process that was killed had requests sent; their host may act on them for as long as it may take over any.
         parts.store.only_process_begins(desk.longest_call).await?;
@@ -189,6 +201,7 @@ impl Hub {
         tasks.push(parts.io.spawn(showing.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
         tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        tasks.push(parts.io.spawn(keeping::run(Arc::clone(store), Arc::clone(clock), went_back)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
         Ok(Self { supervisor, directory, board, tasks, relay, last_call, beats, process, stopping, broker, store, fatal })

@@ -1,5 +1,5 @@
-//! A group of changes in one transaction: read what they depend on under locks, drop those that lose, write the rest at
-//! once. What the rows look like is in `write.rs`.
+//! A group of changes in one transaction: written at once, in the hope that nothing stands in the way of any of them. If something does,
+//! what they depend on is read under locks, those that lose are dropped, and the rest is written. What the rows look like is in `write.rs`.
 //!
 //! The changes of one round touch nothing in common. One that shares a dossier, a message or a live key with an earlier
 //! one of its group is taken in the next round, unless what was just committed decides it.
@@ -8,18 +8,22 @@ use super::{
     connection::{Database, Fault},
     write,
 };
-use crate::records::{Rows, taken};
-use atshub_actors::ports::{CommitOutcome, Conflict, StoreError};
+use crate::records::{Rows, stored, taken};
+use atshub_actors::ports::{ClaimedRow, CommitOutcome, Conflict, Handover, MessageKey, StoreError};
 use deadpool_postgres::Transaction;
 use futures_util::FutureExt;
+use jiff::SignedDuration;
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{Notify, oneshot};
 
 /// How often one change is tried while others are faster, before it is given back as a conflict of versions.
 const RACES: usize = 5;
+
+/// Rows that are due later than this ring no bell: the relay looks again before that.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// One change that waits for its answer.
 pub(super) struct Job {
@@ -27,27 +31,77 @@ pub(super) struct Job {
     pub reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
-type Outcome = Result<CommitOutcome, Fault>;
+/// Who hears of what is committed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heralds {
+    /// Rung for rows that are not handed over.
+    pub bell: Arc<Notify>,
+    /// The relay of this process, if it takes rows at once.
+    pub relay: Arc<Mutex<Option<Handover>>>,
+}
+
+impl Heralds {
+    fn relay(&self) -> Option<Handover> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How a change ended, and the numbers of its outbox rows if it is committed.
+type Outcome = Result<(CommitOutcome, Vec<i64>), Fault>;
+
+/// Promises rows to the relay that are due at once.
+fn promise(relay: &Handover, rows: &mut Rows) {
+    let until = rows.received.checked_add(relay.lease).ok().map(stored);
+    for row in rows.outbox.iter_mut().filter(|row| row.not_before.is_none()) {
+        row.claimed_until = until.filter(|_| relay.takes(row.is_invitation()));
+    }
+}
+
+/// Hands over what was promised of a change, or gives it up. True: somebody has to be told of the other rows.
+fn tell(relay: Option<&Handover>, rows: &Rows, numbers: Option<&[i64]>) -> bool {
+    let mut others = false;
+    for (place, row) in rows.outbox.iter().enumerate() {
+        let number = numbers.and_then(|numbers| numbers.get(place).copied());
+        match (relay.filter(|_| row.claimed_until.is_some()), number) {
+            (Some(relay), Some(number)) => relay.hand(ClaimedRow {
+                row: number,
+                day: Some(write::day(row.due)),
+                exchange: row.exchange.clone(),
+                routing_key: row.routing_key.clone(),
+                message_id: row.message_id.clone(),
+                body: row.body.clone().into(),
+            }),
+            (Some(relay), None) => relay.give_up(row.is_invitation()),
+            (None, number) => others |= number.is_some() && row.not_before.is_none_or(|at| at <= rows.received + SOON),
+        }
+    }
+    others
+}
 
 /// Commits a group and answers each of its changes.
-pub(super) async fn commit(database: Database, bell: Arc<Notify>, group: Vec<Job>) {
+pub(super) async fn commit(database: Database, heralds: Heralds, group: Vec<Job>) {
     let mut left = group;
+    let relay = heralds.relay();
     while !left.is_empty() {
         let (round, later) = apart(left);
-        let (rows, replies): (Vec<_>, Vec<_>) = round.into_iter().map(|job| (job.rows, job.reply)).unzip();
+        let (mut rows, replies): (Vec<_>, Vec<_>) = round.into_iter().map(|job| (job.rows, job.reply)).unzip();
+        if let Some(relay) = &relay {
+            rows.iter_mut().for_each(|rows| promise(relay, rows));
+        }
         let rows = Arc::new(rows);
         let outcomes = settle(&database, &rows).await;
         let (mut dossiers, mut messages) = (HashMap::new(), HashSet::new());
         for ((rows, reply), outcome) in rows.iter().zip(replies).zip(outcomes) {
-            if matches!(outcome, Ok(CommitOutcome::Committed)) {
+            let numbers = outcome.as_ref().ok().filter(|(o, _)| *o == CommitOutcome::Committed).map(|(_, numbers)| &**numbers);
+            if tell(relay.as_ref(), rows, numbers) {
+                heralds.bell.notify_one();
+            }
+            if numbers.is_some() {
                 dossiers.extend(rows.dossiers.iter().map(|d| ((d.tenant.as_str(), d.application.as_str()), d.version)));
                 messages.extend(rows.handled.as_ref().map(|h| (&h.key.tenant, &h.key.source, &h.key.id)));
-                if !rows.outbox.is_empty() {
-                    bell.notify_one();
-                }
             }
             // Whoever asked may have gone; the change is kept or not all the same.
-            let _gone = reply.send(outcome.map_err(StoreError::from));
+            let _gone = reply.send(outcome.map(|(outcome, _)| outcome).map_err(StoreError::from));
         }
         left = later
             .into_iter()
@@ -83,7 +137,7 @@ fn apart(group: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
         let parked = rows.parked.iter().map(|p| (4, p.fingerprint.to_string(), String::new(), String::new()));
         let heard = rows.heard.iter().map(|h| (5, h.tenant.clone(), h.kind.to_owned(), h.id.clone()));
         let asked = rows.outbox.iter().filter_map(|o| Some((6, o.tenant.clone(), o.effect_key.clone()?, String::new())));
-        let taken_back = rows.taken_back.iter().map(|(tenant, key)| (6, tenant.clone(), key.clone(), String::new()));
+        let taken_back = rows.taken_back.iter().chain(&rows.ends).map(|(tenant, key)| (6, tenant.clone(), key.clone(), String::new()));
         let work = message.into_iter().chain(dossiers).chain(candidacies).chain(live).chain(parked);
         let mine: HashSet<_> = work.chain(heard).chain(asked).chain(taken_back).collect();
         let free = touched.is_disjoint(&mine);
@@ -96,9 +150,18 @@ fn apart(group: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
 /// All of the round together; if the database refuses that, one by one, so that one change does not fail the others.
 async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
     let all = rows.len();
-    let fault = match transact(database, rows, 0..all).await {
+    // A settlement counts only if its attempt has the message still, and nobody has handled it: that is to be looked at under a lock.
+    let plain = rows.iter().all(|rows| rows.attempt.is_none() && rows.own_conflict().is_none());
+    if plain {
+        match transact(database, rows, 0..all, Look::Not).await {
+            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+            Err(Fault::Away(text)) => return vec![Err(Fault::Away(text)); all],
+            Err(Fault::Race(_) | Fault::Lasting(_)) => {}
+        }
+    }
+    let fault = match transact(database, rows, 0..all, Look::First).await {
         Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
-        Err(Fault::Refused(text)) if all == 1 => return vec![Err(Fault::Refused(text))],
+        Err(Fault::Lasting(error)) if all == 1 => return vec![Err(Fault::Lasting(error))],
         Err(fault) => fault,
     };
     if let Fault::Away(_) = fault {
@@ -121,36 +184,59 @@ async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
 
 async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcome {
     for _ in 0..RACES {
-        match transact(database, rows, one..one + 1).await {
-            Ok(mut outcomes) => return outcomes.pop().ok_or_else(|| Fault::Refused("a change without an outcome".into())),
+        match transact(database, rows, one..one + 1, Look::First).await {
+            Ok(mut outcomes) => {
+                return outcomes.pop().ok_or_else(|| Fault::Lasting(StoreError::Broken("a change without an outcome".into())));
+            }
             Err(Fault::Race(_)) => {}
             Err(fault) => return Err(fault),
         }
     }
-    Ok(CommitOutcome::Conflict(Conflict::Raced))
+    Ok((CommitOutcome::Conflict(Conflict::Raced), vec![]))
 }
 
-async fn transact(database: &Database, rows: &Arc<Vec<Rows>>, part: std::ops::Range<usize>) -> Result<Vec<CommitOutcome>, Fault> {
+/// Whether it is looked at first what stands in the way of changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Not,
+}
+
+async fn transact(
+    database: &Database,
+    rows: &Arc<Vec<Rows>>,
+    part: std::ops::Range<usize>,
+    look: Look,
+) -> Result<Vec<(CommitOutcome, Vec<i64>)>, Fault> {
     let rows = Arc::clone(rows);
     database
         .run(move |connection| {
             async move {
                 let transaction = connection.transaction().await?;
                 let part: Vec<&Rows> = rows.get(part).unwrap_or_default().iter().collect();
-                let outcomes = judge(&transaction, &part).await?;
+                let outcomes = match look {
+                    Look::First => judge(&transaction, &part).await?,
+                    Look::Not => vec![CommitOutcome::Committed; part.len()],
+                };
                 let winners: Vec<&Rows> =
                     part.iter().zip(&outcomes).filter(|(_, o)| **o == CommitOutcome::Committed).map(|(rows, _)| *rows).collect();
+                let mut numbers = Vec::new();
                 if winners.is_empty() {
                     transaction.rollback().await?;
                 } else {
-                    Box::pin(write::all(&transaction, &winners)).await?;
+                    numbers = Box::pin(write::all(&transaction, &winners)).await?;
                     // An answer from the database is clear; anything else leaves open whether it has committed.
                     transaction
                         .commit()
                         .await
                         .map_err(|e| if e.as_db_error().is_some() { Fault::from(e) } else { Fault::Away(e.to_string()) })?;
                 }
-                Ok(outcomes)
+                let mut numbers = numbers.into_iter();
+                let own = |(rows, outcome): (&&Rows, CommitOutcome)| {
+                    let most = if outcome == CommitOutcome::Committed { rows.outbox.len() } else { 0 };
+                    (outcome, numbers.by_ref().take(most).collect())
+                };
+                Ok(part.iter().zip(outcomes).map(own).collect())
             }
             .boxed()
         })
@@ -159,6 +245,11 @@ async fn transact(database: &Database, rows: &Arc<Vec<Rows>>, part: std::ops::Ra
 
 const HANDLED: &str = "select k.ord from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id) \
      join inbox i on i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id";
+const BEGUN: &str = "select k.ord from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id) \
+     where exists (select from inbox i where i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
+     or exists (select from attempts a where a.tenant = k.tenant and a.source = k.source and a.id = k.id)";
+const WAITS: &str = "select w.tenant, w.effect_key from waiting w join unnest($1::text[], $2::text[]) as k (tenant, effect_key) \
+     on w.tenant = k.tenant and w.effect_key = k.effect_key order by w.tenant, w.effect_key for update of w";
 /// Locks in one order everywhere, so that two groups do not wait for each other.
 const VERSIONS: &str = "select d.tenant, d.application_id, d.version from dossiers d \
      join unnest($1::text[], $2::text[]) as k (tenant, application) on d.tenant = k.tenant and d.application_id = k.application \
@@ -168,11 +259,14 @@ const HOLDERS: &str = "select c.tenant, c.live_key, c.application_id from candid
 
 /// What would become of each change; `Committed` if nothing stands in its way. The dossiers stay locked.
 async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<CommitOutcome>, Fault> {
-    let (handled, lost, versions, holders) = futures_util::try_join!(
+    let (handled, lost, versions, holders, waits, begun, heard) = futures_util::try_join!(
         handled(transaction, part),
         lost(transaction, part),
         versions(transaction, part),
-        holders(transaction, part)
+        holders(transaction, part),
+        waits(transaction, part),
+        begun(transaction, part),
+        write::heard_of(transaction, part),
     )?;
     let outcome = |(ord, rows): (usize, &&Rows)| {
         if handled.contains(&ord) || lost.contains(&ord) {
@@ -181,6 +275,15 @@ async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<Comm
         let stale = |d: &crate::records::DossierRow| versions.get(&(d.tenant.clone(), d.application.clone())).copied() != d.expected;
         if rows.dossiers.iter().any(stale) {
             return CommitOutcome::Conflict(Conflict::Raced);
+        }
+        if rows.ends.as_ref().is_some_and(|key| !waits.contains(key)) {
+            return CommitOutcome::Conflict(Conflict::Ended);
+        }
+        if begun.contains(&ord) {
+            return CommitOutcome::Conflict(Conflict::Begun);
+        }
+        if heard.contains(&ord) {
+            return CommitOutcome::Conflict(Conflict::Heard);
         }
         if let Some(conflict) = rows.own_conflict() {
             return CommitOutcome::Conflict(conflict);
@@ -196,7 +299,35 @@ async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<Comm
 
 /// Whose message is in the inbox already: its work was done, and no attempt at it ends in another way any more.
 async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
-    let keys: Vec<_> = part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, rows.key()?))).collect();
+    known(
+        transaction,
+        HANDLED,
+        part.iter()
+            .enumerate()
+            .filter_map(|(ord, rows)| Some((ord, rows.handled.as_ref().map(|h| &h.key).or(rows.attempt.as_ref().map(|a| &a.key))?)))
+            .collect(),
+    )
+    .await
+}
+
+/// Messages that were begun before, or handled.
+async fn begun(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+    known(transaction, BEGUN, part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, &rows.begins.as_ref()?.0))).collect()).await
+}
+
+/// What waits in the outbox still, of what is to end.
+async fn waits(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<(String, String)>, Fault> {
+    let (tenants, keys): (Vec<&str>, Vec<&str>) =
+        part.iter().filter_map(|rows| rows.ends.as_ref()).map(|(tenant, key)| (tenant.as_str(), key.as_str())).unzip();
+    if tenants.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let statement = transaction.prepare_cached(WAITS).await?;
+    let found = transaction.query(&statement, &[&tenants, &keys]).await?;
+    found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+async fn known(transaction: &Transaction<'_>, sql: &str, keys: Vec<(usize, &MessageKey)>) -> Result<HashSet<usize>, Fault> {
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
@@ -205,7 +336,7 @@ async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSe
     let tenants: Vec<&str> = keys.iter().map(|(_, k)| k.tenant.as_str()).collect();
     let sources: Vec<&str> = keys.iter().map(|(_, k)| k.source.as_str()).collect();
     let ids: Vec<&str> = keys.iter().map(|(_, k)| k.id.as_str()).collect();
-    let statement = transaction.prepare_cached(HANDLED).await?;
+    let statement = transaction.prepare_cached(sql).await?;
     let found = transaction.query(&statement, &[&ords, &days, &tenants, &sources, &ids]).await?;
     found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
 }

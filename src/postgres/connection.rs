@@ -20,15 +20,15 @@ pub(super) enum Fault {
     Away(String),
     /// The database refused, and did nothing. Somebody else was faster; tried again, it goes well or says why not.
     Race(String),
-    /// The database refused, and did nothing. It would refuse again.
-    Refused(String),
+    /// The database refused, and did nothing, or what it has cannot be read. It would be the same again; never [`StoreError::Away`].
+    Lasting(StoreError),
 }
 
 impl From<DbError> for Fault {
     fn from(error: DbError) -> Self {
         let Some(db) = error.as_db_error() else {
             let lost = error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>());
-            return if lost { Self::Away(told(&error)) } else { Self::Refused(told(&error)) };
+            return if lost { Self::Away(told(&error)) } else { Self::Lasting(StoreError::Unreadable(told(&error))) };
         };
         // The detail of a database error may hold a candidate's data; its message does not.
         let text = format!("{} ({})", db.message(), db.code().code());
@@ -39,7 +39,11 @@ impl From<DbError> for Fault {
             }
             // Connection exceptions, insufficient resources, operator intervention.
             code if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) => Self::Away(text),
-            _ => Self::Refused(text),
+            // Values that do not fit, constraints, triggers, limits of a row: about this change and no other.
+            code if ["22", "23", "44", "54", "P0"].iter().any(|class| code.code().starts_with(class)) => {
+                Self::Lasting(StoreError::Refused(text))
+            }
+            _ => Self::Lasting(StoreError::Broken(text)),
         }
     }
 }
@@ -48,7 +52,7 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Away(text) => Self::Away(text),
-            StoreError::Broken(text) => Self::Refused(text),
+            lasting => Self::Lasting(lasting),
         }
     }
 }
@@ -57,7 +61,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Away(text) | Fault::Race(text) => Self::Away(text),
-            Fault::Refused(text) => Self::Broken(text),
+            Fault::Lasting(error) => error,
         }
     }
 }
@@ -145,8 +149,9 @@ impl Database {
 /// Every statement here finds its rows by a key that has an index. A plan that PostgreSQL makes and keeps while a table is empty
 /// reads all of it instead, until the next analysis: for minutes, while the table grows by thousands of rows. So there is one plan
 /// for each, whatever is asked for, and it is made once: where a table has a partition for each day, making it takes several times
-/// as long as following it.
-const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan";
+/// as long as following it. To keep a whole table at hand for a join, or to read it by a bitmap, looks cheap as well while it is small.
+const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off -c enable_bitmapscan=off \
+    -c jit=off -c plan_cache_mode=force_generic_plan";
 
 fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Config, StoreError> {
     // The parser's own words may repeat the URL, with its password.

@@ -8,7 +8,7 @@ use tokio::{
 
 /// Most pieces of work in one group.
 pub(super) const GROUP: usize = 64;
-/// How long a group that is not full waits for more, while another one is under way. A lone piece does not wait.
+/// How long a group that is not full waits for more, while half of those that may be are under way. A lone piece does not wait.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Most pieces that wait for a group; whoever comes then waits for room.
 const WAITING: usize = 1_024;
@@ -28,7 +28,7 @@ where
             if waiting.recv_many(&mut group, GROUP).await == 0 {
                 return;
             }
-            let busy = free.available_permits() + 1 < flights;
+            let busy = flights - free.available_permits() > flights.div_ceil(2);
             let deadline = Instant::now() + PATIENCE;
             while busy && group.len() < GROUP {
                 let room = GROUP - group.len();

@@ -1,6 +1,7 @@
 //! The schema: brought up to date under a lock, so that many processes may try at once.
 
 use super::connection::{Database, Fault};
+use atshub_actors::ports::StoreError;
 use futures_util::FutureExt;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(super) async fn migrate(database: &Database) -> Result<Vec<String>, Fault> {
                 let report = embedded::migrations::runner().run_async(client).await;
                 connection.execute("select pg_advisory_unlock($1)", &[&LOCK]).await?;
                 connection.batch_execute("reset statement_timeout; reset lock_timeout; reset idle_in_transaction_session_timeout").await?;
-                let report = report.map_err(|e| Fault::Refused(format!("a migration failed: {e}")))?;
+                let report = report.map_err(|e| Fault::Lasting(StoreError::Broken(format!("a migration failed: {e}"))))?;
                 Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
             }
             .boxed()

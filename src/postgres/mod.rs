@@ -3,33 +3,42 @@
 //!
 //! Knows no actors and no broker; what the rows look like is in `crate::records`.
 
+mod clock;
 mod commit;
 mod connection;
 mod gather;
+mod lookups;
 mod migrations;
 mod outbox;
 mod partitions;
+mod place;
 mod processes;
 mod progress;
 mod reading;
 mod registry;
+mod searched;
 mod write;
 
 use crate::records::{Rows, Turns};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
-        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Fresh, JournalEntry, MessageKey, MessageView, PlatformAccount,
+        ProcessRecord, Progress, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
 use atshub_schemas::{ExternalId, TenantName};
+use clock::Clocks;
 use connection::Database;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -48,7 +57,7 @@ pub struct PostgresOptions {
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 2 }
+        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 4 }
     }
 }
 
@@ -57,8 +66,10 @@ pub struct PostgresStore {
     database: Database,
     commits: mpsc::Sender<commit::Job>,
     beginnings: mpsc::Sender<progress::Beginning>,
-    bell: Arc<Notify>,
+    questions: mpsc::Sender<lookups::Question>,
+    heralds: commit::Heralds,
     turns: Turns,
+    clocks: Clocks,
     patience: Duration,
 }
 
@@ -75,7 +86,7 @@ impl PostgresStore {
     /// [`StoreError::Broken`] for an unusable URL, [`StoreError::Away`] if nobody answers there.
     pub async fn connect(url: &str, io: tokio::runtime::Handle, options: PostgresOptions) -> Result<Self, StoreError> {
         let store = Self::lazy(url, io, &options)?;
-        store.ping().await?;
+        clock::ask(&store.database, &store.clocks).await?;
         Ok(store)
     }
 
@@ -85,18 +96,33 @@ impl PostgresStore {
     /// [`StoreError::Broken`] for an unusable URL.
     pub fn lazy(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
         let database = Database::new(url, io, options)?;
-        let bell = Arc::new(Notify::new());
+        let heralds = commit::Heralds::default();
         let commits = {
-            let (database, bell) = (database.clone(), Arc::clone(&bell));
-            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), Arc::clone(&bell), group))
+            let (database, heralds) = (database.clone(), heralds.clone());
+            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), heralds.clone(), group))
         };
         let beginnings = {
             let database = database.clone();
             gather::gather(&database.io().clone(), 1, move |group| progress::begin(database.clone(), group))
         };
+        let questions = {
+            let database = database.clone();
+            gather::gather(&database.io().clone(), options.flights, move |group| lookups::answer(database.clone(), group))
+        };
         // A group may wait for the one before it, and is answered within the limit itself.
         let patience = options.answer_within + Duration::from_secs(1);
-        Ok(Self { database, commits, beginnings, bell, turns: Turns::default(), patience })
+        let (turns, clocks) = (Turns::default(), Clocks::new(Arc::new(SystemClock)));
+        Ok(Self { database, commits, beginnings, questions, heralds, turns, clocks, patience })
+    }
+
+    /// The same by another clock in place of this machine's.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn with_clock(mut self, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        self.clocks = Clocks::new(clock);
+        clock::ask(&self.database, &self.clocks).await?;
+        Ok(self)
     }
 
     /// Brings the schema up to date and makes the first partitions. Safe to run from many processes at once. Answers
@@ -106,7 +132,8 @@ impl PostgresStore {
     /// [`StoreError::Broken`] if a migration fails; then nothing of that migration was applied.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let applied = migrations::migrate(&self.database).await?;
-        partitions::make(&self.database, Timestamp::now()).await?;
+        partitions::make(&self.database, self.now()).await?;
+        searched::fill(&self.database).await?;
         Ok(applied)
     }
 
@@ -118,30 +145,41 @@ impl PostgresStore {
         Ok(migrations::is_current(&self.database).await?)
     }
 
+    /// Now, by the database's clock.
+    fn now(&self) -> Timestamp {
+        self.clocks.to_store(self.clocks.now())
+    }
+
     /// Puts a piece of work in line and waits for its answer, neither for ever.
     async fn ask<J, T>(&self, line: &mpsc::Sender<J>, job: J, answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
         let patience = self.patience;
         let away = || StoreError::Away(format!("no answer within {patience:?}"));
         // Not a timer of the caller's runtime: it may be an arbiter that stands still, or have no timer.
-        let clock = self.database.io().spawn(async move { tokio::time::sleep(patience).await });
-        let stop = clock.abort_handle();
-        let asked = Box::pin(async {
+        let clock = {
+            let _io = self.database.io().enter();
+            tokio::time::sleep(patience)
+        };
+        let asked = async {
             line.send(job).await.map_err(|_| StoreError::Away("it is being closed".into()))?;
             answer.await.unwrap_or_else(|_| Err(away()))
-        });
-        let first = futures_util::future::select(asked, clock).await;
-        stop.abort();
-        match first {
-            futures_util::future::Either::Left((answer, _)) => answer,
-            futures_util::future::Either::Right(_) => Err(away()),
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            () = clock => Err(away()),
         }
+    }
+
+    async fn look(&self, tenant: &TenantName, of: lookups::Of) -> Result<lookups::Found, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(&self.questions, lookups::Question { tenant: tenant.clone(), of, reply }, answer).await
     }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
-        let rows = Rows::new(change, &self.turns)?;
+        let rows = self.clocks.rows(Rows::new(change, &self.turns, self.clocks.now())?);
         if rows.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
@@ -151,7 +189,9 @@ impl Store for PostgresStore {
 
     async fn begin(&self, key: &MessageKey, claim: Claim) -> Result<Progress, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(&self.beginnings, progress::Beginning { key: key.clone(), claim, reply }, answer).await
+        let progress = self.ask(&self.beginnings, progress::Beginning { key: key.clone(), claim, reply }, answer).await?;
+        let own = |time| self.clocks.to_own(time);
+        Ok(Progress { held_until: progress.held_until.map(own), earlier: progress.earlier.map(own), ..progress })
     }
 
     async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
@@ -159,29 +199,40 @@ impl Store for PostgresStore {
     }
 
     async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
-        Ok(progress::crashed(&self.database, key.clone(), owner, cause).await?)
+        Ok(progress::crashed(&self.database, key.clone(), owner, cause, self.now()).await?)
     }
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
-        Ok(reading::dossiers(&self.database, tenant.clone(), by).await?)
+        Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        Ok(searched::page(&self.database, tenant.clone(), state.to_owned(), after.cloned(), limit).await?)
     }
 
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(reading::heard(&self.database, tenant.clone(), of).await?)
+        Ok(self.look(tenant, lookups::Of::Heard(of)).await?.heard)
     }
 
     async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
-        let again = outbox::send_again(&self.database, queue).await?;
+        let again = outbox::send_again(&self.database, queue, self.now()).await?;
         if again > 0 {
-            self.bell.notify_one();
+            self.heralds.bell.notify_one();
         }
         Ok(again)
     }
 
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+        let now = self.clocks.to_store(now);
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
         let [limit, invites] = [limit, invites].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
         Ok(outbox::claim(&self.database, now, limit, invites, until).await?)
+    }
+
+    fn fresh(&self, lease: Duration) -> Option<Fresh> {
+        let (store, relay) = handover(lease);
+        *self.heralds.relay.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+        Some(relay)
     }
 
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
@@ -193,19 +244,19 @@ impl Store for PostgresStore {
     }
 
     async fn unsent_all(&self, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
-        Ok(outbox::unsent(&self.database, rows, not_before, cause).await?)
+        Ok(outbox::unsent(&self.database, rows, self.clocks.to_store(not_before), cause).await?)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(outbox::next_due(&self.database).await?)
+        Ok(outbox::next_due(&self.database, self.now()).await?.map(|due| self.clocks.to_own(due)))
     }
 
     fn outbox_bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.bell)
+        Arc::clone(&self.heralds.bell)
     }
 
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
-        Ok(reading::message(&self.database, crate::records::storable(id)).await?)
+        Ok(reading::message(&self.database, crate::records::storable(id), self.now()).await?)
     }
 
     async fn journal(&self, tenant: &TenantName, application: &ExternalId) -> Result<Vec<JournalEntry>, StoreError> {
@@ -239,19 +290,27 @@ impl Store for PostgresStore {
         cause: Option<&str>,
         until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        Ok(registry::set_standing(&self.database, name.to_string(), standing.to_owned(), cause.map(str::to_owned), until).await?)
+        Ok(registry::set_standing(
+            &self.database,
+            name.to_string(),
+            standing.to_owned(),
+            cause.map(str::to_owned),
+            until,
+            self.clocks.now(),
+        )
+        .await?)
     }
 
     async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {
-        Ok(registry::end_standing(&self.database, name.to_string(), until).await?)
+        Ok(registry::end_standing(&self.database, name.to_string(), until, self.clocks.now()).await?)
     }
 
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
-        Ok(processes::beat(&self.database, beat, alive).await?)
+        Ok(processes::beat(&self.database, &self.clocks, beat, alive).await?)
     }
 
     async fn processes(&self, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
-        Ok(processes::all(&self.database, alive).await?)
+        Ok(processes::all(&self.database, &self.clocks, alive).await?)
     }
 
     async fn leave(&self, process: Uuid) -> Result<(), StoreError> {
@@ -303,8 +362,25 @@ impl Store for PostgresStore {
     }
 
     async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
-        partitions::make(&self.database, now).await?;
-        Ok(partitions::drop_old(&self.database, before).await?)
+        // A process whose clock is ahead must not drop what is not old.
+        partitions::make(&self.database, self.clocks.to_store(now)).await?;
+        Ok(partitions::drop_old(&self.database, self.clocks.to_store(before)).await?)
+    }
+
+    async fn pull_back(&self) -> Result<u64, StoreError> {
+        Ok(clock::pull_back(&self.database, &self.clocks).await?)
+    }
+
+    async fn gone_back(&self) -> Result<Option<u64>, StoreError> {
+        let again = place::gone_back(&self.database, self.now()).await?;
+        if again.is_some_and(|again| again > 0) {
+            self.heralds.bell.notify_one();
+        }
+        Ok(again)
+    }
+
+    async fn went_back(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(place::went_back(&self.database).await?.map(|at| self.clocks.to_own(at)))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -1,18 +1,24 @@
 //! Hub processes and what their children are doing. Times are the database's, so that processes need not agree on a clock.
 
-use super::connection::{Database, Fault};
+use super::{
+    clock::Clocks,
+    connection::{Database, Fault},
+};
 use crate::records::{from_json, storable, stored, to_json};
 use atshub_actors::{
     ports::{Beat, ProcessRecord, ShownChild},
     supervision::ChildSnapshot,
 };
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-/// A process that has not been heard of for a day is of no interest to anybody.
-const ALL: &str = "select process, name, started_at, beat_at, able, beat_at >= clock_timestamp() - make_interval(secs => $1) \
+/// A process that has not been heard of for a day is of no interest to anybody. One that was heard of in the future was so by a wrong
+/// clock; if it lives, it is heard of again.
+const ALL: &str = "select process, name, started_at, beat_at, able, \
+    beat_at between clock_timestamp() - make_interval(secs => $1) and clock_timestamp() + interval '2 minutes', clock_timestamp() \
     from processes where beat_at >= clock_timestamp() - interval '1 day' order by process";
 const FORGET: &str = "with forgotten as (delete from processes where beat_at < clock_timestamp() - interval '1 day' returning process) \
     delete from children where process in (select process from forgotten)";
@@ -44,14 +50,14 @@ async fn steps(database: &Database, steps: Vec<Step>) -> Result<(), Fault> {
         .await
 }
 
-pub(super) async fn beat(database: &Database, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
+pub(super) async fn beat(database: &Database, clocks: &Clocks, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
     let Beat { process, name, started_at, able } = beat;
     let told: Step = (BEAT, vec![Box::new(process), Box::new(storable(&name)), Box::new(stored(started_at)), Box::new(able)]);
     steps(database, vec![(FORGET, Vec::new()), told]).await?;
-    all(database, alive).await
+    all(database, clocks, alive).await
 }
 
-pub(super) async fn all(database: &Database, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
+pub(super) async fn all(database: &Database, clocks: &Clocks, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
     let read = database.run(move |connection| {
         async move {
             let statement = connection.prepare_cached(ALL).await?;
@@ -66,11 +72,17 @@ pub(super) async fn all(database: &Database, alive: Duration) -> Result<Vec<Proc
                     live: row.try_get(5)?,
                 })
             };
-            rows.iter().map(record).collect()
+            let now: Option<Timestamp> = rows.first().map(|row| row.try_get(6)).transpose()?;
+            let records: Result<Vec<_>, Fault> = rows.iter().map(record).collect();
+            Ok((now, records?))
         }
         .boxed()
     });
-    read.await
+    let (now, records) = read.await?;
+    if let Some(now) = now {
+        clocks.heard(now);
+    }
+    Ok(records)
 }
 
 pub(super) async fn leave(database: &Database, process: Uuid) -> Result<(), Fault> {
@@ -95,8 +107,10 @@ pub(super) async fn children(database: &Database, name: Option<String>) -> Resul
             let statement = connection.prepare_cached(CHILDREN).await?;
             let mut children = Vec::new();
             for row in connection.query(&statement, &[&name]).await? {
-                let child = from_json("what a child is doing", &row.try_get::<_, String>(2)?)?;
-                children.push(ShownChild { process: row.try_get(0)?, at: row.try_get(1)?, child });
+                // One that another version of the hub speaks of in its own words is as good as unheard of, and hides no other.
+                if let Ok(child) = from_json("what a child is doing", &row.try_get::<_, String>(2)?) {
+                    children.push(ShownChild { process: row.try_get(0)?, at: row.try_get(1)?, child });
+                }
             }
             Ok(children)
         }

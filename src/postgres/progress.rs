@@ -130,14 +130,14 @@ pub(super) async fn renew(database: &Database, key: MessageKey, claim: Claim) ->
 }
 
 /// Counts a crash.
-pub(super) async fn crashed(database: &Database, key: MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, Fault> {
+pub(super) async fn crashed(database: &Database, key: MessageKey, owner: Option<Uuid>, cause: &str, now: Timestamp) -> Result<u32, Fault> {
     let cause = storable(cause);
     database
         .run(move |connection| {
             async move {
                 let statement = connection.prepare_cached(CRASHED).await?;
                 let (tenant, source, id) = (key.tenant.as_str(), key.source.as_str(), key.id.as_str());
-                let row = connection.query_one(&statement, &[&tenant, &source, &id, &cause, &stored(Timestamp::now()), &owner]).await?;
+                let row = connection.query_one(&statement, &[&tenant, &source, &id, &cause, &stored(now), &owner]).await?;
                 Ok(count(row.try_get::<_, i32>(0)?.into()))
             }
             .boxed()

@@ -1,14 +1,8 @@
-//! What is asked of the store: dossiers, messages, history, counts. Changes nothing.
+//! What is asked of the store beside dossiers: messages, history, counts. Changes nothing.
 
 use super::connection::{Database, Fault};
-use crate::records::{
-    CANDIDATE_LIMIT, EVIDENCE_LIMIT, Evidence, JOURNAL_LIMIT, REFUSED_LIMIT, SeenAttempt, SeenInbox, SeenOutbox, SeenParked, checked,
-    count, from_json,
-};
-use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
-    ports::{JournalEntry, MessageView, ParkedView},
-};
+use crate::records::{EVIDENCE_LIMIT, Evidence, JOURNAL_LIMIT, SeenAttempt, SeenInbox, SeenOutbox, SeenParked, checked, count};
+use atshub_actors::ports::{JournalEntry, MessageView, ParkedView};
 use atshub_schemas::{ExternalId, TenantName};
 use deadpool_postgres::Object;
 use futures_util::FutureExt;
@@ -16,64 +10,11 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tokio_postgres::{Row, types::ToSql};
 
-type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-async fn rows(connection: &Object, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Fault> {
+pub(super) async fn rows(connection: &Object, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, Fault> {
     let statement = connection.prepare_cached(sql).await?;
     Ok(connection.query(&statement, parameters).await?)
-}
-
-const BY_APPLICATION: &str = "select body::text from dossiers where tenant = $1 and application_id = $2";
-// Not joins: the plan of a join of two tables that were empty when it was made reads all dossiers of the tenant.
-const BY_CANDIDACY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
-    (select application_id from candidacies where tenant = $1 and id = $2)";
-const BY_LIVE_KEY: &str = "select body::text from dossiers where tenant = $1 and application_id = \
-    (select application_id from candidacies where tenant = $1 and live_key = $2)";
-const BY_PLATFORM: &str = "select body::text from dossiers where tenant = $1 and application_id = any (array(\
-    select application_id from candidacies where tenant = $1 and platform_candidacy = $2)) order by created_at desc, application_id";
-const BY_CANDIDATE: &str =
-    "select body::text from dossiers where tenant = $1 and candidate_id = $2 order by created_at desc, application_id limit $3";
-const BY_WAITING_JOB: &str = "select body::text from dossiers where tenant = $1 and job_id = $2 and state in ('refused', 'received') \
-    order by created_at desc, application_id limit $3";
-
-const BY_REFUSED: &str =
-    "select body::text from dossiers where tenant = $1 and state = 'refused' order by created_at desc, application_id limit $2";
-
-pub(super) async fn dossiers(database: &Database, tenant: TenantName, by: Lookup) -> Result<Vec<Dossier>, Fault> {
-    database
-        .run(move |connection| {
-            async move {
-                let whose = tenant.as_str();
-                let found = match &by {
-                    Lookup::Application(id) => rows(connection, BY_APPLICATION, &[&whose, &id.as_str()]).await,
-                    Lookup::Candidacy(id) => rows(connection, BY_CANDIDACY, &[&whose, id]).await,
-                    Lookup::Live(key) => rows(connection, BY_LIVE_KEY, &[&whose, key]).await,
-                    Lookup::PlatformCandidacy(id) => rows(connection, BY_PLATFORM, &[&whose, &id.as_str()]).await,
-                    Lookup::Candidate(id) => rows(connection, BY_CANDIDATE, &[&whose, &id.as_str(), &CANDIDATE_LIMIT]).await,
-                    Lookup::Refused => rows(connection, BY_REFUSED, &[&whose, &REFUSED_LIMIT]).await,
-                    Lookup::WaitingOfJob(id) => rows(connection, BY_WAITING_JOB, &[&whose, &id.as_str(), &REFUSED_LIMIT]).await,
-                }?;
-                found.iter().map(|row| Ok(from_json("a dossier", row.try_get(0)?)?)).collect()
-            }
-            .boxed()
-        })
-        .await
-}
-
-const HEARD: &str = "select h.body::text from unnest($2::text[], $3::text[]) as k (kind, id) \
-    join heard h on h.tenant = $1 and h.kind = k.kind and h.id = k.id";
-
-pub(super) async fn heard(database: &Database, tenant: TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, Fault> {
-    database
-        .run(move |connection| {
-            async move {
-                let (kinds, ids): (Vec<&str>, Vec<&str>) = of.iter().map(|s| (s.kind(), s.id().as_str())).unzip();
-                let found = rows(connection, HEARD, &[&tenant.as_str(), &kinds, &ids]).await?;
-                found.iter().map(|row| Ok(from_json("what was heard", row.try_get(0)?)?)).collect()
-            }
-            .boxed()
-        })
-        .await
 }
 
 const JOURNAL: &str = "select * from (select at, tenant, application, candidacy, message, code, text, number from journal \
@@ -113,7 +54,7 @@ const OUTBOX: &str = "select o.tenant, o.source, o.kind, o.body, w.not_before, o
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = $1 order by recorded_at desc limit $2";
 
-pub(super) async fn message(database: &Database, id: String) -> Result<Vec<MessageView>, Fault> {
+pub(super) async fn message(database: &Database, id: String, now: Timestamp) -> Result<Vec<MessageView>, Fault> {
     database
         .run(move |connection| {
             async move {
@@ -132,7 +73,7 @@ pub(super) async fn message(database: &Database, id: String) -> Result<Vec<Messa
                     parked: parked.iter().map(seen_parked).collect::<Result<_, _>>()?,
                     journal: journal.iter().map(entry).collect::<Result<_, _>>()?,
                 };
-                Ok(evidence.views(&id, Timestamp::now())?)
+                Ok(evidence.views(&id, now)?)
             }
             .boxed()
         })

@@ -7,7 +7,7 @@ use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 use futures_util::{FutureExt, future::BoxFuture};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Row, types::ToSql};
 
 const RAISE: &str = "update versions set value = value + 1 where name = 'tenants' returning value";
@@ -120,25 +120,41 @@ pub(super) async fn set_standing(
     standing: String,
     cause: Option<String>,
     until: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<bool, Fault> {
     const SQL: &str = "update tenants set standing = $2, cause = $3, version = $4, updated_at = $5, until = $6 where name = $1";
     changed(database, move |transaction, version| {
         async move {
             let cause = cause.as_deref().map(storable);
-            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(Timestamp::now()), &until.map(stored)]).await
+            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(now), &until.map(stored)]).await
         }
         .boxed()
     })
     .await
 }
 
-pub(super) async fn end_standing(database: &Database, name: String, until: Timestamp) -> Result<bool, Fault> {
+pub(super) async fn end_standing(database: &Database, name: String, until: Timestamp, now: Timestamp) -> Result<bool, Fault> {
     const SQL: &str = "update tenants set standing = 'active', cause = null, version = $3, updated_at = $4, until = null \
         where name = $1 and until = $2";
     changed(database, move |transaction, version| {
-        async move { execute(transaction, SQL, &[&name, &stored(until), &version, &stored(Timestamp::now())]).await }.boxed()
+        async move { execute(transaction, SQL, &[&name, &stored(until), &version, &stored(now)]).await }.boxed()
     })
     .await
+}
+
+/// A standing that was set later than now was set by a wrong clock: it keeps its length, from now on.
+pub(super) async fn pull_back(database: &Database, tolerance: SignedDuration) -> Result<u64, Fault> {
+    const SQL: &str = "update tenants set version = $1, updated_at = clock_timestamp(), \
+        until = clock_timestamp() + greatest(until - updated_at, interval '0') \
+        where until is not null and updated_at > clock_timestamp() + make_interval(secs => $2)";
+    const ANY: &str = "select 1 from tenants where until is not null and updated_at > clock_timestamp() + interval '1 minute' limit 1";
+    if rows(database, ANY, None).await?.is_empty() {
+        return Ok(0);
+    }
+    let tolerance = tolerance.as_secs_f64();
+    Ok(changed(database, move |transaction, version| async move { execute(transaction, SQL, &[&version, &tolerance]).await }.boxed())
+        .await?
+        .into())
 }
 
 pub(super) async fn version(database: &Database) -> Result<u64, Fault> {

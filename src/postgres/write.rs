@@ -1,12 +1,15 @@
 //! Changes as arrays: one statement per table for the whole group, sent without waiting for one another. Decides
 //! nothing; a row that turns out to be in the way is a race, and the transaction ends.
+//!
+//! No statement joins an array to a table: a plan that is made while the table is small reads all of it for each row of the array, and
+//! stays. Rows are found by subqueries that cannot be turned into joins (a scalar one, or one with a limit), or by `on conflict`.
 
-use super::connection::Fault;
-use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error};
-use atshub_actors::ports::Attempt;
-use atshub_schemas::topology;
+use super::{connection::Fault, outbox, searched};
+use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error, unsigned};
+use atshub_actors::ports::{Attempt, Claim, MessageKey};
 use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use std::collections::HashSet;
 use tokio_postgres::types::ToSql;
 
 /// The partition of a time.
@@ -14,40 +17,51 @@ pub(super) fn day(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
 }
 
-/// Writes all of these changes.
-pub(super) async fn all(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    // First: what is taken back makes room for what is asked for anew by the same key.
-    taken_back(transaction, changes).await?;
-    futures_util::try_join!(
+/// Writes all of these changes. Whatever stands in the way of one of them is a race: a row that is there already or not there any more,
+/// another version than the one that was read. A live key that another one holds is found at the end of the transaction.
+/// Answers with the numbers of their outbox rows, in order.
+pub(super) async fn all(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<Vec<i64>, Fault> {
+    let (numbers, ..) = futures_util::try_join!(
+        outbox::write(transaction, changes),
+        begun(transaction, changes),
+        unheard(transaction, changes),
         inbox(transaction, changes),
-        new_dossiers(transaction, changes),
-        known_dossiers(transaction, changes),
+        dossiers(transaction, changes),
         candidacies(transaction, changes),
         failed(transaction, changes),
-        ended(transaction, changes),
         heard(transaction, changes),
-        outbox(transaction, changes),
         journal(transaction, changes),
         parked(transaction, changes),
     )?;
-    Ok(())
+    Ok(numbers)
 }
 
-async fn execute(transaction: &Transaction<'_>, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
+pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
     let statement = transaction.prepare_cached(sql).await?;
     Ok(transaction.execute(&statement, parameters).await?)
 }
 
-fn expect(what: &str, written: u64, wanted: usize) -> Result<(), Fault> {
+/// The number in the one row that a statement answers with.
+async fn counted(transaction: &Transaction<'_>, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
+    let statement = transaction.prepare_cached(sql).await?;
+    Ok(unsigned(transaction.query_one(&statement, parameters).await?.try_get(0)?))
+}
+
+pub(super) fn expect(what: &str, written: u64, wanted: usize) -> Result<(), Fault> {
     if usize::try_from(written) == Ok(wanted) { Ok(()) } else { Err(Fault::Race(format!("{what}: somebody else was faster"))) }
 }
 
+/// Messages whose work is done: nothing is tried again.
 async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "insert into inbox (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
+    const SQL: &str = "with new as (insert into inbox (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
         select day, tenant, source, id, time, kind, envelope::json, disposition::json, handled_at \
         from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]) \
         as r (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
-        order by day, tenant, source, id on conflict do nothing";
+        order by day, tenant, source, id on conflict do nothing returning 1), \
+    ended as (update attempts set next_at = null where ctid = any (array(\
+        select a.ctid from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id), lateral (select ctid from attempts a \
+        where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null limit 1 for update) a))) \
+    select count(*) from new";
     let rows: Vec<(&InboxRow, Timestamp)> = changes.iter().filter_map(|c| Some((c.handled.as_ref()?, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
@@ -61,80 +75,78 @@ async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     let envelopes: Vec<&str> = rows.iter().map(|(r, _)| r.envelope.as_str()).collect();
     let dispositions: Vec<&str> = rows.iter().map(|(r, _)| r.disposition.as_str()).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
-    let written = execute(transaction, SQL, &[&days, &tenants, &sources, &ids, &times, &kinds, &envelopes, &dispositions, &at]).await?;
+    let written = counted(transaction, SQL, &[&days, &tenants, &sources, &ids, &times, &kinds, &envelopes, &dispositions, &at]).await?;
     expect("inbox", written, rows.len())
 }
 
-/// The columns of `dossiers`, in the order of both statements below.
-struct Dossiers<'a> {
-    tenants: Vec<&'a str>,
-    applications: Vec<&'a str>,
-    versions: Vec<i64>,
-    candidates: Vec<Option<&'a str>>,
-    jobs: Vec<Option<&'a str>>,
-    states: Vec<Option<&'a str>>,
-    bodies: Vec<&'a str>,
-    created: Vec<Timestamp>,
-    updated: Vec<Timestamp>,
-}
-
-impl<'a> Dossiers<'a> {
-    fn of(rows: &[&'a DossierRow]) -> Self {
-        Self {
-            tenants: rows.iter().map(|d| d.tenant.as_str()).collect(),
-            applications: rows.iter().map(|d| d.application.as_str()).collect(),
-            versions: rows.iter().map(|d| d.version).collect(),
-            candidates: rows.iter().map(|d| d.candidate.as_deref()).collect(),
-            jobs: rows.iter().map(|d| d.job.as_deref()).collect(),
-            states: rows.iter().map(|d| d.state).collect(),
-            bodies: rows.iter().map(|d| d.body.as_str()).collect(),
-            created: rows.iter().map(|d| d.created_at).collect(),
-            updated: rows.iter().map(|d| d.updated_at).collect(),
-        }
+/// One that is new is put in, one that is known is written over the version that was read; what they are searched by is written where it
+/// has changed. In one order everywhere, so that two groups do
+/// not wait for each other.
+async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    const SQL: &str = "with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::text[], $6::text[], \
+        $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) \
+        as r (tenant, application_id, expected, version, candidate_id, job_id, state, body, created_at, updated_at, email_key, url_key, \
+        job_key, role_id, recruiter_key) order by tenant, application_id), \
+    searched_by as (insert into searched (tenant, application_id, email_key, url_key, job_id, role_id, recruiter_key, created_at) \
+        select r.tenant, r.application_id, r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key, r.created_at from r \
+        where (select (s.email_key, s.url_key, s.job_id, s.role_id, s.recruiter_key) \
+        is not distinct from (r.email_key, r.url_key, r.job_key, r.role_id, r.recruiter_key) \
+        from searched s where s.tenant = r.tenant and s.application_id = r.application_id) is not true \
+        order by r.tenant, r.application_id on conflict (tenant, application_id) do update set email_key = excluded.email_key, \
+        url_key = excluded.url_key, job_id = excluded.job_id, role_id = excluded.role_id, recruiter_key = excluded.recruiter_key), \
+    saved as (insert into dossiers as d (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
+        select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from r \
+        on conflict (tenant, application_id) do update set version = excluded.version, candidate_id = excluded.candidate_id, \
+        job_id = excluded.job_id, state = excluded.state, body = excluded.body, created_at = excluded.created_at, \
+        updated_at = excluded.updated_at where d.version = \
+        (select k.expected from r k where k.tenant = excluded.tenant and k.application_id = excluded.application_id) \
+        returning d.xmax = 0 as new) \
+    select count(*) filter (where new), count(*) filter (where not new) from saved";
+    let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
+    if rows.is_empty() {
+        return Ok(());
     }
-
-    async fn execute(&self, transaction: &Transaction<'_>, sql: &str) -> Result<(), Fault> {
-        let Self { tenants, applications, versions, candidates, jobs, states, bodies, created, updated } = self;
-        let written =
-            execute(transaction, sql, &[tenants, applications, versions, candidates, jobs, states, bodies, created, updated]).await?;
-        expect("dossiers", written, tenants.len())
-    }
-}
-
-macro_rules! dossier_rows {
-    () => {
-        "unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[]) \
-         as r (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at)"
-    };
-}
-
-async fn new_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = concat!(
-        "insert into dossiers (tenant, application_id, version, candidate_id, job_id, state, body, created_at, updated_at) \
-         select tenant, application_id, version, candidate_id, job_id, state, body::json, created_at, updated_at from ",
-        dossier_rows!(),
-        " order by tenant, application_id on conflict do nothing"
-    );
-    let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).filter(|d| d.expected.is_none()).collect();
-    if rows.is_empty() { Ok(()) } else { Dossiers::of(&rows).execute(transaction, SQL).await }
-}
-
-/// Their rows are locked, at the version that was read.
-async fn known_dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = concat!(
-        "update dossiers d set version = r.version, candidate_id = r.candidate_id, job_id = r.job_id, state = r.state, \
-         body = r.body::json, created_at = r.created_at, updated_at = r.updated_at from ",
-        dossier_rows!(),
-        " where d.tenant = r.tenant and d.application_id = r.application_id"
-    );
-    let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).filter(|d| d.expected.is_some()).collect();
-    if rows.is_empty() { Ok(()) } else { Dossiers::of(&rows).execute(transaction, SQL).await }
+    let tenants: Vec<&str> = rows.iter().map(|d| d.tenant.as_str()).collect();
+    let applications: Vec<&str> = rows.iter().map(|d| d.application.as_str()).collect();
+    let expected: Vec<Option<i64>> = rows.iter().map(|d| d.expected).collect();
+    let versions: Vec<i64> = rows.iter().map(|d| d.version).collect();
+    let candidates: Vec<Option<&str>> = rows.iter().map(|d| d.candidate.as_deref()).collect();
+    let jobs: Vec<Option<&str>> = rows.iter().map(|d| d.job.as_deref()).collect();
+    let states: Vec<Option<&str>> = rows.iter().map(|d| d.state.as_deref()).collect();
+    let bodies: Vec<&str> = rows.iter().map(|d| d.body.as_str()).collect();
+    let created: Vec<Timestamp> = rows.iter().map(|d| d.created_at).collect();
+    let updated: Vec<Timestamp> = rows.iter().map(|d| d.updated_at).collect();
+    let [email, url, job, role, recruiter] = searched::columns(&rows.iter().map(|d| &d.search).collect::<Vec<_>>());
+    let all: [&(dyn ToSql + Sync); 15] = [
+        &tenants,
+        &applications,
+        &expected,
+        &versions,
+        &candidates,
+        &jobs,
+        &states,
+        &bodies,
+        &created,
+        &updated,
+        &email,
+        &url,
+        &job,
+        &role,
+        &recruiter,
+    ];
+    let statement = transaction.prepare_cached(SQL).await?;
+    let saved = transaction.query_one(&statement, &all).await?;
+    let new = rows.iter().filter(|d| d.expected.is_none()).count();
+    // A row that was put in has no `xmax`; one that was written over has this transaction's.
+    expect("new dossiers", unsigned(saved.try_get(0)?), new)?;
+    expect("known dossiers", unsigned(saved.try_get(1)?), rows.len() - new)
 }
 
 async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const GONE: &str = "delete from candidacies c using unnest($1::text[], $2::text[]) as d (tenant, application_id) \
-        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[])";
-    const KEPT: &str = "insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
+    const SQL: &str = "with gone as (delete from candidacies where ctid = any (array(\
+        select c.ctid from unnest($9::text[], $10::text[]) as d (tenant, application_id), lateral (select ctid from candidacies c \
+        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[]) offset 0) c))) \
+        insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
         invited_at, scheduled_at, completed_at) \
         select *, case when state = 'invited' then changed_at end, case when state = 'scheduled' then changed_at end, \
         case when state = 'completed' then changed_at end \
@@ -148,24 +160,23 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
         (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at, \
         excluded.asked_at)";
     let dossiers: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
+    if dossiers.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<(&DossierRow, &CandidacyRow)> = dossiers.iter().flat_map(|d| d.candidacies.iter().map(|c| (*d, c))).collect();
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(_, c)| c.id).collect();
     let (known, known_applications): (Vec<&str>, Vec<&str>) =
         dossiers.iter().filter(|d| d.expected.is_some()).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
-    if !known.is_empty() {
-        execute(transaction, GONE, &[&known, &known_applications, &ids]).await?;
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
     let tenants: Vec<&str> = rows.iter().map(|(d, _)| d.tenant.as_str()).collect();
     let applications: Vec<&str> = rows.iter().map(|(d, _)| d.application.as_str()).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state).collect();
+    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state.as_str()).collect();
     let live: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.live_key.as_deref()).collect();
     let platform: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
     let changed: Vec<Timestamp> = rows.iter().map(|(_, c)| c.changed_at).collect();
     let asked: Vec<Timestamp> = rows.iter().map(|(_, c)| c.asked_at).collect();
-    execute(transaction, KEPT, &[&tenants, &applications, &ids, &states, &live, &platform, &changed, &asked]).await?;
+    let all: [&(dyn ToSql + Sync); 10] =
+        [&tenants, &applications, &ids, &states, &live, &platform, &changed, &asked, &known, &known_applications];
+    execute(transaction, SQL, &all).await?;
     Ok(())
 }
 
@@ -194,70 +205,49 @@ async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     Ok(())
 }
 
-/// Messages whose work is done: nothing is tried again.
-async fn ended(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "update attempts a set next_at = null from unnest($1::text[], $2::text[], $3::text[]) as r (tenant, source, id) \
-        where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null";
-    let rows: Vec<&InboxRow> = changes.iter().filter_map(|c| c.handled.as_ref()).collect();
+/// Messages that are taken for the first attempt at their work.
+async fn begun(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    const SQL: &str = "insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) \
+        select tenant, source, id, 1, now(), now(), owner, clock_timestamp() + make_interval(secs => lease) \
+        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::float8[]) as k (day, tenant, source, id, owner, lease) \
+        where not exists (select from inbox i where i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
+        order by tenant, source, id on conflict do nothing";
+    let rows: Vec<&(MessageKey, Claim)> = changes.iter().filter_map(|c| c.begins.as_ref()).collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let tenants: Vec<&str> = rows.iter().map(|r| r.key.tenant.as_str()).collect();
-    let sources: Vec<&str> = rows.iter().map(|r| r.key.source.as_str()).collect();
-    let ids: Vec<&str> = rows.iter().map(|r| r.key.id.as_str()).collect();
-    execute(transaction, SQL, &[&tenants, &sources, &ids]).await?;
-    Ok(())
+    let days: Vec<Date> = rows.iter().map(|(k, _)| day(k.time)).collect();
+    let tenants: Vec<&str> = rows.iter().map(|(k, _)| k.tenant.as_str()).collect();
+    let sources: Vec<&str> = rows.iter().map(|(k, _)| k.source.as_str()).collect();
+    let ids: Vec<&str> = rows.iter().map(|(k, _)| k.id.as_str()).collect();
+    let owners: Vec<uuid::Uuid> = rows.iter().map(|(_, claim)| claim.owner).collect();
+    let leases: Vec<f64> = rows.iter().map(|(_, claim)| claim.lease.as_secs_f64()).collect();
+    expect("attempts", execute(transaction, SQL, &[&days, &tenants, &sources, &ids, &owners, &leases]).await?, rows.len())
 }
 
-/// A row whose key waits already takes that one's place. In one statement, so that nobody sees neither or both.
-async fn outbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "with r as materialized (select nextval('outbox_number') as number, u.* from (select * \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], \
-        $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[]) with ordinality as u (day, exchange, routing_key, tenant, source, \
-        message_id, kind, body, created_at, not_before, due, effect_key, invitation, ord) order by ord) u), \
-    before as materialized (select w.day, w.number from r join waiting w on w.tenant = r.tenant and w.effect_key = r.effect_key \
-        where r.effect_key is not null), \
-    gone as (delete from outbox o using before b where o.day = b.day and o.number = b.number), \
-    kept as (insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
-        select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from r order by ord) \
-    insert into waiting (number, day, tenant, effect_key, invitation, not_before, due) \
-        select number, day, tenant, effect_key, invitation, not_before, due from r order by tenant, effect_key, ord \
-        on conflict (tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
-        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, claimed_until = null, failures = 0, \
-        last_error = null";
-    let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
+/// Of which subjects something was heard, of these.
+const HEARD_OF: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id) \
+    where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
+
+/// Nothing may have been heard of these subjects.
+async fn unheard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+    let found = heard_of(transaction, changes).await?;
+    if found.is_empty() { Ok(()) } else { Err(Fault::Race("something was heard meanwhile".into())) }
+}
+
+/// Which of these changes something was heard meanwhile that they know nothing of.
+pub(super) async fn heard_of(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+    let rows: Vec<_> = changes.iter().enumerate().flat_map(|(ord, c)| c.unheard.iter().map(move |of| (ord, of))).collect();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
-    let days: Vec<Date> = rows.iter().map(|(o, _)| day(o.due)).collect();
-    let exchanges: Vec<&str> = rows.iter().map(|(o, _)| o.exchange.as_str()).collect();
-    let routing: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
-    let tenants: Vec<&str> = rows.iter().map(|(o, _)| o.tenant.as_str()).collect();
-    let sources: Vec<&str> = rows.iter().map(|(o, _)| o.source.as_str()).collect();
-    let messages: Vec<&str> = rows.iter().map(|(o, _)| o.message_id.as_str()).collect();
-    let kinds: Vec<&str> = rows.iter().map(|(o, _)| o.kind).collect();
-    let bodies: Vec<&str> = rows.iter().map(|(o, _)| o.body.as_str()).collect();
-    let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
-    let not_before: Vec<Option<Timestamp>> = rows.iter().map(|(o, _)| o.not_before).collect();
-    let due: Vec<Timestamp> = rows.iter().map(|(o, _)| o.due).collect();
-    let keys: Vec<Option<&str>> = rows.iter().map(|(o, _)| o.effect_key.as_deref()).collect();
-    let invitations: Vec<bool> = rows.iter().map(|(o, _)| o.routing_key == topology::INVITES).collect();
-    let all: [&(dyn ToSql + Sync); 13] =
-        [&days, &exchanges, &routing, &tenants, &sources, &messages, &kinds, &bodies, &at, &not_before, &due, &keys, &invitations];
-    execute(transaction, SQL, &all).await?;
-    Ok(())
-}
-
-/// Their messages go as well, so that none looks sent.
-async fn taken_back(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "with gone as (delete from waiting w using unnest($1::text[], $2::text[]) as k (tenant, effect_key) \
-        where w.tenant = k.tenant and w.effect_key = k.effect_key returning w.day, w.number) \
-        delete from outbox o using gone g where o.day = g.day and o.number = g.number";
-    let (tenants, keys): (Vec<&str>, Vec<&str>) = changes.iter().flat_map(|c| &c.taken_back).map(|(t, k)| (t.as_str(), k.as_str())).unzip();
-    if !tenants.is_empty() {
-        execute(transaction, SQL, &[&tenants, &keys]).await?;
-    }
-    Ok(())
+    let ords: Vec<i32> = rows.iter().filter_map(|(ord, _)| i32::try_from(*ord).ok()).collect();
+    let tenants: Vec<&str> = rows.iter().map(|(_, (tenant, ..))| tenant.as_str()).collect();
+    let kinds: Vec<&str> = rows.iter().map(|(_, (_, kind, _))| *kind).collect();
+    let ids: Vec<&str> = rows.iter().map(|(_, (.., id))| id.as_str()).collect();
+    let statement = transaction.prepare_cached(HEARD_OF).await?;
+    let found = transaction.query(&statement, &[&ords, &tenants, &kinds, &ids]).await?;
+    found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
 }
 
 /// A row that is new is put in, one that is known is written over the version that was read; another version is a race.

@@ -51,7 +51,8 @@ impl Lines {
     pub(super) fn turn(&self, line: &LineOf, now: Timestamp) -> Turn {
         match self.all().get_mut(line) {
             None => Turn::Publish,
-            Some(ailing) if ailing.until > now => Turn::Wait(ailing.until),
+            // One that is to wait longer than any line does was told so by a clock that was ahead.
+            Some(ailing) if ailing.until > now && ailing.until <= now + LONGEST_WAIT => Turn::Wait(ailing.until),
             Some(ailing) => {
                 ailing.until = now + FIRST_WAIT;
                 Turn::Try

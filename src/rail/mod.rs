@@ -9,3 +9,5 @@ mod lines;
 pub(crate) mod parking;
 pub mod relay;
 pub mod strays;
+mod told;
+mod windows;

@@ -4,15 +4,17 @@
 //! Every field has a bound, whatever a producer has put into it, so that a row has one. What is recorded at the same time is
 //! committed together by the store, and what follows in the queue does not wait for it.
 
+use super::told::Told;
 use atshub_actors::{
     lifecycle,
-    ports::{Change, Clock, Cut, Delivery, Parked, Store},
+    ports::{Change, Clock, Cut, Delivery, Parked, Store, StoreError},
 };
 use atshub_schemas::{MAX_BYTES, Refusal, RefusalCode, topology};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sha2::{Digest as _, Sha256};
 use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
 
 /// Bytes kept of a body that is larger than the hub takes.
 pub(crate) const KEPT: usize = 64 * 1024;
@@ -29,6 +31,7 @@ const AT_ONCE: usize = 64;
 #[derive(Default)]
 pub(super) struct Parking {
     under_way: FuturesUnordered<BoxFuture<'static, ()>>,
+    told: Told,
 }
 
 impl Parking {
@@ -37,6 +40,7 @@ impl Parking {
         while self.under_way.len() >= AT_ONCE {
             self.under_way.next().await;
         }
+        self.told.parked(&parked, Instant::now());
         let store = Arc::clone(store);
         self.under_way.push(Box::pin(async move { record(delivery, parked, &*store).await }));
     }
@@ -49,6 +53,7 @@ impl Parking {
                 biased;
                 done = &mut work => return done,
                 Some(()) = self.under_way.next() => {}
+                () = sleep_until(self.told.next()), if self.told.counts() => self.told.tell(Instant::now()),
             }
         }
     }
@@ -62,7 +67,6 @@ pub(crate) async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Stor
 
 /// What is recorded of a delivery that is refused.
 pub(super) fn refused(delivery: &Delivery, refusal: &Refusal, clock: &dyn Clock) -> Parked {
-    tracing::debug!(messaging.destination.name = %delivery.queue, code = refusal.code.as_str(), field = refusal.field.as_deref().unwrap_or(""), "a message is parked");
     bounded(
         Parked {
             at: clock.now(),
@@ -76,6 +80,7 @@ pub(super) fn refused(delivery: &Delivery, refusal: &Refusal, clock: &dyn Clock)
             field: refusal.field.clone(),
             detail: refusal.detail.clone(),
             body: delivery.body.clone(),
+            cut: None,
         },
         delivery.cut.as_ref(),
     )
@@ -131,6 +136,7 @@ pub(super) fn bounded(parked: Parked, cut: Option<&Cut>) -> Parked {
         field: parked.field.map(short),
         detail,
         body,
+        cut: cut.cloned(),
     }
 }
 
@@ -144,10 +150,16 @@ fn shortened(mut text: String, longest: usize) -> String {
 }
 
 /// Records, waiting for a store that is away; then acknowledges.
-async fn record(delivery: Delivery, parked: Parked, store: &dyn Store) {
-    let outbox: Vec<_> = lifecycle::parked(&parked).into_iter().collect();
-    let mut told = false;
+async fn record(delivery: Delivery, mut parked: Parked, store: &dyn Store) {
+    let mut outbox: Vec<_> = lifecycle::parked(&parked).into_iter().collect();
+    let (mut told, mut bare) = (false, false);
     while let Err(error) = store.commit(Change { parked: Some(parked.clone()), outbox: outbox.clone(), ..Change::default() }).await {
+        // The store takes other rows, and not this one: that it came is recorded without what it was.
+        if matches!(error, StoreError::Refused(_)) && !std::mem::replace(&mut bare, true) {
+            parked = without_body(parked, &error);
+            outbox.clear();
+            continue;
+        }
         if !std::mem::replace(&mut told, true) {
             tracing::warn!(queue = parked.queue, %error, "failed to park a message; trying again until the store takes it");
         }
@@ -156,6 +168,17 @@ async fn record(delivery: Delivery, parked: Parked, store: &dyn Store) {
     if let Err(error) = delivery.ack.ack().await {
         tracing::debug!(%error, "an acknowledgement was not taken; parking the message again adds nothing");
     }
+}
+
+/// What is left of a row that the store does not take: where it came from and what its body was, by size and digest.
+fn without_body(parked: Parked, error: &StoreError) -> Parked {
+    let digest = hex::encode(Sha256::digest(&parked.body));
+    let detail = format!(
+        "{} ({error}; its body of {} bytes, SHA-256 {digest}, is left out)",
+        shortened(parked.detail, DETAIL / 2),
+        parked.body.len()
+    );
+    Parked { field: None, detail: shortened(detail, DETAIL), body: Bytes::new(), ..parked }
 }
 
 #[cfg(test)]
@@ -178,6 +201,7 @@ mod tests {
             field: Some(long()),
             detail: long(),
             body: long().into(),
+            cut: None,
         };
         let row = bounded(parked, Some(&Cut { size: u64::MAX, sha256: "f".repeat(64) }));
         let fields =
@@ -185,6 +209,41 @@ mod tests {
         assert!(fields.iter().flatten().all(|field| field.len() <= SHORT && field.ends_with('…')));
         assert!(row.detail.len() <= DETAIL && row.detail.contains("SHA-256"));
         assert_eq!(row.body.len(), KEPT);
+    }
+
+    #[test]
+    fn two_bodies_with_one_beginning_are_two_rows_and_the_same_one_twice_is_one() {
+        let whole = |last: u8| {
+            let mut body = vec![b'x'; MAX_BYTES + 1];
+            body.push(last);
+            let mut delivery = Delivery {
+                queue: "atshub.tenant.acme".into(),
+                exchange: topology::EVENTS.into(),
+                routing_key: "acme.application.moved.v1".into(),
+                message_id: Some("m-1".into()),
+                headers: std::collections::BTreeMap::new(),
+                body: body.into(),
+                cut: None,
+                redelivered: false,
+                delivery_count: 0,
+                ack: Box::new(Nobody),
+            };
+            cut(&mut delivery);
+            let refusal = too_large(delivery.cut.as_ref().unwrap());
+            refused(&delivery, &refusal, &atshub_actors::ports::SystemClock).fingerprint()
+        };
+        assert_eq!(whole(1), whole(1));
+        assert_ne!(whole(1), whole(2));
+    }
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl atshub_actors::ports::Ack for Nobody {
+        async fn ack(self: Box<Self>) -> Result<(), atshub_actors::ports::AckError> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -5,8 +5,11 @@
 //! will soon be taken. The others wait in the store, which hands them out by turns, so that one tenant's thousands are not
 //! in front of another's one.
 
-use super::lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of};
-use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store, StoreError};
+use super::{
+    lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of},
+    windows::{Ended, Windows},
+};
+use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store, StoreError, handover};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
     FutureExt, StreamExt,
@@ -16,8 +19,6 @@ use futures_util::{
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
-    future::Future,
-    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,8 +26,6 @@ use tokio::sync::watch;
 
 /// Rows in one window of outstanding confirms.
 const WINDOW: usize = 512;
-/// Windows on their way at once: what is due does not wait for the broker's word on what went before it.
-const WINDOWS: usize = 4;
 /// How long a row is ours before another relay may take it. Longer than a confirm may take; one that has to wait behind others
 /// that long goes twice.
 const LEASE: Duration = Duration::from_secs(20);
@@ -40,17 +39,26 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What has no answer after this long holds up no other window.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs until it is told to stop: then it publishes one more window, and ends when the broker has answered.
+/// Runs until it is told to stop: then it publishes what is due once more, and ends when the broker has answered.
 pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     let (store, broker, clock) = (&*store, &*broker, &*clock);
+    // A store that hands out rows only when it is asked: nobody sends on this one.
+    let (_nobody, closed) = handover(LEASE);
+    let mut fresh = store.fresh(LEASE).unwrap_or(closed);
     let lines = &Lines::default();
     let bell = store.outbox_bell();
     let mut health = broker.health();
     let mut windows = Windows::default();
-    let (mut room, mut looked, mut look) = (0, None::<Instant>, None::<BoxFuture<'_, usize>>);
+    // Invitations may wait in the store: those go first, with the places that are found.
+    let (mut invites_wait, mut places) = (true, 0);
+    let (mut looked, mut look) = (None::<Instant>, None::<BoxFuture<'_, usize>>);
+    let mut found = None;
+    // Rows that came at once; and when the store is to be asked for others.
+    let (mut at_once, mut ask_at) = (Vec::new(), Instant::now());
     'until_told: loop {
         // While the broker is away nothing is claimed: the rows wait where they are, and cost nobody a lease.
         while matches!(&*health.borrow_and_update(), BrokerHealth::Down { .. }) {
+            fresh.open(false);
             let up = async {
                 tokio::select! {
                     changed = health.changed() => changed.is_ok(),
@@ -63,130 +71,103 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         }
         let stopping = *stop.borrow() || stop.has_changed().is_err();
         windows.room_for_one_more().await;
-        // Only invitations wait for a broker that takes its time to say how many there are; and it knows of none that is on its way.
-        if room == 0 && look.is_none() && !windows.carry_invites() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+        // Only invitations wait for a broker that takes its time to say how many there are.
+        if places + fresh.room() <= AHEAD / 2 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
             look = Some(room_for_invites(broker).boxed());
         }
-        if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never) {
-            (room, looked, look) = (found, Some(Instant::now()), None);
+        if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never).or(found.take()) {
+            (looked, look) = (Some(Instant::now()), None);
+            // It may not know yet of those that are on their way.
+            let left = found.saturating_sub(windows.invites());
+            if invites_wait {
+                (places, ask_at) = (left, Instant::now());
+            } else {
+                fresh.set_room(left);
+            }
         }
-        let rung = bell.notified();
-        let claimed = windows.beside(store.claim(clock.now(), WINDOW, room, LEASE)).await;
-        let nap = match claimed {
-            Ok(rows) if rows.is_empty() && (room == 0 || stopping) => LOOK,
-            Ok(rows) if rows.is_empty() => windows.beside(nap(store, clock)).await,
-            Ok(rows) => {
-                let (all, invites) = (rows.len(), rows.iter().filter(|row| row.routing_key == topology::INVITES).count());
-                room = room.saturating_sub(invites);
-                windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
-                // One that is not full has left nothing that is due, but for what another process's end set free.
-                if all < WINDOW { LOOK } else { Duration::ZERO }
+        // The bell first: rows that were committed before this way was opened are older than those that came by it. Where it was closed
+        // because too many came, those are older.
+        if bell.notified().now_or_never().is_some() || stopping {
+            ask_at = Instant::now();
+        }
+        let open = fresh.is_open() && !stopping;
+        if !open {
+            fresh.drain(&mut at_once, WINDOW);
+        }
+        if (open || at_once.is_empty()) && ask_at <= Instant::now() {
+            let room = std::mem::take(&mut places) + fresh.take_room();
+            match windows.beside(store.claim(clock.now(), WINDOW, room, LEASE)).await {
+                Ok(rows) => {
+                    let invites = invites_of(&rows);
+                    let nap = match rows.len() {
+                        0 if room == 0 => LOOK,
+                        0 => windows.beside(nap(store, clock)).await,
+                        // One that is not full has left nothing that is due, but for what another process's end set free.
+                        1..WINDOW if open => LOOK,
+                        _ => Duration::ZERO,
+                    };
+                    ask_at = Instant::now() + nap;
+                    invites_wait = invites == room;
+                    fresh.set_room(room - invites);
+                    fresh.open(!stopping && (open || rows.is_empty()));
+                    if !rows.is_empty() {
+                        windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the relay waits for the store");
+                    places = room;
+                    ask_at = Instant::now() + NAP;
+                }
             }
-            Err(error) => {
-                tracing::warn!(%error, "the relay waits for the store");
-                NAP
-            }
-        };
-        if stopping {
+        }
+        if !at_once.is_empty() {
+            fresh.drain(&mut at_once, WINDOW);
+            let rows = std::mem::take(&mut at_once);
+            windows.begin(invites_of(&rows), window(store, broker, clock, lines, rows).boxed());
+        } else if stopping {
             break;
         }
-        if !nap.is_zero() {
-            let looking = OptionFuture::from(look.as_mut());
-            let waiting = async {
-                tokio::select! {
-                    Some(found) = looking => Some(found),
-                    _ = tokio::time::timeout(nap, rung) => None,
-                    () = told(&mut stop) => None,
-                }
-            };
-            if let Some(found) = windows.beside(waiting).await {
-                (room, looked, look) = (found, Some(Instant::now()), None);
+        if stopping {
+            continue;
+        }
+        let looking = OptionFuture::from(look.as_mut());
+        let waiting = async {
+            tokio::select! {
+                biased;
+                () = told(&mut stop) => Woken::Told,
+                Some(row) = fresh.next() => Woken::Row(row),
+                () = bell.notified() => Woken::Rung,
+                Some(found) = looking => Woken::Looked(found),
+                () = tokio::time::sleep_until(ask_at.into()) => Woken::Rung,
             }
+        };
+        match windows.beside(waiting).await {
+            Woken::Told => {}
+            Woken::Row(row) => at_once.push(row),
+            Woken::Rung => ask_at = Instant::now(),
+            Woken::Looked(room) => (look, found) = (None, Some(room)),
         }
     }
     drop(stop); // it was heard
     windows.end().await;
 }
 
+/// What the relay was woken by.
+enum Woken {
+    Told,
+    Row(ClaimedRow),
+    Rung,
+    Looked(usize),
+}
+
+fn invites_of(rows: &[ClaimedRow]) -> usize {
+    rows.iter().filter(|row| row.routing_key == topology::INVITES).count()
+}
+
 /// Waits until it is to stop: told so, or left alone.
 async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Windows on their way: published, not yet answered and written down.
-#[derive(Default)]
-struct Windows<'a> {
-    on_their_way: FuturesUnordered<BoxFuture<'a, (usize, Ended<'a>)>>,
-    /// What is left of windows, for which no other waits.
-    slow: FuturesUnordered<BoxFuture<'a, Result<(), StoreError>>>,
-    invites: usize,
-}
-
-impl<'a> Windows<'a> {
-    /// Does something while they go on.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                Some(ended) = self.on_their_way.next() => self.ended(ended),
-                Some(outcome) = self.slow.next() => written(outcome),
-            }
-        }
-    }
-
-    async fn room_for_one_more(&mut self) {
-        while self.on_their_way.len() >= WINDOWS {
-            tokio::select! {
-                Some(ended) = self.on_their_way.next() => self.ended(ended),
-                Some(outcome) = self.slow.next() => written(outcome),
-                else => return,
-            }
-        }
-    }
-
-    async fn end(mut self) {
-        while let Some(ended) = self.on_their_way.next().await {
-            self.ended(ended);
-        }
-        while let Some(outcome) = self.slow.next().await {
-            written(outcome);
-        }
-    }
-
-    fn carry_invites(&self) -> bool {
-        self.invites > 0
-    }
-
-    /// Begins at once, so that what was claimed first is handed to the broker first.
-    fn begin(&mut self, invites: usize, window: BoxFuture<'a, Ended<'a>>) {
-        self.invites += invites;
-        let mut window = async move { (invites, window.await) }.boxed();
-        match window.as_mut().now_or_never() {
-            Some(ended) => self.ended(ended),
-            None => self.on_their_way.push(window),
-        }
-    }
-
-    fn ended(&mut self, (invites, ended): (usize, Ended<'a>)) {
-        self.invites -= invites;
-        written(ended.outcome);
-        self.slow.extend(ended.slow);
-    }
-}
-
-/// A window, when no other has to wait for it any more.
-struct Ended<'a> {
-    outcome: Result<(), StoreError>,
-    slow: Option<BoxFuture<'a, Result<(), StoreError>>>,
-}
-
-fn written(outcome: Result<(), StoreError>) {
-    // Its rows come again when their lease is over; whoever takes them knows them.
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "the store does not take down what was published");
-    }
 }
 
 /// How long nothing can be due, as far as this process knows.

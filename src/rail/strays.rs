@@ -44,7 +44,6 @@ async fn record_all(queue: &'static str, broker: &dyn Broker, store: &Arc<dyn St
             continue;
         }
         let parked = stray(queue, &delivery, clock);
-        tracing::debug!(queue, code = parked.code, routing_key = parked.routing_key, "a stray message is parked");
         parking.record(delivery, parked, store).await;
     }
     Ok(())
@@ -103,6 +102,7 @@ fn stray(queue: &str, delivery: &Delivery, clock: &dyn Clock) -> Parked {
         field: None,
         detail,
         body: delivery.body.clone(),
+        cut: None,
     };
     bounded(parked, delivery.cut.as_ref())
 }

@@ -1,23 +1,31 @@
 //! What a change and a message look like as rows: the part of storing that does not depend on the database. Both stores
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
+mod clocks;
+mod policy;
+mod search;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod view;
+mod words;
 
 use atshub_actors::{
-    domain::{Dossier, Policy},
-    ports::{
-        Attempt, Change, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError, TenantRecord,
-    },
+    domain::Dossier,
+    ports::{Attempt, Change, Claim, Conflict, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey, OutboxRow, Parked, StoreError},
 };
 use atshub_schemas::{ExternalId, topology};
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashSet;
 use uuid::Uuid;
 
+pub(crate) use clocks::{LONGEST_LEASE, PULLED_LEASE, TOLERANCE};
+pub(crate) use policy::{policy_of, policy_to_store};
+pub(crate) use search::{SearchColumn, SearchKeys, page_of, sought};
 pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
+pub(crate) use words::{checked, count, from_json, last_error, signed, storable, stored, to_json, unsigned};
+use words::{source_of, text};
 
 /// Most lines of history that are shown of one application or message.
 pub(crate) const JOURNAL_LIMIT: i64 = 1_000;
@@ -39,6 +47,11 @@ pub(crate) struct Rows {
     pub heard: Vec<HeardRow>,
     /// Tenant and effect key of what is not to be sent any more.
     pub taken_back: Vec<(String, String)>,
+    /// The same of what has to wait still.
+    pub ends: Option<(String, String)>,
+    pub begins: Option<(MessageKey, Claim)>,
+    /// Tenant, kind and id of what nothing may have been heard of.
+    pub unheard: Vec<(String, &'static str, String)>,
     pub outbox: Vec<OutboxRecord>,
     pub journal: Vec<JournalEntry>,
     pub parked: Option<ParkedRow>,
@@ -61,17 +74,18 @@ pub(crate) struct DossierRow {
     pub candidate: Option<String>,
     pub job: Option<String>,
     /// Code of the newest candidacy's state.
-    pub state: Option<&'static str>,
+    pub state: Option<String>,
     pub body: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub candidacies: Vec<CandidacyRow>,
+    pub search: SearchKeys,
 }
 
 #[derive(Debug)]
 pub(crate) struct CandidacyRow {
     pub id: Uuid,
-    pub state: &'static str,
+    pub state: String,
     pub live_key: Option<String>,
     pub platform_candidacy: Option<String>,
     pub changed_at: Timestamp,
@@ -103,6 +117,14 @@ pub(crate) struct OutboxRecord {
     pub effect_key: Option<String>,
     /// What rows are handed out in the order of: when it is due; for an invitation that is due at once, its turn.
     pub due: Timestamp,
+    /// The relay of this process gets it as soon as it is committed: until then nobody else.
+    pub claimed_until: Option<Timestamp>,
+}
+
+impl OutboxRecord {
+    pub(crate) fn is_invitation(&self) -> bool {
+        self.routing_key == topology::INVITES
+    }
 }
 
 #[derive(Debug)]
@@ -117,11 +139,13 @@ impl Rows {
     /// Turns a change into rows.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] for a change that contradicts itself or cannot be written as JSON.
-    pub(crate) fn new(change: Change, turns: &Turns) -> Result<Self, StoreError> {
-        let received = stored(Timestamp::now());
-        if change.handled.is_some() && change.attempt.is_some() {
-            return Err(StoreError::Broken("a change both ends a message's work and records a failed try at it".into()));
+    /// [`StoreError::Refused`] for a change that contradicts itself or cannot be written as JSON.
+    pub(crate) fn new(change: Change, turns: &Turns, now: Timestamp) -> Result<Self, StoreError> {
+        let received = stored(now);
+        if [change.handled.is_some(), change.attempt.is_some(), change.begins.is_some()].into_iter().filter(|is| *is).count() > 1 {
+            return Err(StoreError::Refused(
+                "a change does two of beginning a message's work, ending it and recording a failed try at it".into(),
+            ));
         }
         let again = change.attempt.as_ref().map(|attempt| attempt.key.clone());
         let mut outbox: Vec<OutboxRecord> = Vec::with_capacity(change.outbox.len());
@@ -138,17 +162,20 @@ impl Rows {
             dossiers: change.dossiers.iter().map(DossierRow::new).collect::<Result<_, _>>()?,
             heard: change.heard.iter().map(HeardRow::new).collect::<Result<_, _>>()?,
             taken_back: change.taken_back.iter().map(|(tenant, key)| (tenant.to_string(), storable(&key.to_string()))).collect(),
+            ends: change.ends.map(|(tenant, key)| (tenant.to_string(), storable(&key.to_string()))),
+            begins: change.begins,
+            unheard: change.unheard.iter().map(|(tenant, of)| (tenant.to_string(), of.kind(), of.id().to_string())).collect(),
             outbox,
             journal: change.journal.into_iter().map(line).collect(),
             parked: change.parked.map(ParkedRow::new),
         };
         let mut seen = HashSet::new();
         if !rows.dossiers.iter().all(|d| seen.insert((&d.tenant, &d.application))) {
-            return Err(StoreError::Broken("a change saves one dossier twice".into()));
+            return Err(StoreError::Refused("a change saves one dossier twice".into()));
         }
         let mut seen = HashSet::new();
         if !rows.heard.iter().all(|h| seen.insert((&h.tenant, h.kind, &h.id))) {
-            return Err(StoreError::Broken("a change saves twice what was heard of one subject".into()));
+            return Err(StoreError::Refused("a change saves twice what was heard of one subject".into()));
         }
         Ok(rows)
     }
@@ -160,6 +187,8 @@ impl Rows {
             && self.dossiers.is_empty()
             && self.heard.is_empty()
             && self.taken_back.is_empty()
+            && self.ends.is_none()
+            && self.begins.is_none()
             && self.outbox.is_empty()
             && self.journal.is_empty()
             && self.parked.is_none()
@@ -167,7 +196,7 @@ impl Rows {
 
     /// The message whose inbox or attempts row is written.
     pub(crate) fn key(&self) -> Option<&MessageKey> {
-        self.handled.as_ref().map(|h| &h.key).or(self.attempt.as_ref().map(|a| &a.key))
+        self.handled.as_ref().map(|h| &h.key).or(self.attempt.as_ref().map(|a| &a.key)).or(self.begins.as_ref().map(|(key, _)| key))
     }
 
     /// Tenant and live key of every live candidacy that is saved.
@@ -226,15 +255,16 @@ impl DossierRow {
             version: signed(*version)?,
             candidate: candidate.id.as_ref().map(ToString::to_string),
             job: job.id.as_ref().map(ToString::to_string),
-            state: write.dossier.current().map(|c| c.state.code()),
+            state: write.dossier.current().map(|c| c.state.code().to_owned()),
             body: to_json(&write.dossier)?,
             created_at: stored(*created_at),
             updated_at: stored(*updated_at),
+            search: SearchKeys::of(&write.dossier),
             candidacies: candidacies
                 .iter()
                 .map(|c| CandidacyRow {
                     id: c.id,
-                    state: c.state.code(),
+                    state: c.state.code().to_owned(),
                     live_key: c.live_key(candidate),
                     platform_candidacy: c.invitation.as_ref().map(|i| i.candidacy.to_string()),
                     changed_at: stored(c.changed_at),
@@ -286,6 +316,7 @@ impl OutboxRecord {
             body: text(row.envelope.encode())?,
             not_before: row.not_before.map(stored),
             effect_key,
+            claimed_until: None,
         })
     }
 }
@@ -306,6 +337,7 @@ impl ParkedRow {
             field: parked.field.as_deref().map(storable),
             detail: storable(&parked.detail),
             body: parked.body,
+            cut: parked.cut,
         };
         Self { parked, source, fingerprint }
     }
@@ -317,79 +349,4 @@ fn cleaned(attempt: Attempt) -> Attempt {
 
 fn line(entry: JournalEntry) -> JournalEntry {
     JournalEntry { at: stored(entry.at), code: storable(&entry.code), text: storable(&entry.text), ..entry }
-}
-
-/// The words under which a failed try is remembered.
-pub(crate) fn last_error(code: &str, detail: &str) -> String {
-    format!("{code}: {detail}")
-}
-
-/// The time as it can be stored: to the microsecond.
-pub(crate) fn stored(time: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-}
-
-/// The same text without NUL, which no database takes in a text.
-pub(crate) fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Broken(format!("cannot be written as JSON: {e}")))
-}
-
-/// A tenant's settings, or why this version cannot read them: no reason to lose sight of the others.
-pub(crate) fn policy_of(json: &str) -> (Policy, Option<String>) {
-    match serde_json::from_str(json) {
-        Ok(policy) => (policy, None),
-        Err(error) => (Policy::default(), Some(format!("this version of atshub cannot read its settings: {error}"))),
-    }
-}
-
-/// A tenant's settings, to be stored.
-pub(crate) fn policy_to_store(tenant: &TenantRecord) -> Result<String, StoreError> {
-    match &tenant.unreadable {
-        None => to_json(&tenant.policy),
-        Some(why) => Err(StoreError::Broken(format!("tenant `{}` is not saved, because that would lose its settings: {why}", tenant.name))),
-    }
-}
-
-/// Reads what [`to_json`] wrote; `what` names it in the error.
-pub(crate) fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| StoreError::Broken(format!("{what} cannot be read: line {} column {}", e.line(), e.column())))
-}
-
-/// Reads a checked string; `what` names it in the error.
-pub(crate) fn checked<T: TryFrom<String>>(what: &str, value: String) -> Result<T, StoreError> {
-    T::try_from(value).map_err(|_| StoreError::Broken(format!("{what} is not what it was when it was stored")))
-}
-
-/// A counter as both databases keep it.
-pub(crate) fn signed(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::Broken("a version is too large to be stored".into()))
-}
-
-/// The way back from [`signed`]; a negative one cannot be and reads as zero.
-pub(crate) fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or_default()
-}
-
-/// A count as the ports have it.
-pub(crate) fn count(value: i64) -> u32 {
-    u32::try_from(value.max(0)).unwrap_or(u32::MAX)
-}
-
-fn text(encoded: Result<Vec<u8>, serde_json::Error>) -> Result<String, StoreError> {
-    let bytes = encoded.map_err(|e| StoreError::Broken(format!("an envelope cannot be written as JSON: {e}")))?;
-    String::from_utf8(bytes).map_err(|_| StoreError::Broken("an envelope is not text".into()))
-}
-
-/// Who published a body that may be anything.
-fn source_of(body: &[u8]) -> Option<String> {
-    if body.len() > atshub_schemas::MAX_BYTES {
-        return None;
-    }
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let source = value.get("source")?.as_str()?;
-    (source.chars().count() <= atshub_schemas::Line::MAX_CHARS).then(|| storable(source))
 }

@@ -1,5 +1,5 @@
-//! A hub that is started before its broker and store are: it waits, says so, and begins by itself. What waiting does not mend
-//! ends it at once.
+//! A hub that is started before its broker and store are: it waits for the store, says so, and begins by itself; without a broker it
+//! takes webhooks. What waiting does not mend ends it at once.
 
 use crate::support::{hub::until, hub_process::HubProcess, postgres::TestDatabase, rabbitmq::VirtualHost, services};
 use atshub::credentials::Sealer;
@@ -52,7 +52,7 @@ async fn a_hub_waits_for_its_broker_and_store_and_begins_when_they_come() {
     assert!(!up(&body, "store") && !up(&body, "broker"), "{body}");
     assert!(body.contains("failed to open the store") && body.contains("failed to open the broker"), "{body}");
     assert_eq!((status("/livez").await.0, status("/hooks/acme").await.0), (200, 503));
-    assert!(hub.logged("the hub starts when it is there"), "{}", hub.log_tail());
+    assert!(hub.logged("the hub starts when the store is there"), "{}", hub.log_tail());
 
     comes(store_place, place_of(&database.url)).await;
     assert!(until(async || up(&status("/readyz").await.1, "store")).await, "{}", hub.log_tail());
@@ -67,7 +67,7 @@ async fn a_hub_that_waits_stops_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let broker = format!("embedded:{}", folder.path().display());
     let mut hub = HubProcess::begin(folder.path(), &broker, &format!("postgres://postgres@{}/x", nobody()), &sealing_key(&folder));
-    assert!(until(async || hub.logged("looks again in")).await, "{}", hub.log_tail());
+    assert!(until(async || hub.logged("looking again in")).await, "{}", hub.log_tail());
     assert!(hub.terminate().success(), "{}", hub.log_tail());
 }
 

@@ -1,24 +1,31 @@
 //! The desk: what every working actor has at hand. Turns decisions into changes and commits them, waits for a store that is
 //! away, and settles failed tries. No rule of the domain is here.
 
+mod ends;
 mod rows;
 
 use crate::{
-    domain::{Dossier, Effect, EffectKey, Verdict},
+    domain::{Dossier, Verdict},
     failure::Failure,
     flight,
-    gate::{Halt, Lapsed, Wait},
+    gate::Wait,
+    lag::Lag,
     lease::Lease,
     lifecycle,
     ports::{
-        Attempt, Change, Claim, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, OutboxRow, Parked,
-        Progress, Store, StoreError,
+        Change, Claim, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, Parked, Progress, Store,
+        StoreError,
     },
-    settlement::{Settlement, settle},
 };
 use atshub_schemas::{Envelope, ExternalId, Line, Message, TenantName, topology};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// How often the lease of an attempt is renewed while its work goes on.
@@ -37,6 +44,10 @@ pub struct Desk {
     pub lease: Lease,
     /// The longest that a call to the outside takes.
     pub longest_call: Duration,
+    /// How slow the store is.
+    pub lag: Lag,
+    /// Whether the store went back to an older state lately: it may not know of what was asked of the platform since.
+    pub went_back: Arc<AtomicBool>,
 }
 
 /// What is known of a dossier when lines of history are written about it.
@@ -71,6 +82,7 @@ impl Desk {
             field: None,
             detail: detail.to_owned(),
             body: envelope.encode().unwrap_or_default().into(),
+            cut: None,
         }
     }
 
@@ -98,6 +110,11 @@ impl Desk {
         }
     }
 
+    /// Whether the store may not know what was asked of the platform.
+    pub(crate) fn forgot(&self) -> bool {
+        self.went_back.load(Ordering::Relaxed)
+    }
+
     /// A save of a dossier over the version it was read at.
     pub(crate) fn save(next: Dossier) -> DossierWrite {
         let expected = next.version.checked_sub(1).filter(|v| *v > 0);
@@ -105,15 +122,29 @@ impl Desk {
     }
 
     /// Commits, waiting for a store that is away.
-    pub(crate) async fn commit(&self, change: Change) -> CommitOutcome {
-        self.patiently("commit", || self.store.commit(change.clone())).await
+    ///
+    /// # Errors
+    /// The store takes others, and not this one.
+    pub(crate) async fn commit(&self, change: Change) -> Result<CommitOutcome, Failure> {
+        let began = Instant::now();
+        let outcome = self.patiently("commit", || self.store.commit(change.clone())).await;
+        let ended = Instant::now();
+        self.lag.took(ended.duration_since(began), ended);
+        outcome
     }
 
     /// Commits a change that saves no dossier: only two groups that meet in the database can stand in its way, and they part again.
     pub(crate) async fn record(&self, change: Change) {
         let mut wait = STORE_WAIT.0;
-        while let CommitOutcome::Conflict(conflict) = self.commit(change.clone()).await {
-            tracing::debug!(?conflict, "a change without dossiers met another one; trying again");
+        loop {
+            match self.commit(change.clone()).await {
+                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return,
+                Ok(CommitOutcome::Conflict(conflict)) => {
+                    tracing::debug!(?conflict, "a change without dossiers met another one; trying again");
+                }
+                // It is of the hub's own making: there is nothing else that could be recorded in its place.
+                Err(error) => tracing::error!(%error, "the store does not take what became of a message; trying again"),
+            }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(STORE_WAIT.1);
         }
@@ -121,10 +152,27 @@ impl Desk {
 
     /// Takes a message for one attempt at its work. `known`: an earlier attempt was this process's own, and its calls have ended.
     pub(crate) async fn begin(&self, envelope: &Envelope, known: bool) -> Progress {
-        let key = MessageKey::from(envelope);
+        self.begin_as(envelope, self.claim(known)).await
+    }
+
+    /// An attempt to be made.
+    pub(crate) fn claim(&self, known: bool) -> Claim {
         let (owner, before) = flight::attempt();
-        let claim = Claim { owner, lease: self.attempt_lease(), takes_over: before.filter(|_| known) };
-        let progress = self.patiently("begin", || self.store.begin(&key, claim)).await;
+        Claim { owner, lease: self.attempt_lease(), takes_over: before.filter(|_| known) }
+    }
+
+    /// The same as [`Desk::begin`] for an attempt that has its name already.
+    pub(crate) async fn begin_as(&self, envelope: &Envelope, claim: Claim) -> Progress {
+        let key = MessageKey::from(envelope);
+        let mut wait = STORE_WAIT.0;
+        let progress = loop {
+            match self.patiently("begin", || self.store.begin(&key, claim)).await {
+                Ok(progress) => break progress,
+                Err(error) => tracing::error!(%error, "the store does not take that work on a message begins; trying again"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(STORE_WAIT.1);
+        };
         flight::attempted(progress.owner.is_some());
         // What comes next has an effect. A process that was stopped meanwhile lets go of this work while it waits here.
         self.lease.held().await;
@@ -159,11 +207,20 @@ impl Desk {
     }
 
     /// Asks the store until it answers. A store that is away is nobody's crash, and nobody's attempt.
-    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(&self, what: &str, mut ask: impl FnMut() -> F) -> T {
+    ///
+    /// # Errors
+    /// The store is there, and will not answer this however often it is asked: the message that asks is to be parked, alone.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T, Failure> {
         let mut wait = STORE_WAIT.0;
         loop {
             match ask().await {
-                Ok(answer) => return answer,
+                Ok(answer) => return Ok(answer),
+                Err(StoreError::Unreadable(why)) => return Err(unreadable(&why)),
+                Err(error @ StoreError::Refused(_)) => return Err(Failure::Bug { detail: error.to_string() }),
                 Err(error) => {
                     tracing::warn!(what, %error, wait_ms = wait.as_millis() as u64, "the store did not answer; waiting for it");
                     tokio::time::sleep(wait).await;
@@ -179,188 +236,6 @@ impl Desk {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
         self.lease.held().await;
     }
-
-    /// Ends a try that came to nothing: postponed, on the retry schedule, or parked. Returns once that is durable. Without
-    /// progress, it was not noted yet that work began.
-    pub(crate) async fn end(
-        &self,
-        envelope: &Arc<Envelope>,
-        queue: &str,
-        halt: Halt,
-        progress: Option<Progress>,
-        about: About<'_>,
-    ) -> Result<(), Lapsed> {
-        match halt {
-            Halt::Lapsed => return Err(Lapsed),
-            Halt::Wait(wait) | Halt::Refused(_, wait) => self.postpone(envelope, queue, &wait, progress, about).await,
-            Halt::Failed(failure) => {
-                let progress = match progress {
-                    Some(progress) => progress,
-                    None => self.begin(envelope, false).await,
-                };
-                if let Some(until) = progress.held_until {
-                    self.held(envelope, queue, until, about).await;
-                    return Ok(());
-                }
-                self.settle(envelope, queue, &failure, progress, about).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts work on the schedule that waits through no fault of its own. Uses up no attempt. Returns once that is durable. With progress, it
-    /// ends the attempt that had begun; without, it leaves alone whichever attempt has the message.
-    pub(crate) async fn postpone(&self, envelope: &Arc<Envelope>, queue: &str, wait: &Wait, progress: Option<Progress>, about: About<'_>) {
-        let Wait { until, code, why, told } = wait;
-        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code, %until, why, "a message was postponed");
-        let text = format!("{why}. Waits until {until}; no attempt is used up");
-        let row = OutboxRow {
-            exchange: topology::WORK.to_owned(),
-            routing_key: route_of(envelope, queue),
-            envelope: Arc::clone(envelope),
-            not_before: Some(*until),
-            // The same twice, because its answer was lost, is one row.
-            key: Some(waits(envelope)),
-        };
-        let key = MessageKey::from(&**envelope);
-        let change = Change {
-            attempt: Some(Attempt {
-                key,
-                owner: progress.and_then(|progress| progress.owner),
-                counts: false,
-                code: (*code).to_owned(),
-                detail: text.clone(),
-                next_at: Some(*until),
-            }),
-            outbox: vec![row],
-            journal: told.then(|| self.entry(envelope, about, "postponed", &text)).into_iter().collect(),
-            ..Change::default()
-        };
-        self.record(change).await;
-    }
-
-    /// Whether work that failed like this, now, is not tried again.
-    pub(crate) fn gives_up(&self, failure: &Failure, progress: Progress) -> bool {
-        matches!(settle(failure, progress.failures, self.clock.now(), 0.0), Settlement::Park { .. })
-    }
-
-    /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
-    pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
-        let route = (topology::WORK, route_of(envelope, queue));
-        let change = self.settled(Change::default(), envelope, queue, route, failure, progress, about);
-        self.record(change).await;
-    }
-
-    /// The same together with a change that follows from it.
-    pub(crate) async fn settle_with(
-        &self,
-        change: Change,
-        envelope: &Arc<Envelope>,
-        queue: &str,
-        failure: &Failure,
-        progress: Progress,
-        about: About<'_>,
-    ) -> CommitOutcome {
-        let route = (topology::WORK, route_of(envelope, queue));
-        self.commit(self.settled(change, envelope, queue, route, failure, progress, about)).await
-    }
-
-    /// [`Desk::settle`] for a command that a bridge could not perform: it goes back to the bridge's queue.
-    /// Answers when it goes out again, if it does.
-    pub(crate) async fn settle_command(&self, envelope: &Arc<Envelope>, failure: &Failure, progress: Progress) -> Option<Timestamp> {
-        let (queue, route) = (topology::commands_queue(&envelope.tenant), (topology::COMMANDS, envelope.routing_key()));
-        let about = About { dossier: None, candidacy: None };
-        let change = self.settled(Change::default(), envelope, &queue, route, failure, progress, about);
-        let next_at = change.attempt.as_ref().and_then(|attempt| attempt.next_at);
-        self.record(change).await;
-        next_at
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "private: what the functions above have in common")]
-    fn settled(
-        &self,
-        mut change: Change,
-        envelope: &Arc<Envelope>,
-        queue: &str,
-        (exchange, routing_key): (&str, String),
-        failure: &Failure,
-        progress: Progress,
-        about: About<'_>,
-    ) -> Change {
-        let now = self.clock.now();
-        let settlement = settle(failure, progress.failures, now, rand::random_range(0.0..=1.0));
-        tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
-        match settlement {
-            Settlement::Retry { at, counts } => {
-                let at = at.max(self.landed(envelope, failure, now));
-                change.attempt = Some(self.attempt(envelope, progress, failure, counts, Some(at)));
-                let row = OutboxRow {
-                    exchange: exchange.to_owned(),
-                    routing_key,
-                    envelope: Arc::clone(envelope),
-                    not_before: Some(at),
-                    key: None,
-                };
-                change.outbox.push(row);
-                change.journal.push(self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}")));
-            }
-            Settlement::Park { code } => {
-                change.attempt = Some(self.attempt(envelope, progress, failure, true, None));
-                change.journal.push(self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}")));
-                let parked = Parked {
-                    at: now,
-                    tenant: Some(envelope.tenant.to_string()),
-                    queue: queue.to_owned(),
-                    exchange: exchange.to_owned(),
-                    routing_key,
-                    message_id: Some(envelope.id.to_string()),
-                    kind: Some(envelope.message.kind().to_owned()),
-                    code,
-                    field: None,
-                    detail: failure.to_string(),
-                    body: envelope.encode().unwrap_or_default().into(),
-                };
-                change.outbox.extend(lifecycle::parked(&parked));
-                change.parked = Some(parked);
-            }
-        }
-        change
-    }
-
-    /// When an invitation that was given up has come about at the platform, if it does. Nobody looks for it before: a look that sees
-    /// nothing of it yet would be followed by a second one.
-    fn landed(&self, envelope: &Envelope, failure: &Failure, now: Timestamp) -> Timestamp {
-        match (&envelope.message, failure) {
-            (Message::InviteRequested(_), Failure::Transient { acted: true, .. }) => now.checked_add(self.longest_call).unwrap_or(now),
-            _ => now,
-        }
-    }
-
-    fn attempt(
-        &self,
-        envelope: &Envelope,
-        progress: Progress,
-        failure: &Failure,
-        counts: bool,
-        next_at: Option<jiff::Timestamp>,
-    ) -> Attempt {
-        Attempt {
-            key: MessageKey::from(envelope),
-            owner: progress.owner,
-            counts,
-            code: failure.code().to_owned(),
-            detail: failure.to_string(),
-            next_at,
-        }
-    }
-}
-
-/// The key of a message that waits for its next attempt. An invitation that waits has the key by which it is taken back.
-fn waits(envelope: &Envelope) -> EffectKey {
-    match &envelope.message {
-        Message::InviteRequested(wanted) => Effect::Invite { candidacy: wanted.candidacy, intent: wanted.intent }.key(),
-        _ => EffectKey { candidacy: Uuid::nil(), intent: 0, what: format!("waits/{}/{}", envelope.source, envelope.id) },
-    }
 }
 
 /// Routing key on the work exchange that leads to the queue a message came from.
@@ -370,4 +245,8 @@ pub(crate) fn route_of(envelope: &Envelope, queue: &str) -> String {
 
 fn tame(word: &str) -> Line {
     Line::new(word).or_else(|_| Line::new("unknown")).unwrap_or_else(|_| tame("unknown"))
+}
+
+fn unreadable(why: &str) -> Failure {
+    Failure::Unreadable { detail: format!("{why}. Upgrade this process, or put the row right; then retry the message") }
 }

@@ -56,7 +56,7 @@ fn asking(dossier: &Dossier, policy: &Policy) -> Option<Asking> {
 
 /// Why nobody is asked for, for a person.
 fn why_not(dossier: &Dossier) -> String {
-    if let Some(ended) = dossier.ended {
+    if let Some(ended) = &dossier.ended {
         return format!("{} in the ATS", ended.word());
     }
     if let Some(ended) = &dossier.order_ended {

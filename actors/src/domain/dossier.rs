@@ -4,7 +4,7 @@
 use super::{Interviews, State, Versions, versions::Mark};
 use crate::ports::{Invitation, PlatformRole};
 use atshub_schemas::{
-    ExternalId, Link, TenantName,
+    Email, ExternalId, Link, TenantName, Unread,
     fact::{Application, Candidate, Job, Person, Stage},
 };
 use jiff::Timestamp;
@@ -67,10 +67,13 @@ pub struct Dossier {
     pub created_at: Timestamp,
     /// When it was last saved.
     pub updated_at: Timestamp,
+    /// What a newer version of the hub wrote beside all this.
+    #[serde(flatten)]
+    pub unread: Unread,
 }
 
 /// How an application ended in the ATS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// Archived or rejected.
@@ -81,17 +84,21 @@ pub enum Ended {
     Deleted,
     /// Another application took its place.
     Transferred,
+    /// In a way that a newer version of the hub knows and this one does not.
+    #[serde(untagged)]
+    Unknown(String),
 }
 
 impl Ended {
     /// The word for people.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &str {
         match self {
             Self::Archived => "archived",
             Self::Hired => "hired",
             Self::Deleted => "deleted",
             Self::Transferred => "transferred to another application",
+            Self::Unknown(word) => word,
         }
     }
 }
@@ -134,6 +141,9 @@ pub struct Candidacy {
     /// What the platform said of its interviews.
     #[serde(default, skip_serializing_if = "Interviews::is_empty")]
     pub interviews: Interviews,
+    /// What a newer version of the hub wrote beside all this.
+    #[serde(flatten)]
+    pub unread: Unread,
 }
 
 impl Candidacy {
@@ -155,6 +165,7 @@ impl Candidacy {
             asked_with: None,
             refused_for: None,
             interviews: Interviews::default(),
+            unread: Unread::default(),
         }
     }
 
@@ -201,6 +212,7 @@ impl Dossier {
             candidacies: Vec::new(),
             created_at: now,
             updated_at: now,
+            unread: Unread::default(),
         }
     }
 
@@ -285,4 +297,26 @@ pub enum Lookup {
     Refused,
     /// The one whose invitation has this candidacy id on the platform.
     PlatformCandidacy(ExternalId),
+    /// All of the person with this address, newest first, at most 200.
+    Email(Email),
+    /// All of the person with this page in the ATS, or with this page of the application where the person has none, newest first, at
+    /// most 200. However the address is written.
+    ProfileUrl(Link),
+    /// All of this job (id in the ATS), newest first, at most 200.
+    Job(ExternalId),
+    /// All whose newest candidacy is for this role of the platform, newest first, at most 200.
+    Role(ExternalId),
+    /// All of the recruiter with this address, newest first, at most 200.
+    Recruiter(Email),
+}
+
+/// A page of dossiers, in an order that stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// By the ids of their applications.
+    pub dossiers: Vec<Dossier>,
+    /// Applications on this page whose dossiers cannot be read.
+    pub unreadable: Vec<ExternalId>,
+    /// After which application the next page begins; `None`: this is the last one.
+    pub next: Option<ExternalId>,
 }

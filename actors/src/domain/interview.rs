@@ -56,7 +56,9 @@ impl Interviews {
     pub fn hear(&mut self, id: &ExternalId, seen: Seen) {
         match self.0.get_mut(id.as_str()) {
             Some(kept) => {
-                let order = |seen: &Seen| (stage(&seen.state), seen.mark.time, seen.state.code());
+                // How far a state is that this version does not know cannot be said: then the time alone decides.
+                let known = [&seen.state, &kept.state].iter().all(|state| !matches!(state, State::Unknown(_)));
+                let order = |seen: &Seen| (if known { stage(&seen.state) } else { 0 }, seen.mark.time, seen.state.code().to_owned());
                 let last = kept.last.max(seen.last);
                 let newer = |a: &Option<(Timestamp, Link)>, b: &Option<(Timestamp, Link)>| {
                     a.as_ref().map(|(at, link)| (*at, link.as_str().to_owned()))

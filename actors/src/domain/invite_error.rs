@@ -1,8 +1,8 @@
 //! The errors a recruiter can be shown instead of an invitation (B5). The four sentences are the platform's own, word for
 //! word (Karat's FAQ on ATS integrations); they never retry by themselves.
 
-use atshub_schemas::Link;
-use serde::{Deserialize, Serialize};
+use atshub_schemas::{Link, Unread};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// Why an invitation was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,27 @@ pub enum InviteError {
         /// The platform's own words.
         text: String,
     },
+    /// One that a newer version of the hub wrote and this one does not know; it is written back unchanged.
+    #[serde(untagged)]
+    Unknown(UnknownError),
+}
+
+/// An error that this version does not know, with all that was written of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UnknownError(Unread);
+
+impl<'de> Deserialize<'de> for UnknownError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Unread::deserialize(deserializer)?;
+        match written.text("code") {
+            None => Err(D::Error::custom("an error has no code")),
+            Some(known) if known == "other" || InviteError::class_of(known).is_some() => {
+                Err(D::Error::custom("a known error is not written as it should be"))
+            }
+            Some(_) => Ok(Self(written)),
+        }
+    }
 }
 
 /// What has to be done about it, and by whom.
@@ -42,8 +63,9 @@ pub struct Remedy {
 impl InviteError {
     /// Stable code.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
+            Self::Unknown(UnknownError(written)) => written.text("code").unwrap_or("unknown"),
             Self::RoleMissing => "role_missing",
             Self::PhoneTooShort => "phone_too_short",
             Self::AlreadyActive { .. } => "already_active",
@@ -89,6 +111,9 @@ impl InviteError {
                 "Invite failed: no usable answer from {platform}. Please move the candidate out of this stage and back to try again."
             ),
             Self::Other { text } => text.clone(),
+            Self::Unknown(UnknownError(written)) => {
+                written.text("text").map_or_else(|| format!("Invite failed: {}.", self.code()), str::to_owned)
+            }
         }
     }
 
@@ -118,6 +143,9 @@ impl InviteError {
                 who: "recruiter",
                 what: "Move the candidate out of the stage and back; if the platform has invited after all, the interview's link is shown then.",
             },
+            Self::Unknown(_) => {
+                Remedy { who: "operator", what: "Run the version of atshub that wrote this, on every machine; it says what is to be done." }
+            }
             Self::Other { .. } => Remedy {
                 who: "support",
                 what: "Ask the platform's support what the sentence means; then move the candidate out of the stage and back.",

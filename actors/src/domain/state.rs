@@ -2,7 +2,8 @@
 //! README is printed from it.
 
 use super::InviteError;
-use serde::{Deserialize, Serialize};
+use atshub_schemas::Unread;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// Where a candidacy is in its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,13 +39,50 @@ pub enum State {
         /// Why.
         error: InviteError,
     },
+    /// One that a newer version of the hub wrote and this one does not know. It stands as it is and is written back unchanged; it
+    /// counts as live, so that nobody is invited beside it.
+    #[serde(untagged)]
+    Unknown(UnknownState),
 }
+
+/// A state that this version does not know, with all that was written of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UnknownState(Unread);
+
+impl<'de> Deserialize<'de> for UnknownState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Unread::deserialize(deserializer)?;
+        match written.text("state") {
+            None => Err(D::Error::custom("a state has no name")),
+            Some(known) if CODES.contains(&known) => Err(D::Error::custom("a known state is not written as it should be")),
+            Some(_) => Ok(Self(written)),
+        }
+    }
+}
+
+/// The codes of the states that this version knows.
+const CODES: [&str; 12] = [
+    "received",
+    "inviting",
+    "invited",
+    "scheduled",
+    "rescheduled",
+    "in_progress",
+    "processing",
+    "completed",
+    "cancelled",
+    "timed_out",
+    "no_show",
+    "refused",
+];
 
 impl State {
     /// Stable code, also the key of the tenant's labels.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
+            Self::Unknown(UnknownState(written)) => written.text("state").unwrap_or("unknown"),
             Self::Received => "received",
             Self::Inviting => "inviting",
             Self::Invited => "invited",
@@ -63,7 +101,7 @@ impl State {
     /// Counts against "one live invitation per person and role" (B2).
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self, Self::Received | Self::Inviting | Self::Invited | Self::Scheduled | Self::Rescheduled)
+        matches!(self, Self::Received | Self::Inviting | Self::Invited | Self::Scheduled | Self::Rescheduled | Self::Unknown(_))
     }
 }
 

@@ -6,6 +6,9 @@ use crate::supervision::BreakerState;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
+/// A time that is earlier than the one before by more than this is that of a clock that was set back.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(10);
+
 /// How patient a gate is with its host.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GatePolicy {
@@ -155,6 +158,8 @@ pub(super) struct Breaker {
     evidence: (u32, u32),
     credential: bool,
     last_error: Option<String>,
+    /// The time when it was last asked.
+    latest: Timestamp,
 }
 
 impl Breaker {
@@ -173,7 +178,22 @@ impl Breaker {
             evidence: (0, 0),
             credential: false,
             last_error: None,
+            latest: now,
         }
+    }
+
+    /// A clock that was set back takes along what was reckoned by it: a pause keeps its length, and does not last until the clock has
+    /// caught up.
+    pub(super) fn follow(&mut self, now: Timestamp) {
+        let back = self.latest.duration_since(now);
+        if back > SET_BACK {
+            let scout = self.scout.as_mut();
+            for time in [&mut self.since, &mut self.next, &mut self.away_since].into_iter().chain(scout) {
+                *time = time.checked_sub(back).unwrap_or(now);
+            }
+            self.window.clear();
+        }
+        self.latest = now;
     }
 
     /// Leave for one call, or until when to wait.

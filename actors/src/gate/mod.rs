@@ -95,6 +95,12 @@ pub(crate) enum Halt {
     Lapsed,
 }
 
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// This process may not act any more: what is in hand is neither done nor settled here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lapsed;
@@ -212,7 +218,9 @@ impl Gate {
 
     fn with<T>(&self, act: impl FnOnce(&mut Breaker, Timestamp) -> T) -> T {
         let mut kept = self.lock();
-        let done = act(&mut kept.breaker, self.0.clock.now());
+        let now = self.0.clock.now();
+        kept.breaker.follow(now);
+        let done = act(&mut kept.breaker, now);
         let now = (kept.breaker.state(), kept.breaker.next_call());
         if kept.shown != now {
             kept.shown = now;
@@ -323,7 +331,7 @@ fn outcome(failure: &Failure) -> Outcome {
         Failure::RateLimited { retry_after } => Outcome::AskedToWait(*retry_after),
         Failure::Unauthorized { detail } => Outcome::CredentialRefused(detail.clone()),
         Failure::Rejected { .. } | Failure::Malformed { .. } => Outcome::Answered,
-        Failure::Bug { .. } => Outcome::NotMade,
+        Failure::Unreadable { .. } | Failure::Bug { .. } => Outcome::NotMade,
     }
 }
 

@@ -231,6 +231,12 @@ proptest! {
 #[derive(Default)]
 pub(super) struct Still(AtomicI64);
 
+impl Still {
+    pub(super) fn set(&self, milliseconds: i64) {
+        self.0.store(milliseconds, Ordering::SeqCst);
+    }
+}
+
 impl Clock for Still {
     fn now(&self) -> Timestamp {
         at(self.0.load(Ordering::SeqCst))

@@ -72,6 +72,20 @@ fn the_next_look_is_up_to_a_tenth_later() {
     }
 }
 
+#[tokio::test]
+async fn a_pause_does_not_last_longer_because_the_clock_was_a_month_ahead_when_it_began() {
+    let (gate, clock) = gate(&Lease::unlimited());
+    clock.set(30 * 86_400_000);
+    let mut pass = gate.enter(0.0).ok().unwrap();
+    let asked = Failure::RateLimited { retry_after: Duration::from_secs(100) };
+    pass.call(async { Err::<(), _>(asked) }).await.unwrap_err();
+    clock.set(0);
+    let Err(Halt::Wait(wait)) = gate.enter(0.0) else { panic!("a call was let through in the pause") };
+    assert_eq!((wait.code, wait.until), ("rate_limited", at(100_000)));
+    clock.set(100_000);
+    assert!(gate.enter(0.0).is_ok());
+}
+
 #[test]
 fn work_that_finds_its_share_used_up_or_its_tenant_set_aside_waits_once_to_twice_as_long() {
     let (gate, _) = gate(&Lease::unlimited());

@@ -29,7 +29,7 @@ async fn given_up(office: &InviteOffice, envelope: &Arc<Envelope>) -> Option<Cha
     let Message::InviteRequested(wanted) = &envelope.message else { return None };
     let Account { policy, connector, .. } = office.accounts.account(&envelope.tenant)?;
     let (desk, fresh) = (&office.desk, Uuid::now_v7());
-    let (dossier, candidacy) = read(desk, envelope, wanted).await.filter(|(_, candidacy)| is_wanted(wanted, candidacy))?;
+    let (dossier, candidacy) = read(desk, envelope, wanted).await.ok()?.filter(|(_, candidacy)| is_wanted(wanted, candidacy))?;
     let decision = refused(&dossier, candidacy.id, InviteError::NoAnswer, Context { policy: &policy, now: desk.clock.now(), fresh });
     let (mut change, saved) = change_of(desk, envelope, &dossier, &decision, connector.as_deref());
     let about = About { dossier: Some(saved), candidacy: Some(candidacy.id) };

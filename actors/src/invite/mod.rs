@@ -2,7 +2,10 @@
 //!
 //! It writes to no ATS: what the recruiter is to see goes back to the tenant's own queue.
 
+mod asking;
+mod conclude;
 mod last_words;
+mod meaning;
 mod work;
 
 pub use last_words::last_words;

@@ -6,9 +6,11 @@
 mod broker;
 mod clock;
 mod connector;
+mod handover;
 mod platform;
 mod processes;
 mod records;
+mod registry;
 mod store;
 
 pub use broker::{
@@ -16,10 +18,12 @@ pub use broker::{
 };
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
+pub use handover::{Fresh, Handover, handover};
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
 pub use processes::{Beat, ProcessRecord, ShownChild};
 pub use records::{
     Attempt, Change, Claim, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey,
-    MessageView, OutboxRow, Parked, ParkedView, PlatformAccount, Progress, SealedSecret, TenantRecord,
+    MessageView, OutboxRow, Parked, ParkedView, Progress,
 };
+pub use registry::{PlatformAccount, SealedSecret, TenantRecord};
 pub use store::{Store, StoreError};

@@ -1,7 +1,8 @@
-//! What the store keeps: messages and what became of them, dossiers, outbox rows, history, tenants, credentials. Values only;
-//! how they are kept is the contract in `store.rs`.
+//! What the store keeps of the rail: messages and what became of them, dossiers, outbox rows, history. Values only; how they
+//! are kept is the contract in `store.rs`.
 
-use crate::domain::{Dossier, EffectKey, Heard, Policy};
+use super::broker::Cut;
+use crate::domain::{Dossier, EffectKey, Heard, Subject};
 use atshub_schemas::{Envelope, ExternalId, Line, MessageId, TenantName};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -125,8 +126,10 @@ pub struct Parked {
     pub field: Option<String>,
     /// What was wrong and what would be right.
     pub detail: String,
-    /// The body as it came.
+    /// The body as it came, or its beginning.
     pub body: Bytes,
+    /// What the body was, where only its beginning is kept.
+    pub cut: Option<Cut>,
 }
 
 impl Parked {
@@ -135,7 +138,9 @@ impl Parked {
     pub fn fingerprint(&self) -> Uuid {
         let space = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.queue.as_bytes());
         let named = Uuid::new_v5(&space, self.message_id.as_deref().unwrap_or_default().as_bytes());
-        Uuid::new_v5(&named, &self.body)
+        let fingerprint = Uuid::new_v5(&named, &self.body);
+        // Two bodies with one beginning are two messages.
+        self.cut.as_ref().map_or(fingerprint, |cut| Uuid::new_v5(&fingerprint, format!("{} {}", cut.size, cut.sha256).as_bytes()))
     }
 }
 
@@ -182,6 +187,14 @@ pub struct Change {
     pub heard: Vec<HeardWrite>,
     /// What waits in the outbox and is not to be sent any more. Nothing happens where it was sent, or never asked for.
     pub taken_back: Vec<(TenantName, EffectKey)>,
+    /// What waits in the outbox and ends with this: it is taken back. If it does not wait any more, nothing of the change is applied:
+    /// [`Conflict::Ended`].
+    pub ends: Option<(TenantName, EffectKey)>,
+    /// A message that is thereby taken for the first attempt at its work, as [`super::Store::begin`] does. If it was begun before, or
+    /// handled, nothing of the change is applied: [`Conflict::Begun`].
+    pub begins: Option<(MessageKey, Claim)>,
+    /// If something was heard of one of these, nothing of the change is applied: [`Conflict::Heard`].
+    pub unheard: Vec<(TenantName, Subject)>,
     /// Messages to publish.
     pub outbox: Vec<OutboxRow>,
     /// History to write.
@@ -216,6 +229,12 @@ pub enum Conflict {
         /// The application that holds it; the change's own where it wants one key for two of its dossiers.
         holder: ExternalId,
     },
+    /// What was to end does not wait any more.
+    Ended,
+    /// The message was begun, or handled, before.
+    Begun,
+    /// Something was heard meanwhile of what nothing had been heard of: read it and decide again.
+    Heard,
 }
 
 /// An outbox row, handed out for publishing.
@@ -286,83 +305,6 @@ pub struct ParkedView {
     pub queue: String,
     /// Its routing key.
     pub routing_key: String,
-}
-
-/// A tenant, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TenantRecord {
-    /// Its name.
-    pub name: TenantName,
-    /// Kind of ATS, a key of the connector registry.
-    pub ats: String,
-    /// Name of the platform account.
-    pub platform: String,
-    /// Its settings.
-    pub policy: Policy,
-    /// Why this version cannot read its settings, which another one wrote: those above are not its own. It is not run, and its
-    /// record is not to be saved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<String>,
-    /// `active`, `paused`, `draining` (paused, once what is in hand is finished), `quarantined` or `disabled`: what outlives a
-    /// restart of the hub.
-    pub standing: String,
-    /// Why, unless active.
-    pub cause: Option<String>,
-    /// When it becomes active by itself, unless somebody changes it before.
-    #[serde(default)]
-    pub until: Option<Timestamp>,
-    /// Rises with every change, over all tenants: "what changed since" is a comparison.
-    pub version: u64,
-    /// When it was added.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
-
-impl TenantRecord {
-    /// The cause that stands in the store when an operator sets a tenant aside. Who it was comes first, so that no reason can be
-    /// taken for a cause of the hub's own.
-    #[must_use]
-    pub fn operators_cause(by: &Line, reason: &Line) -> String {
-        format!("{BY}{by}: {reason}")
-    }
-
-    /// Whether an operator paused it, and not the hub, for its credential.
-    #[must_use]
-    pub fn is_paused_by_operator(&self) -> bool {
-        matches!(self.standing.as_str(), "paused" | "draining") && self.cause.as_deref().is_some_and(|cause| cause.starts_with(BY))
-    }
-}
-
-/// How an operator's cause begins, and no other.
-const BY: &str = "by ";
-
-/// A sealed credential: cipher text that only the hub's sealing key opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedSecret {
-    /// `tenant/<name>` or `platform/<name>`.
-    pub owner: String,
-    /// Which of the owner's: `api_key`, `webhook_secret`, `partner_key`, `token`.
-    pub name: String,
-    /// Cipher text with its nonce.
-    pub sealed: Bytes,
-    /// First characters of the secret's SHA-256, so that people can tell two keys apart without seeing either.
-    pub fingerprint: String,
-    /// When it was set.
-    pub set_at: Timestamp,
-}
-
-/// An account at an interview platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlatformAccount {
-    /// Its name, for example `main`.
-    pub name: String,
-    /// Kind of platform, a key of the platform registry.
-    pub kind: String,
-    /// Base address.
-    pub url: String,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
 }
 
 /// How far a message has come, counted durably.

@@ -16,14 +16,13 @@
 //! - Times are kept to the microsecond.
 
 use super::{
+    handover::Fresh,
     processes::{Beat, ProcessRecord, ShownChild},
-    records::{
-        Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, Progress, SealedSecret,
-        TenantRecord,
-    },
+    records::{Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, Progress},
+    registry::{PlatformAccount, SealedSecret, TenantRecord},
 };
 use crate::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     supervision::ChildSnapshot,
 };
 use async_trait::async_trait;
@@ -39,9 +38,15 @@ pub enum StoreError {
     /// Not reachable, or too slow. May pass; nobody's crash.
     #[error("the store is away: {0}")]
     Away(String),
-    /// It answered with something that cannot be.
+    /// The store as a whole is not as it should be: its schema, the rights in it, its file. Waiting helps once an operator has seen to it.
     #[error("the store is not as it should be: {0}")]
     Broken(String),
+    /// This row cannot be read by this version of the hub: it is damaged, or a newer version wrote it. Others can be.
+    #[error("{0}")]
+    Unreadable(String),
+    /// This change is not taken, now or later. Others are.
+    #[error("the store does not take this change: {0}")]
+    Refused(String),
 }
 
 /// Keeps everything.
@@ -71,6 +76,10 @@ pub trait Store: Send + Sync + 'static {
     /// Dossiers of a tenant.
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError>;
 
+    /// The dossiers of a tenant whose newest candidacy is in this state (its code), from after this application on, at most `limit`. The
+    /// order is that of the applications' ids, so that a page begins where the one before ended, whatever changes meanwhile.
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError>;
+
     /// What was heard of these subjects; those of which nothing was heard are left out.
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError>;
 
@@ -82,6 +91,14 @@ pub trait Store: Send + Sync + 'static {
     /// Those take turns: a tenant that asks for many at once does not stand before one that asks for one. A crash of the store may
     /// forget this and [`Store::sent`]: the rows are handed out once more.
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError>;
+
+    /// From here on, rows that are due at once and that this process commits come to the caller without being asked for, while it
+    /// [takes them](Fresh::open): claimed for `lease`, in the order of their commits. For one relay of a process; the one before gets
+    /// no more. `None`: this store hands out rows only when it is asked.
+    fn fresh(&self, lease: Duration) -> Option<Fresh> {
+        let _ = lease;
+        None
+    }
 
     /// Rows that the broker has confirmed.
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError>;
@@ -100,7 +117,8 @@ pub trait Store: Send + Sync + 'static {
     /// Due time of the earliest row that nobody has claimed.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Rung whenever this process commits an outbox row.
+    /// Rung whenever this process commits an outbox row that is due within a second, and that it does not hand over as
+    /// [fresh](Store::fresh).
     fn outbox_bell(&self) -> Arc<Notify>;
 
     /// All the hub knows of the messages with this id (ids are unique per tenant and source).
@@ -186,6 +204,18 @@ pub trait Store: Send + Sync + 'static {
     /// Drops history older than `before`: inbox, journal, sent outbox rows, and partitions made of them. Never drops a
     /// row that has not been sent. Also makes the partitions of the days to come.
     async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError>;
+
+    /// Pulls back what a wrong clock, this process's or the store's own, has put far ahead: a wait that was set later than now keeps its
+    /// length from now on, a lease that ends later than any does ends soon. Answers how many waits and leases that were.
+    async fn pull_back(&self) -> Result<u64, StoreError>;
+
+    /// Whether this store is not the one that was last worked on: restored from a back-up, copied, or a copy that took over. It may be
+    /// older than the broker then, so what was sent and is not handled is put back among what is to be sent, once; answers how many
+    /// rows. `None`: it is the same.
+    async fn gone_back(&self) -> Result<Option<u64>, StoreError>;
+
+    /// When it was last found to have gone back.
+    async fn went_back(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Answers if the store does.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -7,7 +7,7 @@ use crate::{
     domain::{Lookup, Verdict, status_as_note},
     failure::Failure,
     lifecycle,
-    ports::Change,
+    ports::{Change, CommitOutcome},
 };
 use atshub_schemas::{
     Envelope, Family, Message, MessageId,
@@ -21,27 +21,35 @@ use uuid::Uuid;
 const SENT_MAX: u32 = 3;
 const NOBODY: About<'static> = About { dossier: None, candidacy: None };
 
-/// The bridge has done what a command asked.
-pub(super) async fn done(work: &TenantWork, envelope: &Arc<Envelope>, id: &MessageId) {
+/// The bridge has done what a command asked. The clock of the answer runs for a command that was sent and not answered yet: where it does,
+/// nothing else has to be known.
+pub(super) async fn done(work: &TenantWork, envelope: &Arc<Envelope>, id: &MessageId) -> Result<(), Failure> {
     let desk = &work.office.desk;
-    let Some(command) = sent(desk, envelope, id).await else { return unknown(desk, envelope, id).await };
     let verdict = Verdict::accepted("command_done", format!("the bridge performed command {id}"));
-    conclude(desk, envelope, &command, &verdict, Change::default()).await;
+    let (handled, entry) = desk.handled(envelope, &verdict, NOBODY);
+    let ends = Some((envelope.tenant.clone(), Desk::unanswered_key(id)));
+    let change = Change { handled, journal: vec![entry], ends, ..Change::default() };
+    if let CommitOutcome::Conflict(_) = desk.commit(change).await? {
+        let Some(command) = sent(desk, envelope, id).await? else { return unknown(desk, envelope, id).await };
+        conclude(desk, envelope, &command, &verdict, Change::default()).await;
+    }
     work.link.wrote(desk.clock.now());
+    Ok(())
 }
 
 /// The bridge could not do it.
-pub(super) async fn failed(work: &TenantWork, envelope: &Arc<Envelope>, failed: &CommandFailed) {
+pub(super) async fn failed(work: &TenantWork, envelope: &Arc<Envelope>, failed: &CommandFailed) -> Result<(), Failure> {
     let (desk, id) = (&work.office.desk, &failed.command_id);
-    let Some(command) = sent(desk, envelope, id).await else { return unknown(desk, envelope, id).await };
+    let Some(command) = sent(desk, envelope, id).await? else { return unknown(desk, envelope, id).await };
     let why = format!("{} ({})", failed.message, failed.code);
     // A status for which the bridge has no place is for the recruiter all the same: as a note (B6).
     if !failed.retryable
         && let Message::StatusSet(status) = &command.message
-        && let Some(note) = as_note(work, envelope, status).await
+        && let Some(note) = as_note(work, envelope, status).await?
     {
         let verdict = Verdict::accepted("command_failed", format!("the bridge could not set the status: {why}; it goes out as a note"));
-        return conclude(desk, envelope, &command, &verdict, note).await;
+        conclude(desk, envelope, &command, &verdict, note).await;
+        return Ok(());
     }
     let failure = if failed.retryable {
         Failure::transient(format!("bridge: {why}"))
@@ -56,13 +64,14 @@ pub(super) async fn failed(work: &TenantWork, envelope: &Arc<Envelope>, failed: 
     let clock = next_at.map(|at| desk.command(&command, Uuid::nil(), 0, 1, Some(at)));
     let outbox = clock.map(|[_, timer]| timer).into_iter().collect();
     conclude(desk, envelope, &command, &verdict, Change { outbox, ..Change::default() }).await;
+    Ok(())
 }
 
 /// The clock of an answer has run out.
-pub(super) async fn unanswered(work: &TenantWork, envelope: &Arc<Envelope>, due: &TimerDue) {
+pub(super) async fn unanswered(work: &TenantWork, envelope: &Arc<Envelope>, due: &TimerDue) -> Result<(), Failure> {
     let desk = &work.office.desk;
     let Timer::Unanswered { command_id, sent: times } = &due.what;
-    let Some(command) = sent(desk, envelope, command_id).await else { return unknown(desk, envelope, command_id).await };
+    let Some(command) = sent(desk, envelope, command_id).await? else { return unknown(desk, envelope, command_id).await };
     let about = About { dossier: None, candidacy: Some(due.candidacy) };
     let kind = command.message.kind();
     let silent = format!("the bridge has not answered `{kind}` {command_id}, sent {times} times");
@@ -79,22 +88,25 @@ pub(super) async fn unanswered(work: &TenantWork, envelope: &Arc<Envelope>, due:
     };
     let (handled, entry) = desk.handled(envelope, &verdict, about);
     desk.record(Change { handled, journal: vec![entry], ..change }).await;
+    Ok(())
 }
 
 /// The command with this id, if the hub has sent it to this tenant's bridge.
-async fn sent(desk: &Desk, answer: &Envelope, id: &MessageId) -> Option<Arc<Envelope>> {
-    let seen = desk.patiently("read command", || desk.store.message(id.as_str())).await;
+async fn sent(desk: &Desk, answer: &Envelope, id: &MessageId) -> Result<Option<Arc<Envelope>>, Failure> {
+    let seen = desk.patiently("read command", || desk.store.message(id.as_str())).await?;
     let of_tenant = seen.iter().filter(|view| view.tenant.as_deref() == Some(answer.tenant.as_str()));
-    of_tenant
+    let command = of_tenant
         .filter_map(|view| Envelope::decode(view.body.as_deref()?.as_bytes()).ok())
         .find(|command| command.message.family() == Family::Command && command.source.as_str() == lifecycle::SOURCE && command.id == *id)
-        .map(Arc::new)
+        .map(Arc::new);
+    Ok(command)
 }
 
-async fn unknown(desk: &Desk, envelope: &Arc<Envelope>, id: &MessageId) {
+async fn unknown(desk: &Desk, envelope: &Arc<Envelope>, id: &MessageId) -> Result<(), Failure> {
     let verdict = Verdict::ignored("unknown_command", format!("the hub sent no command {id} to this tenant's bridge"));
     let (handled, entry) = desk.handled(envelope, &verdict, NOBODY);
     desk.record(Change { handled, journal: vec![entry], ..Change::default() }).await;
+    Ok(())
 }
 
 /// The answer is handled, and the clock that waited for it is taken back, unless the change sets it anew.
@@ -108,12 +120,11 @@ async fn conclude(desk: &Desk, envelope: &Arc<Envelope>, command: &Envelope, ver
 }
 
 /// A status as a note to the same bridge. `None` if no note can say it.
-async fn as_note(work: &TenantWork, envelope: &Arc<Envelope>, status: &StatusSet) -> Option<Change> {
+async fn as_note(work: &TenantWork, envelope: &Arc<Envelope>, status: &StatusSet) -> Result<Option<Change>, Failure> {
     let desk = &work.office.desk;
     let lookup = Lookup::Application(status.application.id.clone());
-    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-    let dossier = found.first()?;
-    let candidacy = dossier.current()?;
+    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
+    let Some((dossier, candidacy)) = found.first().and_then(|dossier| Some((dossier, dossier.current()?))) else { return Ok(None) };
     let write =
         Write::Status { sequence: status.sequence, code: status.code.clone(), text: status.text.clone(), link: status.link.clone() };
     let request = WritebackRequested {
@@ -123,7 +134,8 @@ async fn as_note(work: &TenantWork, envelope: &Arc<Envelope>, status: &StatusSet
         assessment: None,
         write,
     };
-    let command = work.office.connector.command(&status_as_note(&request, work.policy())?)?;
+    let note = status_as_note(&request, work.policy());
+    let Some(command) = note.and_then(|note| work.office.connector.command(&note)) else { return Ok(None) };
     let command = Arc::new(desk.message(&envelope.tenant, Some(&status.application.id), envelope, command));
-    Some(Change { outbox: desk.command(&command, candidacy.id, candidacy.intent, 1, None).into(), ..Change::default() })
+    Ok(Some(Change { outbox: desk.command(&command, candidacy.id, candidacy.intent, 1, None).into(), ..Change::default() }))
 }

@@ -41,9 +41,10 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: 
         // Each live key that is taken is left to its holder; a dossier has no more keys than candidacies, so this ends.
         loop {
             match desk.commit(change_of(desk, &*work.office.connector, envelope, &outcome)).await {
-                CommitOutcome::Committed | CommitOutcome::Duplicate => return Ok(()),
-                CommitOutcome::Conflict(Conflict::Taken { key, holder }) if yield_key(&mut outcome, &key, &holder) => {}
-                CommitOutcome::Conflict(conflict) => {
+                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return Ok(()),
+                Ok(CommitOutcome::Conflict(Conflict::Taken { key, holder })) if yield_key(&mut outcome, &key, &holder) => {}
+                Err(failure) => return work.end(envelope, queue, Halt::Failed(failure), None, nobody).await,
+                Ok(CommitOutcome::Conflict(conflict)) => {
                     tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, ?conflict, "decided on what is no longer so; deciding anew");
                     break;
                 }
@@ -73,12 +74,21 @@ async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) ->
                 Need::Dossiers(_) | Need::Heard(_) => {}
             }
         }
-        for lookup in lookups {
-            let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
-            known.found(lookup, found);
+        let found = lookups.into_iter().map(|lookup| async {
+            let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
+            Ok::<_, Failure>((lookup, found))
+        });
+        let heard = async {
+            if subjects.is_empty() {
+                return Ok(vec![]);
+            }
+            desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await
+        };
+        let (found, heard) = futures_util::future::try_join(futures_util::future::try_join_all(found), heard).await?;
+        for (lookup, dossiers) in found {
+            known.found(lookup, dossiers);
         }
         if !subjects.is_empty() {
-            let heard = desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await;
             known.was_heard(subjects, heard);
         }
         if let Some((application, insist)) = snapshot {

@@ -51,14 +51,17 @@ impl TenantWork {
     }
 
     async fn try_once(&self, envelope: &Arc<Envelope>, queue: &str, known: bool) -> Result<(), Lapsed> {
-        match &envelope.message {
+        let answered = match &envelope.message {
             Message::WritebackRequested(request) => return writeback::perform(self, envelope, request, queue, known).await,
             Message::CommandDone(done) => answered::done(self, envelope, &done.command_id).await,
             Message::CommandFailed(failed) => answered::failed(self, envelope, failed).await,
             Message::TimerDue(due) => answered::unanswered(self, envelope, due).await,
             _ => return fact::perform(self, envelope, queue).await,
+        };
+        match answered {
+            Ok(()) => Ok(()),
+            Err(failure) => self.end(envelope, queue, Halt::Failed(failure), None, About { dossier: None, candidacy: None }).await,
         }
-        Ok(())
     }
 
     /// Ends a try that came to nothing, after a look at the credential if that is why.

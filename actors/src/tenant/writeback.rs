@@ -6,7 +6,7 @@ use crate::{
     domain::{Dossier, Lookup, Verdict, status_as_note},
     failure::Failure,
     gate::{Halt, Lapsed, Pass, Wait, draw},
-    ports::{Change, CommitOutcome, Conflict, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
+    ports::{Change, CommitOutcome, NO_PLACE_FOR_STATUS, OutboxRow, Progress, Written},
     turns::{Place, TurnedAway},
 };
 use atshub_schemas::{
@@ -36,7 +36,13 @@ pub(super) async fn perform(
     tokio::task::yield_now().await;
     let turn = place.turn(work.office.gate.patience()).await;
     let lookup = Lookup::Application(request.application.clone());
-    let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
+    let found = match desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await {
+        Ok(found) => found,
+        Err(failure) => {
+            let about = About { dossier: None, candidacy: Some(request.candidacy) };
+            return work.end(envelope, queue, Halt::Failed(failure), None, about).await;
+        }
+    };
     let about = About { dossier: found.first(), candidacy: Some(request.candidacy) };
     // The person may go on under another record since this was asked for.
     let person = found.first().and_then(|d| d.candidate.id.clone()).or_else(|| request.candidate.clone());
@@ -188,21 +194,24 @@ async fn done(work: &TenantWork, envelope: &Arc<Envelope>, verdict: &Verdict, ab
     let mut dossier = about.dossier.cloned();
     let mut pause = PAUSE.0;
     loop {
-        let mut change = change.clone();
+        let (mut change, written) = (change.clone(), change.clone());
         if let Some(mut next) = dossier.filter(|d| d.status_written < number) {
             next.status_written = number;
             next.version += 1;
             change.dossiers.push(Desk::save(next));
         }
         match desk.commit(change).await {
-            CommitOutcome::Committed | CommitOutcome::Duplicate => return,
+            Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return,
+            // The ATS has it: that is not to be forgotten, and it is not to be written again, for want of the dossier.
+            Err(_) => return desk.record(written).await,
             // A status that is written down takes no key; the dossier as it stands now says who holds which.
-            CommitOutcome::Conflict(Conflict::Raced | Conflict::Taken { .. }) => {
+            Ok(CommitOutcome::Conflict(_)) => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);
                 let Message::WritebackRequested(request) = &envelope.message else { return };
                 let lookup = Lookup::Application(request.application.clone());
-                dossier = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await.into_iter().next();
+                let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await;
+                dossier = found.unwrap_or_default().into_iter().next();
             }
         }
     }

@@ -14,6 +14,7 @@ mod routing;
 mod table;
 mod work;
 
+use super::backup::BROKER;
 use async_trait::async_trait;
 use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Missing, Publication, PublishError, QueueInfo, QueueSpec};
 use engine::Engine;
@@ -66,7 +67,7 @@ impl EmbeddedBroker {
     }
 
     fn start(folder: Option<&Path>) -> Result<Self, String> {
-        let file = folder.map(|folder| folder.join("broker.db"));
+        let file = folder.map(|folder| folder.join(BROKER));
         let connection = table::open(file.as_deref()).map_err(|cause| cause.to_string())?;
         let (requests, received) = channel();
         let health = watch::Sender::new(BrokerHealth::Up { epoch: 1 });

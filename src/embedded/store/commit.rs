@@ -2,6 +2,7 @@
 
 use super::{
     connection::Fault,
+    searched,
     threads::Kept,
     words::{Micros, key_words},
 };
@@ -21,6 +22,9 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
         && (is_handled(connection, &attempt.key)? || !owns(connection, attempt)?)
     {
         return Ok(Kept::Nothing(CommitOutcome::Duplicate));
+    }
+    if let Some(conflict) = stands_in_the_way(connection, rows)? {
+        return Ok(Kept::Nothing(CommitOutcome::Conflict(conflict)));
     }
     for dossier in &rows.dossiers {
         if stored_version(connection, dossier)? != dossier.expected {
@@ -55,6 +59,33 @@ pub(super) fn commit(connection: &Connection, rows: &Rows) -> Result<Kept<Commit
     journal(connection, rows)?;
     parked(connection, rows)?;
     Ok(Kept::All(CommitOutcome::Committed))
+}
+
+/// What was to be so, and is not.
+fn stands_in_the_way(connection: &Connection, rows: &Rows) -> Result<Option<Conflict>, Fault> {
+    if let Some((tenant, key)) = &rows.ends
+        && !connection
+            .prepare_cached("select 1 from outbox where tenant = ? and effect_key = ? and effect_key is not null and sent_at is null")?
+            .exists([tenant, key])?
+    {
+        return Ok(Some(Conflict::Ended));
+    }
+    if let Some((key, claim)) = &rows.begins {
+        let words = key_words(key);
+        let known = connection.prepare_cached("select 1 from attempts where tenant = ? and source = ? and id = ?")?.exists(words)?;
+        let (Kept::All(begun) | Kept::Nothing(begun)) =
+            if known { Kept::Nothing(Progress::default()) } else { begin(connection, key, *claim, rows.received)? };
+        if begun.owner.is_none() {
+            return Ok(Some(Conflict::Begun));
+        }
+    }
+    for (tenant, kind, id) in &rows.unheard {
+        let mut statement = connection.prepare_cached("select 1 from heard where tenant = ? and kind = ? and id = ?")?;
+        if statement.exists(params![tenant, kind, id])? {
+            return Ok(Some(Conflict::Heard));
+        }
+    }
+    Ok(None)
 }
 
 /// False: it was there.
@@ -122,6 +153,7 @@ fn dossiers(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
                 Micros(d.created_at),
                 Micros(d.updated_at)
             ])?;
+        searched::keep(connection, d)?;
         // Not deleted yet: the times at which they came to their states stay.
         connection
             .prepare_cached("update candidacies set live_key = null, application_id = '' where tenant = ? and application_id = ?")?
@@ -198,7 +230,8 @@ fn heard(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 /// A row whose key waits already takes that one's place.
 fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     let replaced = rows.outbox.iter().filter_map(|o| Some((o.tenant.as_str(), o.effect_key.as_deref()?)));
-    for (tenant, key) in rows.taken_back.iter().map(|(tenant, key)| (tenant.as_str(), key.as_str())).chain(replaced) {
+    let taken_back = rows.taken_back.iter().chain(&rows.ends).map(|(tenant, key)| (tenant.as_str(), key.as_str()));
+    for (tenant, key) in taken_back.chain(replaced) {
         connection
             .prepare_cached("delete from outbox where tenant = ? and effect_key = ? and effect_key is not null and sent_at is null")?
             .execute([tenant, key])?;
@@ -206,8 +239,8 @@ fn outbox(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
     for o in &rows.outbox {
         connection
             .prepare_cached(
-                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key) \
-                 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into outbox (exchange, routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, \
+                 made_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?8)",
             )?
             .execute(params![
                 o.exchange,
@@ -272,7 +305,7 @@ fn parked(connection: &Connection, rows: &Rows) -> Result<(), Fault> {
 }
 
 /// Takes a message for an attempt; what was handled, and what another attempt holds, is not begun again, and not counted.
-pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<Progress>, Fault> {
+pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim, now: Timestamp) -> Result<Kept<Progress>, Fault> {
     let words = key_words(key);
     let handled = is_handled(connection, key)?;
     let before = connection
@@ -290,7 +323,6 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
     if handled {
         return Ok(Kept::Nothing(before));
     }
-    let now = Timestamp::now();
     let mine = claim.owner.to_string();
     let again = owner.as_deref() == Some(mine.as_str());
     let takes_over = claim.takes_over.map(|before| before.to_string());
@@ -312,17 +344,15 @@ pub(super) fn begin(connection: &Connection, key: &MessageKey, claim: Claim) -> 
 }
 
 /// Lets go of all attempts that are held, after so long.
-pub(super) fn free_attempts(connection: &Connection, after: Duration) -> Result<Kept<()>, Fault> {
-    let now = Timestamp::now();
+pub(super) fn free_attempts(connection: &Connection, after: Duration, now: Timestamp) -> Result<Kept<()>, Fault> {
     let until = Micros(stored(now.checked_add(after).unwrap_or(now)));
     connection.prepare_cached("update attempts set held_until = ?1 where owner is not null and held_until > ?1")?.execute([until])?;
     Ok(Kept::All(()))
 }
 
 /// Begins the lease of an attempt anew.
-pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> Result<Kept<bool>, Fault> {
+pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim, now: Timestamp) -> Result<Kept<bool>, Fault> {
     let [tenant, source, id] = key_words(key);
-    let now = Timestamp::now();
     let until = now.checked_add(claim.lease).unwrap_or(now);
     let renewed = connection
         .prepare_cached("update attempts set held_until = ? where tenant = ? and source = ? and id = ? and owner = ?")?
@@ -331,7 +361,13 @@ pub(super) fn renew(connection: &Connection, key: &MessageKey, claim: Claim) -> 
 }
 
 /// Counts a crash.
-pub(super) fn crashed(connection: &Connection, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<Kept<u32>, Fault> {
+pub(super) fn crashed(
+    connection: &Connection,
+    key: &MessageKey,
+    owner: Option<Uuid>,
+    cause: &str,
+    now: Timestamp,
+) -> Result<Kept<u32>, Fault> {
     let [tenant, source, id] = key_words(key);
     let crashes: i64 = connection
         .prepare_cached(
@@ -340,9 +376,8 @@ pub(super) fn crashed(connection: &Connection, key: &MessageKey, owner: Option<U
              updated_at = excluded.updated_at, owner = nullif(owner, ?6), \
              held_until = case when owner = ?6 then null else held_until end returning crashes",
         )?
-        .query_row(
-            params![tenant, source, id, storable(cause), Micros(stored(Timestamp::now())), owner.map(|owner| owner.to_string())],
-            |row| row.get(0),
-        )?;
+        .query_row(params![tenant, source, id, storable(cause), Micros(stored(now)), owner.map(|owner| owner.to_string())], |row| {
+            row.get(0)
+        })?;
     Ok(Kept::All(count(crashes)))
 }

@@ -1,5 +1,7 @@
 //! Opening the file, and what its errors mean. Knows the schema's versions, and none of its tables.
 
+use super::searched;
+use crate::embedded::backup::STORE;
 use atshub_actors::ports::StoreError;
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
@@ -8,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-/// Name of the file in the folder.
-const FILE: &str = "hub.db";
 /// How long to wait for another process that writes: the command line beside the running hub.
 pub(super) const BUSY: Duration = Duration::from_secs(8);
 /// Statements that a connection keeps prepared.
@@ -21,6 +21,8 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/3_turns.sql")),
     M::up(include_str!("migrations/4_waiting.sql")),
     M::up(include_str!("migrations/5_reports.sql")),
+    M::up(include_str!("migrations/6_search.sql")),
+    M::up(include_str!("migrations/7_clocks.sql")),
 ];
 
 /// Why a piece of work failed.
@@ -31,19 +33,29 @@ impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         // A constraint's message names columns, never values.
         let text = error.to_string();
-        let away = matches!(
-            error.sqlite_error_code(),
+        Self(match error.sqlite_error_code() {
             Some(
                 ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::DiskFull
-                    | ErrorCode::SystemIoFailure
-                    | ErrorCode::CannotOpen
-                    | ErrorCode::ReadOnly
-                    | ErrorCode::OutOfMemory
-            )
-        );
-        Self(if away { StoreError::Away(text) } else { StoreError::Broken(text) })
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory,
+            ) => StoreError::Away(text),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => StoreError::Refused(text),
+            Some(_) => StoreError::Broken(text),
+            None => match error {
+                // Of a value that is not what its column holds only the column is told.
+                rusqlite::Error::FromSqlConversionFailure(column, ..)
+                | rusqlite::Error::IntegralValueOutOfRange(column, _)
+                | rusqlite::Error::InvalidColumnType(column, ..)
+                | rusqlite::Error::Utf8Error(column, _) => {
+                    StoreError::Unreadable(format!("column {column} of a row does not hold what it should"))
+                }
+                _ => StoreError::Broken(text),
+            },
+        })
     }
 }
 
@@ -63,7 +75,7 @@ impl From<Fault> for StoreError {
 pub(super) fn file(folder: &Path) -> Result<PathBuf, StoreError> {
     let failed = |e: std::io::Error| StoreError::Broken(format!("`{}` cannot be used: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let path = folder.join(FILE);
+    let path = folder.join(STORE);
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
@@ -86,6 +98,7 @@ pub(super) fn writing(path: Option<&Path>) -> Result<Connection, StoreError> {
         pragma(&connection, "secure_delete", "on")?;
         // Taken first, so that of two processes one migrates and the other finds it done.
         migrate(&mut connection)?;
+        searched::fill(&mut connection)?;
         Ok(connection)
     };
     open().map_err(StoreError::from)

@@ -1,28 +1,36 @@
 //! The store on SQLite: one file in a folder, for one hub process (the command line may open the same folder beside it).
 //! Durable after kill -9. No partitions; what is old is deleted by age.
 
+mod clock;
 mod commit;
 mod connection;
 mod outbox;
+mod place;
 mod processes;
 mod reading;
 mod registry;
+mod searched;
 mod threads;
 mod words;
 
 use crate::records::{Rows, Turns, storable};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
-        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord,
+        Progress, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
 use atshub_schemas::{ExternalId, TenantName};
 use jiff::Timestamp;
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use threads::Threads;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -32,6 +40,8 @@ pub struct SqliteStore {
     threads: Threads,
     bell: Arc<Notify>,
     turns: Turns,
+    clock: Arc<dyn Clock>,
+    file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -47,7 +57,7 @@ impl SqliteStore {
     /// [`StoreError::Broken`] if the folder or the file cannot be used.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let file = connection::file(folder)?;
-        Ok(Self { threads: Threads::start(Some(&file))?, bell: Arc::new(Notify::new()), turns: Turns::default() })
+        Self::start(Some(file))
     }
 
     /// A store that is gone when it is dropped.
@@ -55,14 +65,25 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Broken`] if it cannot be made.
     pub fn open_in_memory() -> Result<Self, StoreError> {
-        Ok(Self { threads: Threads::start(None)?, bell: Arc::new(Notify::new()), turns: Turns::default() })
+        Self::start(None)
+    }
+
+    fn start(file: Option<PathBuf>) -> Result<Self, StoreError> {
+        let threads = Threads::start(file.as_deref())?;
+        Ok(Self { threads, bell: Arc::new(Notify::new()), turns: Turns::default(), clock: Arc::new(SystemClock), file })
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
-        let rows = Rows::new(change, &self.turns)?;
+        let rows = Rows::new(change, &self.turns, self.clock.now())?;
         if rows.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
@@ -75,27 +96,34 @@ impl Store for SqliteStore {
     }
 
     async fn begin(&self, key: &MessageKey, claim: Claim) -> Result<Progress, StoreError> {
-        let key = key.clone();
-        self.threads.write(move |connection| commit::begin(connection, &key, claim)).await
+        let (key, clock) = (key.clone(), Arc::clone(&self.clock));
+        // The time at which it is written, so that of several each sees the leases of those before it.
+        self.threads.write(move |connection| commit::begin(connection, &key, claim, clock.now())).await
     }
 
     async fn only_process_begins(&self, landing: Duration) -> Result<(), StoreError> {
-        self.threads.write(move |connection| commit::free_attempts(connection, landing)).await
+        let now = self.clock.now();
+        self.threads.write(move |connection| commit::free_attempts(connection, landing, now)).await
     }
 
     async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
-        let key = key.clone();
-        self.threads.write(move |connection| commit::renew(connection, &key, claim)).await
+        let (key, clock) = (key.clone(), Arc::clone(&self.clock));
+        self.threads.write(move |connection| commit::renew(connection, &key, claim, clock.now())).await
     }
 
     async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
-        let (key, cause) = (key.clone(), cause.to_owned());
-        self.threads.write(move |connection| commit::crashed(connection, &key, owner, &cause)).await
+        let (key, cause, now) = (key.clone(), cause.to_owned(), self.clock.now());
+        self.threads.write(move |connection| commit::crashed(connection, &key, owner, &cause, now)).await
     }
 
     async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
         let tenant = tenant.to_string();
         self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        let (tenant, state, after) = (tenant.to_string(), state.to_owned(), after.map(ToString::to_string));
+        self.threads.read(move |connection| searched::page(connection, &tenant, &state, after.as_deref(), limit)).await
     }
 
     async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
@@ -104,8 +132,8 @@ impl Store for SqliteStore {
     }
 
     async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
-        let queue = queue.to_owned();
-        let again = self.threads.write(move |connection| outbox::send_again(connection, &queue)).await?;
+        let (queue, now) = (queue.to_owned(), self.clock.now());
+        let again = self.threads.write(move |connection| outbox::send_again(connection, Some(&queue), now)).await?;
         if again > 0 {
             self.bell.notify_one();
         }
@@ -118,16 +146,18 @@ impl Store for SqliteStore {
     }
 
     async fn sent(&self, rows: Vec<ClaimedRow>) -> Result<(), StoreError> {
-        self.threads.write(move |connection| outbox::sent(connection, &rows)).await
+        let now = self.clock.now();
+        self.threads.write(move |connection| outbox::sent(connection, &rows, now)).await
     }
 
     async fn unsent(&self, row: ClaimedRow, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
-        let cause = cause.to_owned();
-        self.threads.write(move |connection| outbox::unsent(connection, row.row, not_before, &cause)).await
+        let (cause, now) = (cause.to_owned(), self.clock.now());
+        self.threads.write(move |connection| outbox::unsent(connection, row.row, not_before, &cause, now)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.threads.read(outbox::next_due).await
+        let now = self.clock.now();
+        self.threads.read(move |connection| outbox::next_due(connection, now)).await
     }
 
     fn outbox_bell(&self) -> Arc<Notify> {
@@ -135,8 +165,8 @@ impl Store for SqliteStore {
     }
 
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
-        let id = storable(id);
-        self.threads.read(move |connection| reading::message(connection, &id)).await
+        let (id, now) = (storable(id), self.clock.now());
+        self.threads.read(move |connection| reading::message(connection, &id, now)).await
     }
 
     async fn journal(&self, tenant: &TenantName, application: &ExternalId) -> Result<Vec<JournalEntry>, StoreError> {
@@ -174,21 +204,23 @@ impl Store for SqliteStore {
         cause: Option<&str>,
         until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let (name, standing, cause) = (name.to_string(), standing.to_owned(), cause.map(str::to_owned));
-        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref(), until)).await
+        let (name, standing, cause, now) = (name.to_string(), standing.to_owned(), cause.map(str::to_owned), self.clock.now());
+        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref(), until, now)).await
     }
 
     async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {
-        let name = name.to_string();
-        self.threads.write(move |connection| registry::end_standing(connection, &name, until)).await
+        let (name, now) = (name.to_string(), self.clock.now());
+        self.threads.write(move |connection| registry::end_standing(connection, &name, until, now)).await
     }
 
     async fn beat(&self, beat: Beat, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
-        self.threads.write(move |connection| processes::beat(connection, &beat, alive)).await
+        let now = self.clock.now();
+        self.threads.write(move |connection| processes::beat(connection, &beat, alive, now)).await
     }
 
     async fn processes(&self, alive: Duration) -> Result<Vec<ProcessRecord>, StoreError> {
-        self.threads.read(move |connection| processes::all(connection, alive)).await
+        let now = self.clock.now();
+        self.threads.read(move |connection| processes::all(connection, alive, now)).await
     }
 
     async fn leave(&self, process: Uuid) -> Result<(), StoreError> {
@@ -196,7 +228,8 @@ impl Store for SqliteStore {
     }
 
     async fn show_children(&self, process: Uuid, children: Vec<ChildSnapshot>) -> Result<(), StoreError> {
-        self.threads.write(move |connection| processes::show(connection, process, &children)).await
+        let now = self.clock.now();
+        self.threads.write(move |connection| processes::show(connection, process, &children, now)).await
     }
 
     async fn hide_children(&self, process: Uuid, names: Vec<String>) -> Result<(), StoreError> {
@@ -245,6 +278,25 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, _now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
         self.threads.write(move |connection| outbox::sweep(connection, before)).await
+    }
+
+    async fn pull_back(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        self.threads.write(move |connection| clock::pull_back(connection, now)).await
+    }
+
+    async fn gone_back(&self) -> Result<Option<u64>, StoreError> {
+        let Some(file) = self.file.clone() else { return Ok(None) };
+        let now = self.clock.now();
+        let again = self.threads.write(move |connection| place::gone_back(connection, &file, now)).await?;
+        if again.is_some_and(|again| again > 0) {
+            self.bell.notify_one();
+        }
+        Ok(again)
+    }
+
+    async fn went_back(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.threads.read(place::went_back).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -59,13 +59,16 @@ pub(super) fn claim(
 /// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
 /// answers are handled, not they themselves: those that were not answered still have a clock that waits. Their keys stay with what was
 /// asked for since.
-pub(super) fn send_again(connection: &Connection, queue: &str) -> Result<Kept<u64>, Fault> {
-    let of_tenant = queue.strip_prefix(topology::TENANT_QUEUES);
-    let of_bridge = queue.strip_prefix(topology::COMMANDS).and_then(|rest| rest.strip_prefix('.'));
+pub(super) fn send_again(connection: &Connection, queue: Option<&str>, now: Timestamp) -> Result<Kept<u64>, Fault> {
+    let of_tenant = queue.and_then(|queue| queue.strip_prefix(topology::TENANT_QUEUES));
+    let of_bridge = queue.and_then(|queue| queue.strip_prefix(topology::COMMANDS)?.strip_prefix('.'));
     let again = connection
         .prepare_cached(
-            "update outbox as o set sent_at = null, claimed_until = null, not_before = null, due = ?2, effect_key = null \
+            "update outbox as o set sent_at = null, claimed_until = null, not_before = null, due = ?2, made_at = ?2, effect_key = null \
              where o.sent_at is not null and case \
+                 when ?1 is null then o.exchange in ('atshub.work', 'atshub.events') or (o.exchange = 'atshub.commands' \
+                     and exists (select 1 from outbox w where w.tenant = o.tenant and w.sent_at is null \
+                         and w.effect_key = o.message_id || '/0/unanswered')) \
                  when ?3 is not null then o.tenant = ?3 and ((o.exchange = 'atshub.work' and o.routing_key = 'tenant.' || ?3) \
                      or (o.exchange = 'atshub.events' and o.routing_key like ?3 || '.%')) \
                  when ?4 is not null then o.tenant = ?4 and o.exchange = 'atshub.commands' and o.routing_key like ?4 || '.%' \
@@ -76,12 +79,12 @@ pub(super) fn send_again(connection: &Connection, queue: &str) -> Result<Kept<u6
              and not exists (select 1 from outbox w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
              and not exists (select 1 from parked p where p.message_id = o.message_id and p.tenant = o.tenant)",
         )?
-        .execute(params![queue, Micros(stored(Timestamp::now())), of_tenant, of_bridge])?;
+        .execute(params![queue, Micros(stored(now)), of_tenant, of_bridge])?;
     Ok(Kept::All(u64::try_from(again).unwrap_or(u64::MAX)))
 }
 
-pub(super) fn sent(connection: &Connection, rows: &[ClaimedRow]) -> Result<Kept<()>, Fault> {
-    let now = Micros(stored(Timestamp::now()));
+pub(super) fn sent(connection: &Connection, rows: &[ClaimedRow], now: Timestamp) -> Result<Kept<()>, Fault> {
+    let now = Micros(stored(now));
     let mut statement =
         connection.prepare_cached("update outbox set sent_at = ?, claimed_until = null where number = ? and sent_at is null")?;
     for row in rows {
@@ -90,18 +93,18 @@ pub(super) fn sent(connection: &Connection, rows: &[ClaimedRow]) -> Result<Kept<
     Ok(Kept::All(()))
 }
 
-pub(super) fn unsent(connection: &Connection, row: i64, not_before: Timestamp, cause: &str) -> Result<Kept<()>, Fault> {
+pub(super) fn unsent(connection: &Connection, row: i64, not_before: Timestamp, cause: &str, now: Timestamp) -> Result<Kept<()>, Fault> {
     connection
         .prepare_cached(
-            "update outbox set not_before = ?2, due = ?2, claimed_until = null, failures = failures + 1, last_error = ?3 \
+            "update outbox set not_before = ?2, due = ?2, made_at = ?4, claimed_until = null, failures = failures + 1, last_error = ?3 \
              where number = ?1 and sent_at is null",
         )?
-        .execute(params![row, Micros(stored(not_before)), storable(cause)])?;
+        .execute(params![row, Micros(stored(not_before)), storable(cause), Micros(stored(now))])?;
     Ok(Kept::All(()))
 }
 
-pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, Fault> {
-    let now = Micros(stored(Timestamp::now()));
+pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    let now = Micros(stored(now));
     let mut earliest = None;
     for (when, invitation) in [("null", "<>"), ("not null", "<>"), ("null", "="), ("not null", "=")] {
         let due: Option<Micros> = connection

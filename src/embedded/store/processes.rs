@@ -2,7 +2,7 @@
 //! lines that look.
 
 use super::{connection::Fault, threads::Kept, words::Micros};
-use crate::records::{from_json, storable, stored, to_json};
+use crate::records::{TOLERANCE, from_json, storable, stored, to_json};
 use atshub_actors::{
     ports::{Beat, ProcessRecord, ShownChild, StoreError},
     supervision::ChildSnapshot,
@@ -15,20 +15,16 @@ use uuid::Uuid;
 /// How long a process that is not heard of any more is remembered.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
-fn now() -> Timestamp {
-    stored(Timestamp::now())
-}
-
 fn ago(at: Timestamp, span: SignedDuration) -> Timestamp {
     at.checked_sub(span).unwrap_or(Timestamp::MIN)
 }
 
 fn process(text: &str) -> Result<Uuid, Fault> {
-    text.parse().map_err(|_| Fault(StoreError::Broken("a process has an id that is none".into())))
+    text.parse().map_err(|_| Fault(StoreError::Unreadable("a process has an id that is none".into())))
 }
 
-pub(super) fn beat(connection: &Connection, beat: &Beat, alive: Duration) -> Result<Kept<Vec<ProcessRecord>>, Fault> {
-    let at = now();
+pub(super) fn beat(connection: &Connection, beat: &Beat, alive: Duration, now: Timestamp) -> Result<Kept<Vec<ProcessRecord>>, Fault> {
+    let at = stored(now);
     let forgotten = Micros(ago(at, REMEMBERED));
     let of_theirs = "delete from children where process in (select process from processes where beat_at < ?)";
     connection.prepare_cached(of_theirs)?.execute([&forgotten])?;
@@ -39,11 +35,11 @@ pub(super) fn beat(connection: &Connection, beat: &Beat, alive: Duration) -> Res
              on conflict (process) do update set name = excluded.name, beat_at = excluded.beat_at, able = excluded.able",
         )?
         .execute(params![beat.process.to_string(), storable(&beat.name), Micros(stored(beat.started_at)), Micros(at), beat.able])?;
-    Ok(Kept::All(all(connection, alive)?))
+    Ok(Kept::All(all(connection, alive, now)?))
 }
 
-pub(super) fn all(connection: &Connection, alive: Duration) -> Result<Vec<ProcessRecord>, Fault> {
-    let at = now();
+pub(super) fn all(connection: &Connection, alive: Duration, now: Timestamp) -> Result<Vec<ProcessRecord>, Fault> {
+    let at = stored(now);
     let (heard, lately) = (ago(at, REMEMBERED), ago(at, SignedDuration::try_from(alive).unwrap_or(SignedDuration::ZERO)));
     let sql = "select process, name, started_at, beat_at, able from processes where beat_at >= ? order by process";
     let mut statement = connection.prepare_cached(sql)?;
@@ -57,7 +53,8 @@ pub(super) fn all(connection: &Connection, alive: Duration) -> Result<Vec<Proces
             started_at: row.get::<_, Micros>(2)?.0,
             beat_at,
             able: row.get(4)?,
-            live: beat_at >= lately,
+            // One that was heard of in the future was so by a wrong clock; if it lives, it is heard of again.
+            live: beat_at >= lately && beat_at <= ago(at, -TOLERANCE),
         });
     }
     Ok(processes)
@@ -70,8 +67,8 @@ pub(super) fn leave(connection: &Connection, process: Uuid) -> Result<Kept<()>, 
     Ok(Kept::All(()))
 }
 
-pub(super) fn show(connection: &Connection, process: Uuid, children: &[ChildSnapshot]) -> Result<Kept<()>, Fault> {
-    let (at, process) = (Micros(now()), process.to_string());
+pub(super) fn show(connection: &Connection, process: Uuid, children: &[ChildSnapshot], now: Timestamp) -> Result<Kept<()>, Fault> {
+    let (at, process) = (Micros(stored(now)), process.to_string());
     let mut statement = connection.prepare_cached(
         "insert into children (name, process, at, snapshot) values (?, ?, ?, ?) \
          on conflict (name) do update set process = excluded.process, at = excluded.at, snapshot = excluded.snapshot",
@@ -97,11 +94,10 @@ pub(super) fn children(connection: &Connection, name: Option<&str>) -> Result<Ve
     let mut found = statement.query([name])?;
     let mut children = Vec::new();
     while let Some(row) = found.next()? {
-        children.push(ShownChild {
-            process: process(&row.get::<_, String>(0)?)?,
-            at: row.get::<_, Micros>(1)?.0,
-            child: from_json("what a child is doing", &row.get::<_, String>(2)?)?,
-        });
+        // One that another version of the hub speaks of in its own words is as good as unheard of, and hides no other.
+        if let Ok(child) = from_json("what a child is doing", &row.get::<_, String>(2)?) {
+            children.push(ShownChild { process: process(&row.get::<_, String>(0)?)?, at: row.get::<_, Micros>(1)?.0, child });
+        }
     }
     Ok(children)
 }

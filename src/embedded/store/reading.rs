@@ -1,9 +1,9 @@
 //! What is asked of the store: dossiers, messages, history, counts. Changes nothing.
 
-use super::{connection::Fault, words::Micros};
+use super::{connection::Fault, searched, words::Micros};
 use crate::records::{
     CANDIDATE_LIMIT, EVIDENCE_LIMIT, Evidence, JOURNAL_LIMIT, REFUSED_LIMIT, SeenAttempt, SeenInbox, SeenOutbox, SeenParked, checked,
-    count, from_json, unsigned,
+    count, from_json, sought, unsigned,
 };
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Subject},
@@ -31,19 +31,17 @@ fn time_if_any(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestam
     row.get::<_, Option<Micros>>(column).map(|m| m.map(|m| m.0))
 }
 
-const BY_APPLICATION: &str = "select body from dossiers where tenant = ?1 and application_id = ?2 limit ?3";
-const BY_CANDIDACY: &str =
-    "select d.body from candidacies c join dossiers d using (tenant, application_id) where c.tenant = ?1 and c.id = ?2 limit ?3";
-const BY_LIVE_KEY: &str =
-    "select d.body from candidacies c join dossiers d using (tenant, application_id) where c.tenant = ?1 and c.live_key = ?2 limit ?3";
-const BY_PLATFORM: &str = "select body from dossiers where tenant = ?1 and application_id in \
+const BY_APPLICATION: &str = "select application_id, body from dossiers where tenant = ?1 and application_id = ?2 limit ?3";
+const BY_CANDIDACY: &str = "select application_id, d.body from candidacies c join dossiers d using (tenant, application_id) where c.tenant = ?1 and c.id = ?2 limit ?3";
+const BY_LIVE_KEY: &str = "select application_id, d.body from candidacies c join dossiers d using (tenant, application_id) where c.tenant = ?1 and c.live_key = ?2 limit ?3";
+const BY_PLATFORM: &str = "select application_id, body from dossiers where tenant = ?1 and application_id in \
     (select application_id from candidacies where tenant = ?1 and platform_candidacy = ?2) order by created_at desc, application_id limit ?3";
 const BY_CANDIDATE: &str =
-    "select body from dossiers where tenant = ?1 and candidate_id = ?2 order by created_at desc, application_id limit ?3";
-const BY_WAITING_JOB: &str = "select body from dossiers where tenant = ?1 and job_id = ?2 and state in ('refused', 'received') \
+    "select application_id, body from dossiers where tenant = ?1 and candidate_id = ?2 order by created_at desc, application_id limit ?3";
+const BY_WAITING_JOB: &str = "select application_id, body from dossiers where tenant = ?1 and job_id = ?2 and state in ('refused', 'received') \
     order by created_at desc, application_id limit ?3";
 
-const BY_REFUSED: &str = "select body from dossiers where tenant = ?1 and state = 'refused' and ?2 = '' \
+const BY_REFUSED: &str = "select application_id, body from dossiers where tenant = ?1 and state = 'refused' and ?2 = '' \
     order by created_at desc, application_id limit ?3";
 
 pub(super) fn dossiers(connection: &Connection, tenant: &str, by: &Lookup) -> Result<Vec<Dossier>, Fault> {
@@ -55,9 +53,14 @@ pub(super) fn dossiers(connection: &Connection, tenant: &str, by: &Lookup) -> Re
         Lookup::Candidate(id) => (BY_CANDIDATE, id.to_string(), CANDIDATE_LIMIT),
         Lookup::Refused => (BY_REFUSED, String::new(), REFUSED_LIMIT),
         Lookup::WaitingOfJob(id) => (BY_WAITING_JOB, id.to_string(), REFUSED_LIMIT),
+        Lookup::Email(_) | Lookup::ProfileUrl(_) | Lookup::Job(_) | Lookup::Role(_) | Lookup::Recruiter(_) => {
+            let Some((column, key)) = sought(by) else { return Ok(vec![]) };
+            (searched::by(column), key, CANDIDATE_LIMIT)
+        }
     };
-    let found = rows(connection, sql, params![tenant, key, most], |row| row.get::<_, String>(0))?;
-    found.iter().map(|body| Ok(from_json("a dossier", body)?)).collect()
+    let found = rows(connection, sql, params![tenant, key, most], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let dossier = |(application, body): &(String, String)| Ok(from_json(&format!("the dossier of application `{application}`"), body)?);
+    found.iter().map(dossier).collect()
 }
 
 pub(super) fn heard(connection: &Connection, tenant: &str, of: &[Subject]) -> Result<Vec<Heard>, Fault> {
@@ -100,7 +103,7 @@ impl Line {
     }
 
     fn entry(self) -> Result<JournalEntry, Fault> {
-        let candidacy = self.candidacy.map(|id| id.parse().map_err(|_| StoreError::Broken("a candidacy's id is not a UUID".into())));
+        let candidacy = self.candidacy.map(|id| id.parse().map_err(|_| StoreError::Unreadable("a candidacy's id is not a UUID".into())));
         Ok(JournalEntry {
             at: self.at,
             tenant: checked("a tenant's name", self.tenant)?,
@@ -125,7 +128,7 @@ const OUTBOX: &str = "select tenant, source, kind, body, not_before, created_at,
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = ? order by recorded_at desc limit ?";
 
-pub(super) fn message(connection: &Connection, id: &str) -> Result<Vec<MessageView>, Fault> {
+pub(super) fn message(connection: &Connection, id: &str, now: Timestamp) -> Result<Vec<MessageView>, Fault> {
     let by_id = params![id, EVIDENCE_LIMIT];
     let journal = rows(connection, JOURNAL_OF_MESSAGE, params![id, JOURNAL_LIMIT], Line::read)?;
     let evidence = Evidence {
@@ -135,7 +138,7 @@ pub(super) fn message(connection: &Connection, id: &str) -> Result<Vec<MessageVi
         parked: rows(connection, PARKED, by_id, seen_parked)?,
         journal: journal.into_iter().map(Line::entry).collect::<Result<_, _>>()?,
     };
-    Ok(evidence.views(id, Timestamp::now())?)
+    Ok(evidence.views(id, now)?)
 }
 
 fn seen_inbox(row: &Row<'_>) -> rusqlite::Result<SeenInbox> {

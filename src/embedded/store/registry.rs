@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, params};
 
-fn raise(connection: &Connection) -> Result<i64, Fault> {
+pub(super) fn raise(connection: &Connection) -> Result<i64, Fault> {
     let mut statement = connection.prepare_cached("update versions set value = value + 1 where name = 'tenants' returning value")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
@@ -83,9 +83,10 @@ pub(super) fn set_standing(
     standing: &str,
     cause: Option<&str>,
     until: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<Kept<bool>, Fault> {
     let version = raise(connection)?;
-    let now = Micros(stored(Timestamp::now()));
+    let now = Micros(stored(now));
     let sql = "update tenants set standing = ?, cause = ?, version = ?, updated_at = ?, until = ? where name = ?";
     Ok(kept(execute(
         connection,
@@ -94,9 +95,9 @@ pub(super) fn set_standing(
     )?))
 }
 
-pub(super) fn end_standing(connection: &Connection, name: &str, until: Timestamp) -> Result<Kept<bool>, Fault> {
+pub(super) fn end_standing(connection: &Connection, name: &str, until: Timestamp, now: Timestamp) -> Result<Kept<bool>, Fault> {
     let version = raise(connection)?;
-    let (now, until) = (Micros(stored(Timestamp::now())), Micros(stored(until)));
+    let (now, until) = (Micros(stored(now)), Micros(stored(until)));
     let sql =
         "update tenants set standing = 'active', cause = null, version = ?, updated_at = ?, until = null where name = ? and until = ?";
     Ok(kept(execute(connection, sql, params![version, now, name, until])?))

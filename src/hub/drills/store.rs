@@ -3,7 +3,7 @@
 use super::Drills;
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
+    domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
         Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
         SealedSecret, ShownChild, Store, StoreError, TenantRecord,
@@ -45,6 +45,7 @@ passed_on! {
     only_process_begins(landing: Duration) -> ();
     crashed(key: &MessageKey, owner: Option<Uuid>, cause: &str) -> u32;
     dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
+    page(tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Page;
     heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
     send_again(queue: &str) -> u64;
     claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
@@ -76,5 +77,8 @@ passed_on! {
     all_secrets() -> Vec<SealedSecret>;
     delete_secret(owner: &str, name: &str) -> bool;
     sweep(now: Timestamp, before: Timestamp) -> ();
+    pull_back() -> u64;
+    gone_back() -> Option<u64>;
+    went_back() -> Option<Timestamp>;
     ping() -> ();
 }

@@ -105,7 +105,7 @@ pub(super) fn rabbitmqctl(arguments: &[&str], input: Option<&str>) -> String {
 }
 
 /// A command that needs the broker's cookie.
-fn as_root(program: &Path) -> Command {
+pub(super) fn as_root(program: &Path) -> Command {
     let root = run(Command::new("id").arg("-u"), None).1.trim() == "0";
     let mut command = Command::new(if root { program.as_os_str() } else { "sudo".as_ref() });
     if !root {

@@ -33,10 +33,15 @@ async fn a_partner_call_that_does_not_exist_or_is_not_signed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_platform_or_broker_the_ats_is_to_ask_again() {
+async fn without_a_platform_the_ats_is_to_ask_again_for_its_roles() {
     let world = Making::well().open();
     assert_eq!(post(world.address, "/partner/bare/roles", SIGNED, b"{}").await.problem(), "platform_missing");
     assert_eq!(post(world.address, "/partner/bare/order", SIGNED, b"{}").await.status, 200, "an order needs no roles");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_broker_is_away_the_store_keeps_an_order() {
     let world = Making { broker: broker_that_is_away().await, ..Making::well() }.open();
-    assert_eq!(post(world.address, "/partner/acme/order", SIGNED, b"{}").await.problem(), "broker_away");
+    assert_eq!(post(world.address, "/partner/acme/order", SIGNED, b"{}").await.status, 200);
+    assert_eq!(world.outbox().await.iter().map(|row| row.message_id.as_str()).collect::<Vec<_>>(), ["order-1"]);
 }

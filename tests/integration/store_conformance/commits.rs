@@ -42,13 +42,11 @@ async fn a_change_with_everything_in_it_is_applied_as_a_whole(store: Tested) {
     saved.candidacies = vec![candidacy(State::Received, "r-1")];
     let change = Change {
         handled: handled(&fact),
-        attempt: None,
-        heard: vec![],
-        taken_back: vec![],
         dossiers: vec![write(&saved)],
         outbox: vec![publishes(&work, None)],
         journal: vec![line(&acme, "a-1", now(), "received")],
         parked: Some(parked("acme", Some("p-1"), "invalid_field", b"{}")),
+        ..Change::default()
     };
     assert_eq!(store.commit(change.clone()).await, Ok(CommitOutcome::Committed));
     assert_eq!(store.dossiers(&acme, Lookup::Application(external("a-1"))).await.unwrap(), [saved]);
@@ -120,9 +118,7 @@ async fn a_conflict_leaves_nothing_of_its_change(store: Tested) {
         outbox: vec![publishes(&fact, None)],
         journal: vec![line(&acme, "a-1", now(), "late")],
         parked: Some(parked("acme", Some("p-1"), "late", b"{}")),
-        attempt: None,
-        heard: vec![],
-        taken_back: vec![],
+        ..Change::default()
     };
     assert_eq!(store.commit(late).await, Ok(CommitOutcome::Conflict(Conflict::Raced)));
     assert!(store.dossiers(&acme, Lookup::Application(external("a-2"))).await.unwrap().is_empty());
@@ -297,7 +293,7 @@ async fn a_change_that_ends_and_retries_one_message_is_refused(store: Tested) {
     let fact = moved(&tenant("acme"), "a-1");
     let attempt = Attempt { key: MessageKey::from(&fact), owner: None, counts: true, code: "x".into(), detail: "y".into(), next_at: None };
     let change = Change { handled: handled(&fact), attempt: Some(attempt), ..Change::default() };
-    assert!(matches!(store.commit(change).await, Err(StoreError::Broken(_))));
+    assert!(matches!(store.commit(change).await, Err(StoreError::Refused(_))));
 }
 
 async fn hostile_text_comes_back_as_it_went_in(store: Tested) {

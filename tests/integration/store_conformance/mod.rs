@@ -4,17 +4,20 @@
 #![cfg(test)]
 
 mod attempts;
+mod clocks;
 mod commits;
 mod dossiers;
 mod effects;
 mod embedded;
 mod messages;
 mod outbox;
+mod plans;
 mod postgres;
 mod processes;
 mod progress;
 mod registry;
 mod retention;
+mod search;
 mod sent_again;
 
 use crate::support::postgres::TestDatabase;

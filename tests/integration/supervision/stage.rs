@@ -7,6 +7,7 @@ use actix::Actor;
 use atshub::{app, rail::consumer::Consumer};
 use atshub_actors::{
     flight::Flight,
+    lag::Lag,
     ports::{Broker, Publication, QueueSpec, Store, SystemClock},
     supervision::{
         Action, Birth, Board, ChildName, ChildSnapshot, ChildSpec, Control, Factory, Phase, RestartPolicy, Roster, Share, Supervisor,
@@ -87,6 +88,7 @@ pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(
             io: handle,
             restarts: setting.restarts,
             share: setting.share,
+            lag: Lag::said(true),
             arbiters: setting.arbiters,
             fatal: fatal.clone(),
             stored: Arc::clone(&stored),

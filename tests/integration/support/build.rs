@@ -210,5 +210,6 @@ pub(crate) fn parked(tenant: &str, id: Option<&str>, code: &str, body: &[u8]) ->
         field: Some("data.application.id".into()),
         detail: "is missing".into(),
         body: Bytes::copy_from_slice(body),
+        cut: None,
     }
 }

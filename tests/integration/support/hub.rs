@@ -44,7 +44,8 @@ pub(crate) struct Ground {
     /// Addresses of broker and store that no proxy stands before.
     pub(crate) addresses: (String, String),
     folder: tempfile::TempDir,
-    _host: Option<VirtualHost>,
+    /// Where the broker is RabbitMQ.
+    pub(crate) host: Option<VirtualHost>,
     _database: Option<TestDatabase>,
 }
 
@@ -64,7 +65,7 @@ impl Ground {
             services = (Some(host), Some(database));
         }
         (config.broker.url, config.store.url) = (Address::new(&addresses.0), Address::new(&addresses.1));
-        Self { config, addresses, folder, _host: services.0, _database: services.1 }
+        Self { config, addresses, folder, host: services.0, _database: services.1 }
     }
 
     async fn outbox(&self) -> Outbox {
@@ -153,23 +154,30 @@ pub(crate) fn on_hub_set(
     play: impl AsyncFnOnce(&mut Walk<'_>),
 ) {
     let calls = http::Options { total_time: CALL_LIMIT, ..http::Options::default() };
-    on_any_hub(pair, (Tuning { calls, ..Tuning::default() }, set), ashby, bridges, play);
+    on_any_hub(pair, None, (Tuning { calls, ..Tuning::default() }, set), ashby, bridges, play);
 }
 
 /// The same with a hub that is tuned in another way.
 pub(crate) fn on_tuned_hub(pair: Pair, tuning: Tuning, ashby: &[&str], bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
-    on_any_hub(pair, (tuning, |_| {}), ashby, bridges, play);
+    on_any_hub(pair, None, (tuning, |_| {}), ashby, bridges, play);
+}
+
+/// The same on a store that an older version laid out and filled: by these statements, in the words of each. It is brought up to date
+/// before the hub starts.
+pub(crate) fn on_upgraded_hub(pair: Pair, old: (&str, &str), bridges: &[&str], play: impl AsyncFnOnce(&mut Walk<'_>)) {
+    on_any_hub(pair, Some(old), (Tuning::default(), |_| {}), &[], bridges, play);
 }
 
 fn on_any_hub(
     pair: Pair,
+    old: Option<(&str, &str)>,
     (tuning, set): (Tuning, impl FnOnce(&mut Config)),
     ashby: &[&str],
     bridges: &[&str],
     play: impl AsyncFnOnce(&mut Walk<'_>),
 ) {
     let cast = Cast { ashby: ashby.iter().map(ToString::to_string).collect(), bridges: bridges.iter().map(ToString::to_string).collect() };
-    on_ground(pair, async |ground, handle| {
+    on_old_ground(pair, old, async |ground, handle| {
         let mut world = World::start(&cast, RETRY_UNIT).await.unwrap();
         let mut config = ground.config.clone();
         set(&mut config);
@@ -188,6 +196,10 @@ fn on_any_hub(
 
 /// Lets a test play in an actix system on ground of its own, its store laid out, with another runtime for input and output.
 pub(crate) fn on_ground(pair: Pair, play: impl AsyncFnOnce(&Ground, Handle)) {
+    on_old_ground(pair, None, play);
+}
+
+fn on_old_ground(pair: Pair, old: Option<(&str, &str)>, play: impl AsyncFnOnce(&Ground, Handle)) {
     let entry = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let _place = (pair != Pair::Embedded).then(|| entry.block_on(PLACES.acquire()).unwrap());
     // Declared first, so that it goes last: the virtual host must not go before whoever is connected to it.
@@ -196,6 +208,9 @@ pub(crate) fn on_ground(pair: Pair, play: impl AsyncFnOnce(&Ground, Handle)) {
     ground = io.block_on(Ground::new(pair));
     let handle = io.handle().clone();
     actix::System::new().block_on(async {
+        if let Some((postgres, sqlite)) = old {
+            ground.alter(postgres, sqlite).await;
+        }
         app::migrate(&ground.config, handle.clone()).await.unwrap();
         play(&ground, handle).await;
     });

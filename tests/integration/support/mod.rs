@@ -1,6 +1,8 @@
 //! What several suites need: the services under test, each test's own corner of them, and signals to wait for.
 
 pub(crate) mod build;
+pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod guards;
 pub(crate) mod hub;
 pub(crate) mod hub_process;

@@ -23,8 +23,7 @@ impl VirtualHost {
             None => ctl(&["add_vhost", &host.name]),
         }
         .unwrap();
-        let user = base().rsplit_once('@').and_then(|(front, _)| front.rsplit('/').next()?.split(':').next().map(str::to_owned)).unwrap();
-        host.permit(&user, ".*", ".*", ".*");
+        host.permit_own_user();
         host
     }
 
@@ -65,6 +64,26 @@ impl VirtualHost {
         self.permit(&user, configure, write, read);
         let (_, back) = base().rsplit_once('@').map(|(front, back)| (front.to_owned(), back.to_owned())).unwrap();
         format!("amqp://{user}:{user}@{back}/{}", self.name)
+    }
+
+    /// Deletes it with everything in it, and makes it again: a broker whose disk is gone.
+    pub(crate) fn make_anew(&self) {
+        match api() {
+            Some(api) => {
+                call(&api, "DELETE", &format!("/api/vhosts/{}", self.name), None).unwrap();
+                call(&api, "PUT", &format!("/api/vhosts/{}", self.name), None).unwrap();
+            }
+            None => {
+                ctl(&["delete_vhost", &self.name]).unwrap();
+                ctl(&["add_vhost", &self.name]).unwrap();
+            }
+        }
+        self.permit_own_user();
+    }
+
+    fn permit_own_user(&self) {
+        let user = base().rsplit_once('@').and_then(|(front, _)| front.rsplit('/').next()?.split(':').next().map(str::to_owned)).unwrap();
+        self.permit(&user, ".*", ".*", ".*");
     }
 
     /// Has the broker close every connection of this virtual host.

@@ -10,7 +10,7 @@ use atshub_schemas::{Message, fact::ApplicationChange};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub(super) const RULE: Rule = Rule { needs: |case| needs(case, change(case)), decide: |case| ended(case, change(case), Ended::Archived) };
+pub(super) const RULE: Rule = Rule { needs: |case| needs(case, change(case)), decide: |case| ended(case, change(case), &Ended::Archived) };
 
 fn change(case: Case<'_>) -> Option<&ApplicationChange> {
     match &case.envelope.message {
@@ -23,7 +23,7 @@ pub(super) fn needs(case: Case<'_>, fact: Option<&ApplicationChange>) -> Vec<Nee
     fact.map(|fact| moved::of_application(case, &fact.application.id, moved::said(fact))).unwrap_or_default()
 }
 
-pub(super) fn ended(case: Case<'_>, fact: Option<&ApplicationChange>, how: Ended) -> Outcome {
+pub(super) fn ended(case: Case<'_>, fact: Option<&ApplicationChange>, how: &Ended) -> Outcome {
     let Some(fact) = fact else { return Outcome::nothing(nobody_concerned()) };
     let (context, mark) = (case.context, case.mark());
     let before = case.known.application(&fact.application.id);
@@ -33,13 +33,13 @@ pub(super) fn ended(case: Case<'_>, fact: Option<&ApplicationChange>, how: Ended
         let step = advance(&mut next, context);
         return Outcome::one(before, saved(before, next, step, older(case, kept), context));
     }
-    moved::standing(case, &mut next, fact.to_stage.as_ref(), Some(how));
+    moved::standing(case, &mut next, fact.to_stage.as_ref(), Some(how.clone()));
     let mut step = advance(&mut next, context);
-    if how != Ended::Hired {
+    if *how != Ended::Hired {
         cancel_elsewhere(&next, how.word(), mark.time, &mut step, context);
     }
     let text = format!("{} in the ATS; no interview is open", how.word());
-    let otherwise = if how == Ended::Hired {
+    let otherwise = if *how == Ended::Hired {
         Verdict::accepted("hired", "the application ended in a hire; recorded")
     } else {
         Verdict::accepted("recorded", text)

@@ -5,7 +5,7 @@ use crate::domain::Ended;
 use atshub_schemas::{Message, fact::ApplicationChange};
 
 pub(super) const RULE: Rule =
-    Rule { needs: |case| archived::needs(case, change(case)), decide: |case| archived::ended(case, change(case), Ended::Deleted) };
+    Rule { needs: |case| archived::needs(case, change(case)), decide: |case| archived::ended(case, change(case), &Ended::Deleted) };
 
 fn change(case: Case<'_>) -> Option<&ApplicationChange> {
     match &case.envelope.message {

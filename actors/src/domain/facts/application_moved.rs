@@ -75,7 +75,7 @@ fn decide(case: Case<'_>) -> Outcome {
 /// Why nothing follows from a move, if nothing does.
 fn not_asked(next: &Dossier, stage: &Stage, context: Context<'_>) -> Verdict {
     let shown = stage.name.as_ref().map_or_else(|| stage.id.as_ref().map_or("?", AsRef::as_ref), AsRef::as_ref);
-    if let Some(ended) = next.ended {
+    if let Some(ended) = &next.ended {
         let text = format!("the application is {} in the ATS by now; nobody is invited", ended.word());
         return Verdict::ignored("ended_meanwhile", text);
     }
@@ -176,7 +176,7 @@ pub(super) fn standing(case: Case<'_>, next: &mut Dossier, stage: Option<&Stage>
     {
         next.stage = Some(now_in);
     }
-    next.ended = if case.known.is_gone() { Some(Ended::Deleted) } else { answer.and_then(|s| s.ended).or(next.ended) };
+    next.ended = if case.known.is_gone() { Some(Ended::Deleted) } else { answer.and_then(|s| s.ended.clone()).or(next.ended.take()) };
     next.stage.clone()
 }
 

@@ -40,11 +40,11 @@ fn decide(case: Case<'_>) -> Outcome {
         next.ended = Some(Ended::Deleted);
     } else if let Some(snapshot) = case.known.snapshot() {
         // What the ATS says now, it says of the application, whatever was heard before. An order does not move it.
-        next.ended = snapshot.ended;
+        next.ended.clone_from(&snapshot.ended);
         next.stage = snapshot.stage.clone().or(next.stage.take());
     }
     let step = advance(&mut next, context);
-    let otherwise = match (&next.order_ended, next.ended) {
+    let otherwise = match (&next.order_ended, &next.ended) {
         (Some(ended), _) => {
             Verdict::ignored("ended_meanwhile", format!("the order was ended ({ended} in the ATS) before it came; nobody is invited"))
         }

@@ -54,13 +54,14 @@ fn decide(case: Case<'_>) -> Outcome {
 pub(in crate::domain) fn follow(next: &mut Dossier, id: Uuid, context: Context<'_>) -> Step {
     let Some(candidacy) = next.candidacies.iter_mut().find(|c| c.id == id) else { return Step::default() };
     let Some(seen) = candidacy.interviews.current().cloned() else { return Step::default() };
-    if seen.state == candidacy.state {
+    // A state of a newer version stands until that version goes on from it.
+    if seen.state == candidacy.state || matches!(candidacy.state, State::Unknown(_)) {
         return Step::default();
     }
     let link = candidacy.link().cloned();
-    let code = seen.state.code();
-    candidacy.state = seen.state;
+    candidacy.state = seen.state.clone();
     candidacy.changed_at = context.now;
+    let code = seen.state.code();
     let effect = standing(next, id, code, context.policy, link);
     Step::new(effect.into_iter().collect(), Verdict::accepted(code, format!("the interview is now {code}")))
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 mod asked;
 mod heard;
 mod life;
+mod newer;
 mod orders;
 use life::interview;
 

@@ -21,7 +21,7 @@ struct End {
     ended: Option<Ended>,
     order: Option<String>,
     /// Role and state of what is alive or refused. What was asked and taken back in time leaves nothing.
-    candidacies: Vec<(Option<String>, &'static str)>,
+    candidacies: Vec<(Option<String>, String)>,
     /// Roles that the platform is still to be asked for.
     invites: Vec<Option<String>>,
 }
@@ -94,9 +94,9 @@ impl World {
             candidate: d.candidate.clone(),
             job: d.job.clone(),
             stage: d.stage.clone().filter(|_| d.ended.is_none()),
-            ended: d.ended,
+            ended: d.ended.clone(),
             order: d.assessment.as_ref().map(ToString::to_string),
-            candidacies: alive.map(|c| (c.role_named.clone(), c.state.code())).collect(),
+            candidacies: alive.map(|c| (c.role_named.clone(), c.state.code().to_owned())).collect(),
             invites: invites.collect(),
         })
     }

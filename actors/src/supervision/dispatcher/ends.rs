@@ -7,7 +7,7 @@ use super::{
 use crate::{
     desk::route_of,
     lifecycle,
-    ports::{AckError, Change, CommitOutcome, MessageKey, Parked},
+    ports::{AckError, BrokerError, Change, CommitOutcome, MessageKey, Parked, StoreError},
     supervision::{
         lifeline::Notice,
         spec::LastWords,
@@ -164,6 +164,11 @@ impl Dispatcher {
                     self.works = Some(works);
                 }
             }
+            Later::Opened(Err(BrokerError::Away(cause))) => {
+                // Said once, by the broker itself.
+                tracing::debug!(child = %self.parts.name, queue = %self.queue, cause, "the queue is opened when the broker is there");
+                self.try_again();
+            }
             Later::Opened(Err(error)) => {
                 tracing::warn!(child = %self.parts.name, queue = %self.queue, %error, "failed to open the queue; trying again");
                 self.try_again();
@@ -194,6 +199,7 @@ impl Dispatcher {
             field: None,
             detail: format!("crashed its actor {crashes} times, last: {cause}. Correct the message or the hub, then retry it"),
             body: envelope.encode().unwrap_or_default().into(),
+            cut: None,
         };
         let (event, words) = (lifecycle::parked(&parked), self.parts.last_words.clone());
         let parking = async move {
@@ -202,9 +208,15 @@ impl Dispatcher {
                 Some(words) => say(&words, envelope).await,
                 None => Change::default(),
             };
-            change.parked = Some(parked);
-            change.outbox.extend(event);
-            let done = !matches!(store.commit(change).await, Ok(CommitOutcome::Conflict(_)) | Err(_));
+            let bare = Change { parked: Some(parked), outbox: event.into_iter().collect(), ..Change::default() };
+            change.parked.clone_from(&bare.parked);
+            change.outbox.extend(bare.outbox.iter().cloned());
+            let outcome = match store.commit(change).await {
+                // What its last words were to save cannot be saved, now or later: it is parked without them.
+                Err(StoreError::Unreadable(_) | StoreError::Refused(_)) => store.commit(bare).await,
+                outcome => outcome,
+            };
+            let done = matches!(outcome, Ok(CommitOutcome::Committed | CommitOutcome::Duplicate));
             Later::Parked { ticket, crashes, cause, done }
         };
         self.settle(parking.boxed());

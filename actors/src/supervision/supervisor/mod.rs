@@ -23,6 +23,7 @@ use super::{
     watchdog::Watchdog,
 };
 use crate::{
+    lag::Lag,
     lifecycle,
     ports::{Change, Clock, Store},
 };
@@ -60,6 +61,8 @@ pub struct SupervisorOptions {
     pub restarts: RestartPolicy,
     /// What a tenant may take freely while others have work.
     pub share: Share,
+    /// How slow the store is: nobody is held to a share while it keeps up.
+    pub lag: Lag,
     /// Threads for children.
     pub arbiters: usize,
     /// Changes to a sentence when this process can no longer do its work, and should end for its init system to start another.
@@ -113,7 +116,7 @@ impl Supervisor {
     pub fn new(options: SupervisorOptions) -> Self {
         let (notices, heard) = mpsc::unbounded_channel();
         let arbiters = Arbiters::start(options.arbiters, Watchdog::start(notices.clone()), options.board.pulses());
-        let (children, left, crowd) = (HashMap::new(), HashMap::new(), Crowd::default());
+        let (children, left, crowd) = (HashMap::new(), HashMap::new(), Crowd::new(options.lag.clone()));
         Self { options, arbiters, children, left, crowd, blames: HashMap::new(), next_number: NOBODY + 1, notices, heard: Some(heard) }
     }
 

@@ -1,0 +1,85 @@
+//! What the store keeps of customers and platforms: tenants, platform accounts, credentials. Values only; how they are kept is the
+//! contract in `store.rs`.
+
+use crate::domain::Policy;
+use atshub_schemas::{Line, TenantName};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A tenant, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// Its name.
+    pub name: TenantName,
+    /// Kind of ATS, a key of the connector registry.
+    pub ats: String,
+    /// Name of the platform account.
+    pub platform: String,
+    /// Its settings.
+    pub policy: Policy,
+    /// Why this version cannot read its settings, which another one wrote: those above are not its own. It is not run, and its
+    /// record is not to be saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// `active`, `paused`, `draining` (paused, once what is in hand is finished), `quarantined` or `disabled`: what outlives a
+    /// restart of the hub.
+    pub standing: String,
+    /// Why, unless active.
+    pub cause: Option<String>,
+    /// When it becomes active by itself, unless somebody changes it before.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Rises with every change, over all tenants: "what changed since" is a comparison.
+    pub version: u64,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl TenantRecord {
+    /// The cause that stands in the store when an operator sets a tenant aside. Who it was comes first, so that no reason can be
+    /// taken for a cause of the hub's own.
+    #[must_use]
+    pub fn operators_cause(by: &Line, reason: &Line) -> String {
+        format!("{BY}{by}: {reason}")
+    }
+
+    /// Whether an operator paused it, and not the hub, for its credential.
+    #[must_use]
+    pub fn is_paused_by_operator(&self) -> bool {
+        matches!(self.standing.as_str(), "paused" | "draining") && self.cause.as_deref().is_some_and(|cause| cause.starts_with(BY))
+    }
+}
+
+/// How an operator's cause begins, and no other.
+const BY: &str = "by ";
+
+/// A sealed credential: cipher text that only the hub's sealing key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// `tenant/<name>` or `platform/<name>`.
+    pub owner: String,
+    /// Which of the owner's: `api_key`, `webhook_secret`, `partner_key`, `token`.
+    pub name: String,
+    /// Cipher text with its nonce.
+    pub sealed: Bytes,
+    /// First characters of the secret's SHA-256, so that people can tell two keys apart without seeing either.
+    pub fingerprint: String,
+    /// When it was set.
+    pub set_at: Timestamp,
+}
+
+/// An account at an interview platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformAccount {
+    /// Its name, for example `main`.
+    pub name: String,
+    /// Kind of platform, a key of the platform registry.
+    pub kind: String,
+    /// Base address.
+    pub url: String,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
