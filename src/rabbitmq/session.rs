@@ -29,7 +29,9 @@ use tracing::warn;
 /// Channels being opened at the same time, so that thousands of consumptions do not all start at once.
 const OPENING_AT_ONCE: usize = 64;
 /// Ends of earlier channels that the opening of one may be told of before it counts as failed.
-const LATE_ENDS: u32 = 3;
+const LATE_ENDS: u32 = 20;
+/// How long is waited for one of them.
+const LATE_END: Duration = Duration::from_millis(5);
 /// What a client of AMQP 0-9-1 says first.
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// Longest wait for the broker's goodbye.
@@ -148,7 +150,10 @@ impl Session {
             match answer {
                 Ok(Ok(channel)) => return Ok(OpenChannel { channel, _place: Some(place) }),
                 // Opening a channel asks for no queue: this is the end of an earlier channel of the same number, told late.
-                Ok(Err(error)) if refusal::is_missing(&error) && again < LATE_ENDS => again += 1,
+                Ok(Err(error)) if refusal::is_missing(&error) && again < LATE_ENDS => {
+                    again += 1;
+                    tokio::time::sleep(LATE_END).await;
+                }
                 Ok(Err(error)) => return Err(self.judge(&error, "open a channel")),
                 Err(_) => return Err(self.silent("open a channel")),
             }
