@@ -36,6 +36,8 @@ const NAP: Duration = Duration::from_millis(500);
 pub const AHEAD: usize = 16;
 /// Between two looks: at a full queue of invitations, or for what a round may have left.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a relay that is told to stop waits for a row that it was promised.
+const OWED: Duration = Duration::from_millis(200);
 /// What has no answer after this long holds up no other window.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -90,7 +92,16 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         if bell.notified().now_or_never().is_some() || stopping {
             ask_at = Instant::now();
         }
-        let open = fresh.is_open() && !stopping;
+        if stopping {
+            fresh.open(false);
+            // Else nobody would have them until their lease is over.
+            while fresh.is_owed()
+                && let Ok(Some(row)) = tokio::time::timeout(OWED, windows.beside(fresh.next())).await
+            {
+                at_once.push(row);
+            }
+        }
+        let open = fresh.is_open();
         if !open {
             fresh.drain(&mut at_once, WINDOW);
         }

@@ -106,6 +106,12 @@ impl Fresh {
         self.shared.open.store(open, Ordering::Release);
     }
 
+    /// Whether rows that were promised are still to come.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.shared.promised.load(Ordering::Acquire) > 0
+    }
+
     /// Whether rows come this way.
     #[must_use]
     pub fn is_open(&self) -> bool {

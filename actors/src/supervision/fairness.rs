@@ -37,7 +37,7 @@ const AS_OTHERS: f64 = 2.0;
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Default for Share {
-    /// A candidate costs a tenant about seven deliveries: one that comes a second is within it, and so are four that come at once.
+    /// A candidate costs a tenant about five deliveries: one that comes a second is within it, and so are six that come at once.
     fn default() -> Self {
         Self::of(8)
     }

@@ -6,6 +6,7 @@
 mod attempts;
 mod clocks;
 mod commits;
+mod conditions;
 mod dossiers;
 mod effects;
 mod embedded;
