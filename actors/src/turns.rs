@@ -130,6 +130,14 @@ impl<K: Clone + Eq + Hash> Place<'_, K> {
         }
     }
 
+    /// Whether this status itself was put off last, by this process: the attempt before has not reached the host. To be asked before
+    /// [`Place::behind`], which forgets it.
+    pub(crate) fn waited(&self) -> bool {
+        let mut room = self.turns.lock();
+        let Some((subject, Some(order))) = room.entry(self.ticket).map(|mine| (mine.subject.clone(), mine.order)) else { return false };
+        room.put_off.get(&subject).is_some_and(|(lowest, _)| *lowest == order)
+    }
+
     /// Until when a lower status of its subject is on the schedule, or on its way back from there.
     pub(crate) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
         let mut room = self.turns.lock();
@@ -222,6 +230,20 @@ mod tests {
         let places: Vec<_> = ["a", "a", "b", "c"].iter().map(|id| turns.stand(&app(id), Some(1))).collect();
         let asked: Vec<_> = places.iter().map(|place| place.turn(PATIENT).now_or_never()).collect();
         assert_eq!(asked, [Some(Ok(())), None, Some(Ok(())), None]);
+    }
+
+    #[tokio::test]
+    async fn only_a_status_that_was_put_off_itself_has_waited_and_only_until_it_is_tried_again() {
+        let turns = Turns::new(8);
+        let now = Timestamp::UNIX_EPOCH;
+        let status = |order| turns.stand(&app("a"), Some(order));
+        assert!(!status(1).waited(), "it was never put off");
+        status(1).put_off(now, now);
+        assert!(!status(2).waited() && !turns.stand(&app("b"), Some(1)).waited() && !turns.stand(&app("a"), None).waited());
+        let again = status(1);
+        assert!(again.waited());
+        assert_eq!(again.behind(now), None, "it is tried");
+        assert!(!status(1).waited(), "how that attempt ends is another matter");
     }
 
     #[tokio::test]

@@ -71,7 +71,7 @@ impl Summary {
     #[must_use]
     pub fn holds(&self) -> bool {
         let overtaken: usize = self.lines.iter().map(|line| line.overtaken).sum();
-        overtaken <= script::OVERTAKEN_MAX
+        overtaken <= script::STATUS_FAULTS
             && self.lines.iter().all(tally::Line::holds)
             && self.parked.values().all(|(wanted, seen)| wanted == seen)
             && self.faults.0 == self.faults.1

@@ -108,15 +108,8 @@ pub async fn play(world: &World, size: Size, mut progress: impl FnMut(&str)) -> 
     Ok(all)
 }
 
-/// Calls that set a status and that [`misbehave`] makes fail: so many statuses may be overtaken by newer ones.
-const STATUS_FAULTS: usize = 3;
-
-/// Statuses that the hub may be writing when its connection to the broker is cut: each of the three tenants with Ashby has eight calls on
-/// their way at most. They are delivered once more, and are not repeated once a newer one was asked for.
-const STATUSES_CUT: usize = 3 * 8;
-
-/// So many statuses may be overtaken by newer ones, and no more.
-pub const OVERTAKEN_MAX: usize = STATUS_FAULTS + STATUSES_CUT;
+/// Calls that set a status and that [`misbehave`] makes fail: so many statuses may be overtaken by newer ones, and no more.
+pub const STATUS_FAULTS: usize = 3;
 
 /// Orders the platform and one Ashby to misbehave while the script runs: no fault may leave a trace in the effects, but that
 /// a status which has to wait may be overtaken. Returns how many it ordered.

@@ -48,11 +48,13 @@ pub(super) async fn perform(
     let person = found.first().and_then(|d| d.candidate.id.clone()).or_else(|| request.candidate.clone());
     let request = &WritebackRequested { candidate: person, ..request.clone() };
     if let Some(newer) = superseded(request, found.first()) {
+        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, newer, "a newer status stands in the ATS");
         let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is newer"));
         done(work, envelope, &verdict, about, vec![]).await;
         return Ok(());
     }
     let gate = &work.office.gate;
+    let waited = place.waited();
     // Before it is noted that work begins: what is turned away has not begun.
     let entered = match (place.behind(desk.clock.now()), turn) {
         (Some(until), _) => Err(Halt::Wait(Wait::behind(until))),
@@ -72,10 +74,11 @@ pub(super) async fn perform(
         return Ok(());
     }
     let late = desk.clock.now().duration_since(envelope.time) > LATE;
-    if (progress.begun > 1 || late)
+    if ((progress.begun > 1 && !waited) || late)
         && let Some(newer) = overtaken(request, found.first())
     {
         let why = if late { "comes late" } else { "was tried before" };
+        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, begun = progress.begun, newer, why, "a status is not repeated");
         let verdict = Verdict::ignored("superseded", format!("status {newer} of this application is on its way, and this one {why}"));
         done(work, envelope, &verdict, about, vec![]).await;
         return Ok(());
