@@ -159,8 +159,9 @@ fn string_format(schema: &Value, string: &str, path: &str) -> Result<(), Wrong> 
     }
 }
 
-/// A time in the one form taken, [`TIME_PATTERN`]. The parser behind it would take more: a space for the `T`, no seconds, a zone's name.
-pub(crate) fn time(string: &str) -> Option<jiff::Timestamp> {
+/// A time in the one form taken, [`TIME_PATTERN`]. The parser behind it would take more: a space for the `T`, no seconds, a zone's name,
+/// and years before 0000, which no message can carry. Whoever makes a message out of somebody else's JSON reads its times with this.
+pub fn time(string: &str) -> Option<jiff::Timestamp> {
     let shape = |at: usize, c: u8| match at {
         4 | 7 => c == b'-',
         10 => c == b'T',

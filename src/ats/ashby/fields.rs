@@ -12,6 +12,9 @@ use serde_json::Value;
 const MAX_FOLLOWERS: usize = 100;
 /// How far ahead of our clock a time of theirs may be. A time further off would make every later fact look older.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// 2000-01-01. Nothing in Ashby is older (it was founded in 2018): what is, is an empty field of some language (0001-01-01, 1970-01-01),
+/// and would make this fact look older than every other.
+const EARLIEST: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// An id.
 pub(super) fn id(value: &Value, pointer: &str) -> Option<ExternalId> {
@@ -52,8 +55,13 @@ pub(super) fn phone(value: &Value, pointer: &str) -> Option<Phone> {
 
 /// When it happened, by Ashby's clock; ours where Ashby does not say, or says what cannot be.
 pub(super) fn time(value: &Value, pointer: &str, now: Timestamp) -> Timestamp {
-    let theirs = value.pointer(pointer).and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+    let theirs = value.pointer(pointer).and_then(past);
     theirs.filter(|time| time.duration_since(now) <= MAX_AHEAD).unwrap_or(now)
+}
+
+/// A time that Ashby can have meant.
+pub(super) fn past(value: &Value) -> Option<Timestamp> {
+    atshub_schemas::shape::time(value.as_str()?).filter(|time| *time >= EARLIEST)
 }
 
 /// A hiring team, sorted by what its members do. The labels are the customer's own; only these words are read in them.
@@ -156,6 +164,11 @@ mod tests {
             (json!("2026-11-23T10:04:00Z"), "2026-11-23T10:04:00Z"),
             (json!("2226-11-23T10:04:00Z"), "2026-11-23T10:00:00Z"),
             (json!("soon"), "2026-11-23T10:00:00Z"),
+            (json!("0000-01-01T00:00:00+23:59"), "2026-11-23T10:00:00Z"),
+            (json!("-000001-12-31T00:00:00Z"), "2026-11-23T10:00:00Z"),
+            (json!("0001-01-01T00:00:00Z"), "2026-11-23T10:00:00Z"),
+            (json!("1970-01-01T00:00:00Z"), "2026-11-23T10:00:00Z"),
+            (json!("2000-01-01T00:00:00Z"), "2000-01-01T00:00:00Z"),
             (json!(7), "2026-11-23T10:00:00Z"),
         ];
         for (theirs, expected) in table {

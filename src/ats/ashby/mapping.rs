@@ -1,6 +1,6 @@
 //! Ashby's objects ↔ the hub's words. Pure.
 
-use super::fields::{custom_field, email, hiring_team, id, line, link, phone};
+use super::fields::{custom_field, email, hiring_team, id, line, link, past, phone};
 use atshub_actors::domain::{Ended, Snapshot};
 use atshub_schemas::{
     ExternalId, Link,
@@ -40,7 +40,7 @@ pub(super) fn snapshot(application: &Value, app_base: &Url) -> Option<Snapshot> 
             .filter(|stage| stage.is_object())
             .map(|stage| Stage { id: id(stage, "/id"), name: line(stage, "/title") }),
         ended: ended(application),
-        as_of: application.get("updatedAt").and_then(Value::as_str).and_then(|time| time.parse().ok()),
+        as_of: application.get("updatedAt").and_then(past),
     })
 }
 
