@@ -5,13 +5,15 @@ use super::{publisher::line_of, refusal, scratch::name};
 use atshub_actors::ports::{BrokerError, Publication, PublishError};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
-    BasicProperties, Channel, Confirmation,
+    BasicProperties, Channel, Confirmation, PublisherConfirm,
     message::BasicReturnMessage,
     options::BasicPublishOptions,
     types::{AMQPValue, FieldTable},
 };
 use std::{
     collections::BTreeSet,
+    future::{Future as _, poll_fn},
+    task::Poll,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::oneshot;
@@ -53,17 +55,28 @@ impl Window {
         Self { messages, parts, outcomes, confirms: FuturesUnordered::new() }
     }
 
+    /// Hands all to lapin before it waits until any is written, so that they leave in few segments: one by one, each would cost the
+    /// broker a read and this process two changes of thread.
     pub(super) async fn publish(&mut self, channel: &Channel, exchange: &'static str) {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        for (message, (at, outcome)) in self.messages.iter().zip(self.outcomes.iter_mut().enumerate()) {
+        let mut writing = FuturesUnordered::new();
+        for (at, message) in self.messages.iter().enumerate() {
             let (Ok(key), Some(properties)) = (name(&message.routing_key), properties(message)) else {
-                *outcome = Some(Err(too_long()));
+                if let Some(outcome) = self.outcomes.get_mut(at) {
+                    *outcome = Some(Err(too_long()));
+                }
                 continue;
             };
-            match channel.basic_publish(exchange.into(), key, options, &message.body, properties).await {
-                Ok(confirm) => self.confirms.push(Box::pin(async move { (at, confirm.await) })),
-                Err(error) => *outcome = Some(Err(error)),
+            let publish = channel.basic_publish(exchange.into(), key, options, &message.body, properties);
+            let mut publish = Box::pin(async move { (at, publish.await) });
+            // lapin takes it at the first poll: in this order, then.
+            match poll_fn(|context| Poll::Ready(publish.as_mut().poll(context))).await {
+                Poll::Ready((at, taken)) => written(&mut self.outcomes, &self.confirms, at, taken),
+                Poll::Pending => writing.push(publish),
             }
+        }
+        while let Some((at, taken)) = writing.next().await {
+            written(&mut self.outcomes, &self.confirms, at, taken);
         }
     }
 
@@ -109,6 +122,15 @@ impl Window {
             }
         }
         (Self { messages, parts: rest, outcomes, confirms }, keys.into_iter().collect())
+    }
+}
+
+/// What became of writing a message: its confirm is to be waited for, or it is lapin's error.
+fn written(outcomes: &mut [Outcome], confirms: &FuturesUnordered<Confirm>, at: usize, taken: lapin::Result<PublisherConfirm>) {
+    match (taken, outcomes.get_mut(at)) {
+        (Ok(confirm), _) => confirms.push(Box::pin(async move { (at, confirm.await) })),
+        (Err(error), Some(outcome)) => *outcome = Some(Err(error)),
+        (Err(_), None) => {}
     }
 }
 

@@ -4,6 +4,7 @@
 //! Knows no tenant, no ATS, no platform.
 
 pub mod again;
+pub mod ahead;
 pub mod consumer;
 mod lines;
 pub(crate) mod parking;

@@ -6,6 +6,7 @@
 //! in front of another's one.
 
 use super::{
+    ahead::Ahead,
     lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of},
     windows::{Ended, Windows},
 };
@@ -31,9 +32,6 @@ const WINDOW: usize = 512;
 const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep: another process may have written a row, and its bell does not ring here.
 const NAP: Duration = Duration::from_millis(500);
-/// Invitations that wait in their shared queue at most, per relay: enough to keep those busy who take them until the next look,
-/// few enough that whoever comes next hardly waits.
-pub const AHEAD: usize = 16;
 /// Between two looks: at a full queue of invitations, or for what a round may have left.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a relay that is told to stop waits for a row that it was promised.
@@ -53,8 +51,8 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
     let mut windows = Windows::default();
     // Invitations may wait in the store: those go first, with the places that are found.
     let (mut invites_wait, mut places) = (true, 0);
-    let (mut looked, mut look) = (None::<Instant>, None::<BoxFuture<'_, usize>>);
-    let mut found = None;
+    let (mut looked, mut look) = (None::<Instant>, None::<BoxFuture<'_, Option<usize>>>);
+    let (mut ahead, mut found) = (Ahead::default(), None);
     // Rows that came at once; and when the store is to be asked for others.
     let (mut at_once, mut ask_at) = (Vec::new(), Instant::now());
     'until_told: loop {
@@ -74,13 +72,14 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         let stopping = *stop.borrow() || stop.has_changed().is_err();
         windows.room_for_one_more().await;
         // Only invitations wait for a broker that takes its time to say how many there are.
-        if places + fresh.room() <= AHEAD / 2 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            look = Some(room_for_invites(broker).boxed());
+        if places + fresh.room() <= ahead.size() / 2 && look.is_none() && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            look = Some(ready_invites(broker).boxed());
         }
         if let Some(found) = look.as_mut().and_then(FutureExt::now_or_never).or(found.take()) {
             (looked, look) = (Some(Instant::now()), None);
             // It may not know yet of those that are on their way.
-            let left = found.saturating_sub(windows.invites());
+            let room = found.map_or(0, |ready| ahead.found(ready, Instant::now(), invites_wait));
+            let left = room.saturating_sub(windows.invites());
             if invites_wait {
                 (places, ask_at) = (left, Instant::now());
             } else {
@@ -121,6 +120,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                     invites_wait = invites == room;
                     fresh.set_room(room - invites);
                     fresh.open(!stopping && (open || rows.is_empty()));
+                    ahead.put(invites);
                     if !rows.is_empty() {
                         windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
                     }
@@ -135,7 +135,9 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
         if !at_once.is_empty() {
             fresh.drain(&mut at_once, WINDOW);
             let rows = std::mem::take(&mut at_once);
-            windows.begin(invites_of(&rows), window(store, broker, clock, lines, rows).boxed());
+            let invites = invites_of(&rows);
+            ahead.put(invites);
+            windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
         } else if stopping {
             break;
         }
@@ -157,7 +159,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             Woken::Told => {}
             Woken::Row(row) => at_once.push(row),
             Woken::Rung => ask_at = Instant::now(),
-            Woken::Looked(room) => (look, found) = (None, Some(room)),
+            Woken::Looked(ready) => (look, found) = (None, Some(ready)),
         }
     }
     drop(stop); // it was heard
@@ -169,7 +171,7 @@ enum Woken {
     Told,
     Row(ClaimedRow),
     Rung,
-    Looked(usize),
+    Looked(Option<usize>),
 }
 
 fn invites_of(rows: &[ClaimedRow]) -> usize {
@@ -189,13 +191,13 @@ async fn nap(store: &dyn Store, clock: &dyn Clock) -> Duration {
     }
 }
 
-/// How many more invitations the shared queue is to hold. A broker that does not say is asked again: nothing is lost by waiting.
-async fn room_for_invites(broker: &dyn Broker) -> usize {
+/// How many invitations wait in the shared queue. A broker that does not say is asked again: nothing is lost by waiting.
+async fn ready_invites(broker: &dyn Broker) -> Option<usize> {
     match broker.queues(&[topology::INVITES.to_owned()]).await {
-        Ok(found) => AHEAD.saturating_sub(found.iter().map(|queue| usize::try_from(queue.ready).unwrap_or(usize::MAX)).sum()),
+        Ok(found) => Some(found.iter().map(|queue| usize::try_from(queue.ready).unwrap_or(usize::MAX)).sum()),
         Err(error) => {
             tracing::debug!(%error, "the broker does not say how many invitations wait");
-            0
+            None
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::support::{
 use async_trait::async_trait;
 use atshub::{
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
-    rail::relay::{self, AHEAD},
+    rail::{ahead::LEAST as AHEAD, relay},
 };
 use atshub_actors::ports::{
     Broker, BrokerError, BrokerHealth, Change, Consumption, Missing, OutboxRow, Publication, PublishError, QueueInfo, QueueSpec, Store,
