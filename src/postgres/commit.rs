@@ -6,11 +6,12 @@
 
 use super::{
     connection::{Database, Fault},
+    sending::Sending,
     write,
 };
 use crate::records::{Rows, stored, taken};
 use atshub_actors::ports::{ClaimedRow, CommitOutcome, Conflict, Handover, MessageKey, StoreError};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::Client;
 use futures_util::FutureExt;
 use jiff::SignedDuration;
 use std::{
@@ -212,25 +213,20 @@ async fn transact(
     database
         .run(move |connection| {
             async move {
-                let transaction = connection.transaction().await?;
+                let client: &Client = connection;
                 let part: Vec<&Rows> = rows.get(part).unwrap_or_default().iter().collect();
-                let outcomes = match look {
-                    Look::First => judge(&transaction, &part).await?,
-                    Look::Not => vec![CommitOutcome::Committed; part.len()],
+                let sending = Sending::default();
+                let done = write(client, &part, look, &sending).await;
+                let (outcomes, numbers) = match done {
+                    Ok(done) => done,
+                    // Its statements have gone, `commit` with them: what cannot be read here may stand there.
+                    Err(Fault::Lasting(StoreError::Unreadable(text))) if sending.is_committing() => return Err(Fault::Away(text)),
+                    Err(fault) if sending.is_committing() || matches!(fault, Fault::Away(_)) => return Err(fault),
+                    Err(fault) => {
+                        client.batch_execute("rollback").await?;
+                        return Err(fault);
+                    }
                 };
-                let winners: Vec<&Rows> =
-                    part.iter().zip(&outcomes).filter(|(_, o)| **o == CommitOutcome::Committed).map(|(rows, _)| *rows).collect();
-                let mut numbers = Vec::new();
-                if winners.is_empty() {
-                    transaction.rollback().await?;
-                } else {
-                    numbers = Box::pin(write::all(&transaction, &winners)).await?;
-                    // An answer from the database is clear; anything else leaves open whether it has committed.
-                    transaction
-                        .commit()
-                        .await
-                        .map_err(|e| if e.as_db_error().is_some() { Fault::from(e) } else { Fault::Away(e.to_string()) })?;
-                }
                 let mut numbers = numbers.into_iter();
                 let own = |(rows, outcome): (&&Rows, CommitOutcome)| {
                     let most = if outcome == CommitOutcome::Committed { rows.outbox.len() } else { 0 };
@@ -241,6 +237,23 @@ async fn transact(
             .boxed()
         })
         .await
+}
+
+/// Looks, if it is to; then writes and commits. `begin` is not waited for.
+async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -> Result<(Vec<CommitOutcome>, Vec<i64>), Fault> {
+    let begin = async { Ok(client.batch_execute("begin").await?) };
+    if look == Look::Not {
+        let ((), numbers, ()) = futures_util::try_join!(begin, write::all(client, part, sending), sending.commit(client))?;
+        return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
+    }
+    let ((), outcomes) = futures_util::try_join!(begin, judge(client, part))?;
+    let winners: Vec<&Rows> = part.iter().zip(&outcomes).filter(|(_, o)| **o == CommitOutcome::Committed).map(|(rows, _)| *rows).collect();
+    if winners.is_empty() {
+        client.batch_execute("rollback").await?;
+        return Ok((outcomes, vec![]));
+    }
+    let (numbers, ()) = futures_util::try_join!(write::all(client, &winners, sending), sending.commit(client))?;
+    Ok((outcomes, numbers))
 }
 
 const HANDLED: &str = "select k.ord from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id) \
@@ -258,15 +271,15 @@ const HOLDERS: &str = "select c.tenant, c.live_key, c.application_id from candid
      join unnest($1::text[], $2::text[]) as k (tenant, live_key) on c.tenant = k.tenant and c.live_key = k.live_key";
 
 /// What would become of each change; `Committed` if nothing stands in its way. The dossiers stay locked.
-async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<CommitOutcome>, Fault> {
+async fn judge(client: &Client, part: &[&Rows]) -> Result<Vec<CommitOutcome>, Fault> {
     let (handled, lost, versions, holders, waits, begun, heard) = futures_util::try_join!(
-        handled(transaction, part),
-        lost(transaction, part),
-        versions(transaction, part),
-        holders(transaction, part),
-        waits(transaction, part),
-        begun(transaction, part),
-        write::heard_of(transaction, part),
+        handled(client, part),
+        lost(client, part),
+        versions(client, part),
+        holders(client, part),
+        waits(client, part),
+        begun(client, part),
+        write::heard_of(client, part),
     )?;
     let outcome = |(ord, rows): (usize, &&Rows)| {
         if handled.contains(&ord) || lost.contains(&ord) {
@@ -298,9 +311,9 @@ async fn judge(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<Vec<Comm
 }
 
 /// Whose message is in the inbox already: its work was done, and no attempt at it ends in another way any more.
-async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+async fn handled(client: &Client, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
     known(
-        transaction,
+        client,
         HANDLED,
         part.iter()
             .enumerate()
@@ -311,23 +324,23 @@ async fn handled(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSe
 }
 
 /// Messages that were begun before, or handled.
-async fn begun(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
-    known(transaction, BEGUN, part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, &rows.begins.as_ref()?.0))).collect()).await
+async fn begun(client: &Client, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+    known(client, BEGUN, part.iter().enumerate().filter_map(|(ord, rows)| Some((ord, &rows.begins.as_ref()?.0))).collect()).await
 }
 
 /// What waits in the outbox still, of what is to end.
-async fn waits(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<(String, String)>, Fault> {
+async fn waits(client: &Client, part: &[&Rows]) -> Result<HashSet<(String, String)>, Fault> {
     let (tenants, keys): (Vec<&str>, Vec<&str>) =
         part.iter().filter_map(|rows| rows.ends.as_ref()).map(|(tenant, key)| (tenant.as_str(), key.as_str())).unzip();
     if tenants.is_empty() {
         return Ok(HashSet::new());
     }
-    let statement = transaction.prepare_cached(WAITS).await?;
-    let found = transaction.query(&statement, &[&tenants, &keys]).await?;
+    let statement = client.prepare_cached(WAITS).await?;
+    let found = client.query(&statement, &[&tenants, &keys]).await?;
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-async fn known(transaction: &Transaction<'_>, sql: &str, keys: Vec<(usize, &MessageKey)>) -> Result<HashSet<usize>, Fault> {
+async fn known(client: &Client, sql: &str, keys: Vec<(usize, &MessageKey)>) -> Result<HashSet<usize>, Fault> {
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
@@ -336,8 +349,8 @@ async fn known(transaction: &Transaction<'_>, sql: &str, keys: Vec<(usize, &Mess
     let tenants: Vec<&str> = keys.iter().map(|(_, k)| k.tenant.as_str()).collect();
     let sources: Vec<&str> = keys.iter().map(|(_, k)| k.source.as_str()).collect();
     let ids: Vec<&str> = keys.iter().map(|(_, k)| k.id.as_str()).collect();
-    let statement = transaction.prepare_cached(sql).await?;
-    let found = transaction.query(&statement, &[&ords, &days, &tenants, &sources, &ids]).await?;
+    let statement = client.prepare_cached(sql).await?;
+    let found = client.query(&statement, &[&ords, &days, &tenants, &sources, &ids]).await?;
     found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
 }
 
@@ -345,7 +358,7 @@ async fn known(transaction: &Transaction<'_>, sql: &str, keys: Vec<(usize, &Mess
 const OWNED: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[], $5::uuid[]) as k (ord, tenant, source, id, owner) \
      join attempts a on a.tenant = k.tenant and a.source = k.source and a.id = k.id and a.owner = k.owner order by k.ord for update of a";
 
-async fn lost(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+async fn lost(client: &Client, part: &[&Rows]) -> Result<HashSet<usize>, Fault> {
     let owned = |(ord, rows): (usize, &&'_ Rows)| rows.attempt.as_ref().and_then(|a| Some((ord, a.key.clone(), a.owner?)));
     let attempts: Vec<_> = part.iter().enumerate().filter_map(owned).collect();
     if attempts.is_empty() {
@@ -356,31 +369,31 @@ async fn lost(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashSet<u
     let sources: Vec<&str> = attempts.iter().map(|(_, k, _)| k.source.as_str()).collect();
     let ids: Vec<&str> = attempts.iter().map(|(_, k, _)| k.id.as_str()).collect();
     let owners: Vec<uuid::Uuid> = attempts.iter().map(|(.., owner)| *owner).collect();
-    let statement = transaction.prepare_cached(OWNED).await?;
+    let statement = client.prepare_cached(OWNED).await?;
     let mut lost: HashSet<usize> = attempts.iter().map(|(ord, ..)| *ord).collect();
-    for row in transaction.query(&statement, &[&ords, &tenants, &sources, &ids, &owners]).await? {
+    for row in client.query(&statement, &[&ords, &tenants, &sources, &ids, &owners]).await? {
         lost.remove(&usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default());
     }
     Ok(lost)
 }
 
-async fn versions(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashMap<(String, String), i64>, Fault> {
+async fn versions(client: &Client, part: &[&Rows]) -> Result<HashMap<(String, String), i64>, Fault> {
     let (tenants, applications): (Vec<&str>, Vec<&str>) =
         part.iter().flat_map(|rows| &rows.dossiers).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
     if tenants.is_empty() {
         return Ok(HashMap::new());
     }
-    let statement = transaction.prepare_cached(VERSIONS).await?;
-    let found = transaction.query(&statement, &[&tenants, &applications]).await?;
+    let statement = client.prepare_cached(VERSIONS).await?;
+    let found = client.query(&statement, &[&tenants, &applications]).await?;
     found.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
 }
 
-async fn holders(transaction: &Transaction<'_>, part: &[&Rows]) -> Result<HashMap<(String, String), String>, Fault> {
+async fn holders(client: &Client, part: &[&Rows]) -> Result<HashMap<(String, String), String>, Fault> {
     let (tenants, keys): (Vec<&str>, Vec<&str>) = part.iter().flat_map(|rows| rows.live_keys()).unzip();
     if tenants.is_empty() {
         return Ok(HashMap::new());
     }
-    let statement = transaction.prepare_cached(HOLDERS).await?;
-    let found = transaction.query(&statement, &[&tenants, &keys]).await?;
+    let statement = client.prepare_cached(HOLDERS).await?;
+    let found = client.query(&statement, &[&tenants, &keys]).await?;
     found.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
 }

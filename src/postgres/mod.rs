@@ -17,6 +17,7 @@ mod progress;
 mod reading;
 mod registry;
 mod searched;
+mod sending;
 mod write;
 
 use crate::records::{Rows, Turns};

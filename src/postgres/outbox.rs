@@ -5,17 +5,18 @@
 
 use super::{
     connection::{Database, Fault},
+    sending::Sent,
     write,
 };
 use crate::records::{Rows, storable, stored};
 use atshub_actors::ports::ClaimedRow;
 use atshub_schemas::topology;
 use bytes::Bytes;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{Client, Transaction};
 use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date};
-use std::{collections::HashSet, time::Duration};
-use tokio_postgres::{Statement, types::ToSql};
+use std::time::Duration;
+use tokio_postgres::types::ToSql;
 
 /// Rows without a time are due by any clock, so they have an index and a branch of their own; and so have invitations, of which
 /// thousands may wait.
@@ -77,41 +78,44 @@ const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as
         claimed_until = excluded.claimed_until, failures = 0, last_error = null) \
     select number from r order by ord";
 
-const TAKE_BACK: &str = "with found as materialized (select w.* from unnest($1::text[], $2::text[]) as k (tenant, effect_key), \
-        lateral (select day, number, tenant, effect_key from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key \
+/// What ends with a change has to wait still.
+const TAKE_BACK: &str = "with found as materialized (select w.*, k.ends \
+        from unnest($1::text[], $2::text[], $3::bool[]) as k (tenant, effect_key, ends), lateral (select day, number, tenant, effect_key from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key \
         limit 1 for update) w), \
     gone as (delete from waiting where number = any (array(select number from found))), \
     unsent as (delete from outbox where day = any (array(select day from found)) and number = any (array(select number from found))) \
-    select tenant, effect_key from found";
+    select 1 / (count(*) filter (where ends) = $4)::int from found";
 
 /// Takes back what changes take back, and what ends with them, which has to wait still; puts in what they ask for. Answers with the numbers
 /// of the rows that were put in, in order.
-pub(super) async fn write(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<Vec<i64>, Fault> {
-    let asks = changes.iter().any(|c| !c.outbox.is_empty());
-    let gone: Vec<&(String, String)> = changes.iter().flat_map(|c| c.taken_back.iter().chain(&c.ends)).collect();
-    let (take_back, put_in) = (transaction.prepare_cached(TAKE_BACK).await?, transaction.prepare_cached(PUT_IN).await?);
+pub(super) async fn write(client: &Client, changes: &[&Rows], back: Sent<'_>, asked: Sent<'_>) -> Result<Vec<i64>, Fault> {
     // In this order, though neither waits for the other's answer: what is taken back makes room for what is asked for anew by its key.
-    let taking_back = async {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let tenants: Vec<&str> = gone.iter().map(|(tenant, _)| tenant.as_str()).collect();
-        let keys: Vec<&str> = gone.iter().map(|(_, key)| key.as_str()).collect();
-        let waited: HashSet<(String, String)> = transaction
-            .query(&take_back, &[&tenants, &keys])
-            .await?
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, Fault>>()?;
-        let ended = changes.iter().filter_map(|c| c.ends.as_ref()).all(|key| waited.contains(key));
-        if ended { Ok(()) } else { Err(Fault::Race("what was to end does not wait any more".into())) }
-    };
-    let putting_in = async { if asks { put(transaction, &put_in, changes).await } else { Ok(vec![]) } };
-    futures_util::try_join!(taking_back, putting_in).map(|((), numbers)| numbers)
+    // Both are prepared before either is sent.
+    client.prepare_cached(TAKE_BACK).await?;
+    client.prepare_cached(PUT_IN).await?;
+    let taking_back = take_back(client, changes, back);
+    futures_util::try_join!(taking_back, put_in(client, changes, asked)).map(|((), numbers)| numbers)
 }
 
-async fn put(transaction: &Transaction<'_>, statement: &Statement, changes: &[&Rows]) -> Result<Vec<i64>, Fault> {
+async fn take_back(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
+    let keys = changes.iter().flat_map(|c| c.taken_back.iter().map(|key| (key, false)).chain(c.ends.iter().map(|key| (key, true))));
+    let gone: Vec<(&(String, String), bool)> = keys.collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let tenants: Vec<&str> = gone.iter().map(|((tenant, _), _)| tenant.as_str()).collect();
+    let keys: Vec<&str> = gone.iter().map(|((_, key), _)| key.as_str()).collect();
+    let ends: Vec<bool> = gone.iter().map(|(_, ends)| *ends).collect();
+    let ended = write::number_of(ends.iter().filter(|ends| **ends).count());
+    write::ask(client, TAKE_BACK, &[&tenants, &keys, &ends, &ended], sent).await?;
+    Ok(())
+}
+
+async fn put_in(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<Vec<i64>, Fault> {
     let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
+    if rows.is_empty() {
+        return Ok(vec![]);
+    }
     let days: Vec<Date> = rows.iter().map(|(o, _)| write::day(o.due)).collect();
     let exchanges: Vec<&str> = rows.iter().map(|(o, _)| o.exchange.as_str()).collect();
     let routing: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
@@ -142,7 +146,7 @@ async fn put(transaction: &Transaction<'_>, statement: &Statement, changes: &[&R
         &invitations,
         &claimed,
     ];
-    transaction.query(statement, &all).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    write::ask(client, PUT_IN, &all, sent).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's

@@ -4,13 +4,17 @@
 //! No statement joins an array to a table: a plan that is made while the table is small reads all of it for each row of the array, and
 //! stays. Rows are found by subqueries that cannot be turned into joins (a scalar one, or one with a limit), or by `on conflict`.
 
-use super::{connection::Fault, outbox, searched};
-use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error, unsigned};
+use super::{
+    connection::Fault,
+    outbox, searched,
+    sending::{Sending, Sent},
+};
+use crate::records::{CandidacyRow, DossierRow, HeardRow, InboxRow, Rows, last_error};
 use atshub_actors::ports::{Attempt, Claim, MessageKey};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::Client;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::collections::HashSet;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 
 /// The partition of a time.
 pub(super) fn day(time: Timestamp) -> Date {
@@ -20,39 +24,47 @@ pub(super) fn day(time: Timestamp) -> Date {
 /// Writes all of these changes. Whatever stands in the way of one of them is a race: a row that is there already or not there any more,
 /// another version than the one that was read. A live key that another one holds is found at the end of the transaction.
 /// Answers with the numbers of their outbox rows, in order.
-pub(super) async fn all(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<Vec<i64>, Fault> {
+///
+/// The database itself finds races, by dividing by nought, which ends the transaction: so that `commit` can follow at once, without
+/// waiting for any answer.
+pub(super) async fn all(client: &Client, changes: &[&Rows], sending: &Sending) -> Result<Vec<i64>, Fault> {
     let (numbers, ..) = futures_util::try_join!(
-        outbox::write(transaction, changes),
-        begun(transaction, changes),
-        unheard(transaction, changes),
-        inbox(transaction, changes),
-        dossiers(transaction, changes),
-        candidacies(transaction, changes),
-        failed(transaction, changes),
-        heard(transaction, changes),
-        journal(transaction, changes),
-        parked(transaction, changes),
+        outbox::write(client, changes, sending.one(), sending.one()),
+        begun(client, changes, sending.one()),
+        unheard(client, changes, sending.one()),
+        inbox(client, changes, sending.one()),
+        dossiers(client, changes, sending.one()),
+        candidacies(client, changes, sending.one()),
+        failed(client, changes, sending.one()),
+        heard(client, changes, sending.one()),
+        journal(client, changes, sending.one()),
+        parked(client, changes, sending.one()),
     )?;
     Ok(numbers)
 }
 
-pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
-    let statement = transaction.prepare_cached(sql).await?;
-    Ok(transaction.execute(&statement, parameters).await?)
+/// Waits for the answer; the statement is under way when it says so.
+pub(super) async fn ask(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)], sent: Sent<'_>) -> Result<Vec<Row>, Fault> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(sent.after(client.query(&statement, parameters)).await?)
 }
 
-/// The number in the one row that a statement answers with.
-async fn counted(transaction: &Transaction<'_>, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
-    let statement = transaction.prepare_cached(sql).await?;
-    Ok(unsigned(transaction.query_one(&statement, parameters).await?.try_get(0)?))
+async fn execute(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.execute(&statement, parameters).await?)
 }
 
-pub(super) fn expect(what: &str, written: u64, wanted: usize) -> Result<(), Fault> {
+/// A number of rows, as the database counts.
+pub(super) fn number_of(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+fn expect(what: &str, written: u64, wanted: usize) -> Result<(), Fault> {
     if usize::try_from(written) == Ok(wanted) { Ok(()) } else { Err(Fault::Race(format!("{what}: somebody else was faster"))) }
 }
 
 /// Messages whose work is done: nothing is tried again.
-async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn inbox(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "with new as (insert into inbox (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
         select day, tenant, source, id, time, kind, envelope::json, disposition::json, handled_at \
         from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]) \
@@ -61,7 +73,7 @@ async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     ended as (update attempts set next_at = null where ctid = any (array(\
         select a.ctid from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id), lateral (select ctid from attempts a \
         where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null limit 1 for update) a))) \
-    select count(*) from new";
+    select 1 / (count(*) = $10)::int from new";
     let rows: Vec<(&InboxRow, Timestamp)> = changes.iter().filter_map(|c| Some((c.handled.as_ref()?, c.received))).collect();
     if rows.is_empty() {
         return Ok(());
@@ -75,14 +87,15 @@ async fn inbox(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     let envelopes: Vec<&str> = rows.iter().map(|(r, _)| r.envelope.as_str()).collect();
     let dispositions: Vec<&str> = rows.iter().map(|(r, _)| r.disposition.as_str()).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
-    let written = counted(transaction, SQL, &[&days, &tenants, &sources, &ids, &times, &kinds, &envelopes, &dispositions, &at]).await?;
-    expect("inbox", written, rows.len())
+    let all = number_of(rows.len());
+    ask(client, SQL, &[&days, &tenants, &sources, &ids, &times, &kinds, &envelopes, &dispositions, &at, &all], sent).await?;
+    Ok(())
 }
 
 /// One that is new is put in, one that is known is written over the version that was read; what they are searched by is written where it
 /// has changed. In one order everywhere, so that two groups do
 /// not wait for each other.
-async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::text[], $6::text[], \
         $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) \
         as r (tenant, application_id, expected, version, candidate_id, job_id, state, body, created_at, updated_at, email_key, url_key, \
@@ -101,7 +114,7 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
         updated_at = excluded.updated_at where d.version = \
         (select k.expected from r k where k.tenant = excluded.tenant and k.application_id = excluded.application_id) \
         returning d.xmax = 0 as new) \
-    select count(*) filter (where new), count(*) filter (where not new) from saved";
+    select 1 / (count(*) filter (where new) = $16 and count(*) filter (where not new) = $17)::int from saved";
     let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
     if rows.is_empty() {
         return Ok(());
@@ -117,7 +130,10 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
     let created: Vec<Timestamp> = rows.iter().map(|d| d.created_at).collect();
     let updated: Vec<Timestamp> = rows.iter().map(|d| d.updated_at).collect();
     let [email, url, job, role, recruiter] = searched::columns(&rows.iter().map(|d| &d.search).collect::<Vec<_>>());
-    let all: [&(dyn ToSql + Sync); 15] = [
+    // A row that was put in has no `xmax`; one that was written over has this transaction's.
+    let new = rows.iter().filter(|d| d.expected.is_none()).count();
+    let (new, known) = (number_of(new), number_of(rows.len() - new));
+    let all: [&(dyn ToSql + Sync); 17] = [
         &tenants,
         &applications,
         &expected,
@@ -133,16 +149,14 @@ async fn dossiers(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<()
         &job,
         &role,
         &recruiter,
+        &new,
+        &known,
     ];
-    let statement = transaction.prepare_cached(SQL).await?;
-    let saved = transaction.query_one(&statement, &all).await?;
-    let new = rows.iter().filter(|d| d.expected.is_none()).count();
-    // A row that was put in has no `xmax`; one that was written over has this transaction's.
-    expect("new dossiers", unsigned(saved.try_get(0)?), new)?;
-    expect("known dossiers", unsigned(saved.try_get(1)?), rows.len() - new)
+    ask(client, SQL, &all, sent).await?;
+    Ok(())
 }
 
-async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn candidacies(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "with gone as (delete from candidacies where ctid = any (array(\
         select c.ctid from unnest($9::text[], $10::text[]) as d (tenant, application_id), lateral (select ctid from candidacies c \
         where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[]) offset 0) c))) \
@@ -176,13 +190,13 @@ async fn candidacies(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result
     let asked: Vec<Timestamp> = rows.iter().map(|(_, c)| c.asked_at).collect();
     let all: [&(dyn ToSql + Sync); 10] =
         [&tenants, &applications, &ids, &states, &live, &platform, &changed, &asked, &known, &known_applications];
-    execute(transaction, SQL, &all).await?;
+    ask(client, SQL, &all, sent).await?;
     Ok(())
 }
 
 /// Tries that failed. The owner of an attempt that ends lets go of its message; work that was put off before it began leaves it with
 /// whoever has it.
-async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn failed(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "insert into attempts as a (tenant, source, id, failures, last_error, next_at, updated_at, owner) \
         select * from unnest($1::text[], $2::text[], $3::text[], $4::int4[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::uuid[]) \
         as r (tenant, source, id, failures, last_error, next_at, updated_at, owner) order by tenant, source, id \
@@ -201,17 +215,17 @@ async fn failed(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
     let next: Vec<Option<Timestamp>> = rows.iter().map(|(a, _)| a.next_at).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
     let owners: Vec<Option<uuid::Uuid>> = rows.iter().map(|(a, _)| a.owner).collect();
-    execute(transaction, SQL, &[&tenants, &sources, &ids, &failures, &errors, &next, &at, &owners]).await?;
+    ask(client, SQL, &[&tenants, &sources, &ids, &failures, &errors, &next, &at, &owners], sent).await?;
     Ok(())
 }
 
 /// Messages that are taken for the first attempt at their work.
-async fn begun(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    const SQL: &str = "insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) \
+async fn begun(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
+    const SQL: &str = "with new as (insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) \
         select tenant, source, id, 1, now(), now(), owner, clock_timestamp() + make_interval(secs => lease) \
         from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::float8[]) as k (day, tenant, source, id, owner, lease) \
         where not exists (select from inbox i where i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
-        order by tenant, source, id on conflict do nothing";
+        order by tenant, source, id on conflict do nothing returning 1) select 1 / (count(*) = $7)::int from new";
     let rows: Vec<&(MessageKey, Claim)> = changes.iter().filter_map(|c| c.begins.as_ref()).collect();
     if rows.is_empty() {
         return Ok(());
@@ -222,7 +236,8 @@ async fn begun(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
     let ids: Vec<&str> = rows.iter().map(|(k, _)| k.id.as_str()).collect();
     let owners: Vec<uuid::Uuid> = rows.iter().map(|(_, claim)| claim.owner).collect();
     let leases: Vec<f64> = rows.iter().map(|(_, claim)| claim.lease.as_secs_f64()).collect();
-    expect("attempts", execute(transaction, SQL, &[&days, &tenants, &sources, &ids, &owners, &leases]).await?, rows.len())
+    ask(client, SQL, &[&days, &tenants, &sources, &ids, &owners, &leases, &number_of(rows.len())], sent).await?;
+    Ok(())
 }
 
 /// Of which subjects something was heard, of these.
@@ -230,13 +245,22 @@ const HEARD_OF: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::tex
     where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
 
 /// Nothing may have been heard of these subjects.
-async fn unheard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
-    let found = heard_of(transaction, changes).await?;
-    if found.is_empty() { Ok(()) } else { Err(Fault::Race("something was heard meanwhile".into())) }
+async fn unheard(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
+    const SQL: &str = "select 1 / (count(*) = 0)::int from unnest($1::text[], $2::text[], $3::text[]) as k (tenant, kind, id) \
+        where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
+    let rows: Vec<_> = changes.iter().flat_map(|c| &c.unheard).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let tenants: Vec<&str> = rows.iter().map(|(tenant, ..)| tenant.as_str()).collect();
+    let kinds: Vec<&str> = rows.iter().map(|(_, kind, _)| *kind).collect();
+    let ids: Vec<&str> = rows.iter().map(|(.., id)| id.as_str()).collect();
+    ask(client, SQL, &[&tenants, &kinds, &ids], sent).await?;
+    Ok(())
 }
 
 /// Which of these changes something was heard meanwhile that they know nothing of.
-pub(super) async fn heard_of(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<HashSet<usize>, Fault> {
+pub(super) async fn heard_of(client: &Client, changes: &[&Rows]) -> Result<HashSet<usize>, Fault> {
     let rows: Vec<_> = changes.iter().enumerate().flat_map(|(ord, c)| c.unheard.iter().map(move |of| (ord, of))).collect();
     if rows.is_empty() {
         return Ok(HashSet::new());
@@ -245,13 +269,13 @@ pub(super) async fn heard_of(transaction: &Transaction<'_>, changes: &[&Rows]) -
     let tenants: Vec<&str> = rows.iter().map(|(_, (tenant, ..))| tenant.as_str()).collect();
     let kinds: Vec<&str> = rows.iter().map(|(_, (_, kind, _))| *kind).collect();
     let ids: Vec<&str> = rows.iter().map(|(_, (.., id))| id.as_str()).collect();
-    let statement = transaction.prepare_cached(HEARD_OF).await?;
-    let found = transaction.query(&statement, &[&ords, &tenants, &kinds, &ids]).await?;
+    let statement = client.prepare_cached(HEARD_OF).await?;
+    let found = client.query(&statement, &[&ords, &tenants, &kinds, &ids]).await?;
     found.iter().map(|row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default())).collect()
 }
 
 /// A row that is new is put in, one that is known is written over the version that was read; another version is a race.
-async fn heard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn heard(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const NEW: &str = "insert into heard (tenant, kind, id, version, body, updated_at) \
         select tenant, kind, id, version, body::json, updated_at \
         from unnest($1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::timestamptz[]) \
@@ -276,12 +300,13 @@ async fn heard(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), F
         if !expected.is_empty() {
             all.push(&expected);
         }
-        expect("heard", execute(transaction, sql, &all).await?, rows.len())?;
+        expect("heard", execute(client, sql, &all).await?, rows.len())?;
     }
+    drop(sent); // these were waited for
     Ok(())
 }
 
-async fn journal(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn journal(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "insert into journal (day, at, tenant, application, candidacy, message, code, text) \
         select day, at, tenant, application, candidacy, message, code, text \
         from unnest($1::date[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[]) \
@@ -298,12 +323,12 @@ async fn journal(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(),
     let messages: Vec<Option<&str>> = rows.iter().map(|j| j.message.as_ref().map(AsRef::as_ref)).collect();
     let codes: Vec<&str> = rows.iter().map(|j| j.code.as_str()).collect();
     let texts: Vec<&str> = rows.iter().map(|j| j.text.as_str()).collect();
-    execute(transaction, SQL, &[&days, &at, &tenants, &applications, &candidacies, &messages, &codes, &texts]).await?;
+    ask(client, SQL, &[&days, &at, &tenants, &applications, &candidacies, &messages, &codes, &texts], sent).await?;
     Ok(())
 }
 
 /// Rare, so one by one.
-async fn parked(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), Fault> {
+async fn parked(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     const SQL: &str = "insert into parked (fingerprint, at, recorded_at, tenant, source, queue, exchange, routing_key, message_id, kind, \
         code, field, detail, body) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
         on conflict (fingerprint) do update set recorded_at = excluded.recorded_at";
@@ -326,7 +351,8 @@ async fn parked(transaction: &Transaction<'_>, changes: &[&Rows]) -> Result<(), 
             &p.detail,
             &body,
         ];
-        execute(transaction, SQL, &rest).await?;
+        execute(client, SQL, &rest).await?;
     }
+    drop(sent); // these were waited for
     Ok(())
 }
