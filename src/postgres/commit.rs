@@ -241,6 +241,11 @@ async fn transact(
 
 /// Looks, if it is to; then writes and commits. `begin` is not waited for.
 async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -> Result<(Vec<CommitOutcome>, Vec<i64>), Fault> {
+    write::prepare(client).await?;
+    if look == Look::Not && write::is_one_statement(part) {
+        let numbers = sending.at_once(write::all(client, part, sending)).await?;
+        return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
+    }
     let begin = async { Ok(client.batch_execute("begin").await?) };
     if look == Look::Not {
         let ((), numbers, ()) = futures_util::try_join!(begin, write::all(client, part, sending), sending.commit(client))?;

@@ -61,7 +61,7 @@ const NEXT_DUE: &str = "select least(\
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1))";
 
 /// A row whose key waits already takes that one's place. In one statement, so that nobody sees neither or both.
-const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as number, u.* from (select * \
+pub(super) const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as number, u.* from (select * \
         from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], \
         $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[], $14::timestamptz[]) with ordinality as u (day, exchange, \
         routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, invitation, claimed_until, ord) \
@@ -78,40 +78,8 @@ const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as
         claimed_until = excluded.claimed_until, failures = 0, last_error = null) \
     select number from r order by ord";
 
-/// What ends with a change has to wait still.
-const TAKE_BACK: &str = "with found as materialized (select w.*, k.ends \
-        from unnest($1::text[], $2::text[], $3::bool[]) as k (tenant, effect_key, ends), lateral (select day, number, tenant, effect_key from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key \
-        limit 1 for update) w), \
-    gone as (delete from waiting where number = any (array(select number from found))), \
-    unsent as (delete from outbox where day = any (array(select day from found)) and number = any (array(select number from found))) \
-    select 1 / (count(*) filter (where ends) = $4)::int from found";
-
-/// Takes back what changes take back, and what ends with them, which has to wait still; puts in what they ask for. Answers with the numbers
-/// of the rows that were put in, in order.
-pub(super) async fn write(client: &Client, changes: &[&Rows], back: Sent<'_>, asked: Sent<'_>) -> Result<Vec<i64>, Fault> {
-    // In this order, though neither waits for the other's answer: what is taken back makes room for what is asked for anew by its key.
-    // Both are prepared before either is sent.
-    client.prepare_cached(TAKE_BACK).await?;
-    client.prepare_cached(PUT_IN).await?;
-    let taking_back = take_back(client, changes, back);
-    futures_util::try_join!(taking_back, put_in(client, changes, asked)).map(|((), numbers)| numbers)
-}
-
-async fn take_back(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    let keys = changes.iter().flat_map(|c| c.taken_back.iter().map(|key| (key, false)).chain(c.ends.iter().map(|key| (key, true))));
-    let gone: Vec<(&(String, String), bool)> = keys.collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let tenants: Vec<&str> = gone.iter().map(|((tenant, _), _)| tenant.as_str()).collect();
-    let keys: Vec<&str> = gone.iter().map(|((_, key), _)| key.as_str()).collect();
-    let ends: Vec<bool> = gone.iter().map(|(_, ends)| *ends).collect();
-    let ended = write::number_of(ends.iter().filter(|ends| **ends).count());
-    write::ask(client, TAKE_BACK, &[&tenants, &keys, &ends, &ended], sent).await?;
-    Ok(())
-}
-
-async fn put_in(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<Vec<i64>, Fault> {
+/// Puts in what changes ask for. Answers with the numbers of the rows, in order.
+pub(super) async fn put_in(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<Vec<i64>, Fault> {
     let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
     if rows.is_empty() {
         return Ok(vec![]);

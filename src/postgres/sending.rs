@@ -46,6 +46,12 @@ impl Sending {
             .map_err(|e| if e.as_db_error().is_some() { Fault::from(e) } else { Fault::Away(e.to_string()) })
     }
 
+    /// One statement, which is a transaction of its own.
+    pub(super) async fn at_once<T>(&self, statement: impl Future<Output = T>) -> T {
+        self.committing.store(true, Ordering::Release);
+        statement.await
+    }
+
     /// After a fault: whether `commit` was sent. Then the transaction is over, one way or the other.
     pub(super) fn is_committing(&self) -> bool {
         self.committing.load(Ordering::Acquire)

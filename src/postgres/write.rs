@@ -28,19 +28,33 @@ pub(super) fn day(time: Timestamp) -> Date {
 /// The database itself finds races, by dividing by nought, which ends the transaction: so that `commit` can follow at once, without
 /// waiting for any answer.
 pub(super) async fn all(client: &Client, changes: &[&Rows], sending: &Sending) -> Result<Vec<i64>, Fault> {
-    let (numbers, ..) = futures_util::try_join!(
-        outbox::write(client, changes, sending.one(), sending.one()),
-        begun(client, changes, sending.one()),
-        unheard(client, changes, sending.one()),
-        inbox(client, changes, sending.one()),
+    let (_, _, numbers, ..) = futures_util::try_join!(
         dossiers(client, changes, sending.one()),
-        candidacies(client, changes, sending.one()),
+        // Before the outbox: what is taken back makes room for what is asked for anew by its key.
+        handled(client, changes, sending.one()),
+        outbox::put_in(client, changes, sending.one()),
         failed(client, changes, sending.one()),
         heard(client, changes, sending.one()),
-        journal(client, changes, sending.one()),
         parked(client, changes, sending.one()),
     )?;
     Ok(numbers)
+}
+
+/// Whether [`all`] writes them with one statement.
+pub(super) fn is_one_statement(changes: &[&Rows]) -> bool {
+    let any = |has: fn(&Rows) -> bool| usize::from(changes.iter().any(|c| has(c)));
+    let rare = any(|c| c.attempt.is_some() || !c.heard.is_empty() || c.parked.is_some());
+    let dossiers = any(|c| !c.dossiers.is_empty() || c.begins.is_some() || !c.unheard.is_empty());
+    let handled = any(|c| c.handled.is_some() || !c.journal.is_empty() || !c.taken_back.is_empty() || c.ends.is_some());
+    2 * rare + dossiers + handled + any(|c| !c.outbox.is_empty()) == 1
+}
+
+/// So that each is sent at once, and so in order.
+pub(super) async fn prepare(client: &Client) -> Result<(), Fault> {
+    for sql in [DOSSIERS, BEGUN, HANDLED, ENDED, outbox::PUT_IN] {
+        client.prepare_cached(sql).await?;
+    }
+    Ok(())
 }
 
 /// Waits for the answer; the statement is under way when it says so.
@@ -63,19 +77,50 @@ fn expect(what: &str, written: u64, wanted: usize) -> Result<(), Fault> {
     if usize::try_from(written) == Ok(wanted) { Ok(()) } else { Err(Fault::Race(format!("{what}: somebody else was faster"))) }
 }
 
-/// Messages whose work is done: nothing is tried again.
-async fn inbox(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "with new as (insert into inbox (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
-        select day, tenant, source, id, time, kind, envelope::json, disposition::json, handled_at \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::timestamptz[]) \
-        as r (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
-        order by day, tenant, source, id on conflict do nothing returning 1), \
-    ended as (update attempts set next_at = null where ctid = any (array(\
-        select a.ctid from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id), lateral (select ctid from attempts a \
-        where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null limit 1 for update) a))) \
-    select 1 / (count(*) = $10)::int from new";
+/// What is common to both statements below.
+macro_rules! handled {
+    ($more:literal, $of_more:literal) => {
+        concat!(
+            "with new as (insert into inbox (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
+                select day, tenant, source, id, time, kind, envelope::json, disposition::json, handled_at \
+                from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], \
+                $9::timestamptz[]) as r (day, tenant, source, id, time, kind, envelope, disposition, handled_at) \
+                order by day, tenant, source, id on conflict do nothing returning 1), \
+            ended as (update attempts set next_at = null where ctid = any (array(\
+                select a.ctid from unnest($2::text[], $3::text[], $4::text[]) as r (tenant, source, id), lateral (select ctid \
+                from attempts a where a.tenant = r.tenant and a.source = r.source and a.id = r.id and a.next_at is not null \
+                limit 1 for update) a))), \
+            told as (insert into journal (day, at, tenant, application, candidacy, message, code, text) \
+                select day, at, tenant, application, candidacy, message, code, text \
+                from unnest($11::date[], $12::timestamptz[], $13::text[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[]) \
+                with ordinality as r (day, at, tenant, application, candidacy, message, code, text, ord) order by ord)",
+            $more,
+            "select 1 / ((select count(*) = $10 from new)",
+            $of_more,
+            ")::int"
+        )
+    };
+}
+
+const HANDLED: &str = handled!(" ", "");
+/// The same with what ends with it, which has to wait still, and what is taken back. A statement that names a table by days looks at each
+/// of its partitions before it begins; most changes take nothing back.
+const ENDED: &str = handled!(
+    ", found as materialized (select w.*, k.ends from unnest($19::text[], $20::text[], $21::bool[]) as k (tenant, effect_key, ends), \
+        lateral (select day, number, tenant, effect_key from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key \
+        limit 1 for update) w), \
+    gone as (delete from waiting where number = any (array(select number from found))), \
+    unsent as (delete from outbox where day = any (array(select day from found)) and number = any (array(select number from found))) ",
+    " and (select count(*) filter (where ends) = $22 from found)"
+);
+
+/// Messages whose work is done, of which nothing is tried again; what is told of it; and what of the outbox is taken back, or ends.
+async fn handled(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     let rows: Vec<(&InboxRow, Timestamp)> = changes.iter().filter_map(|c| Some((c.handled.as_ref()?, c.received))).collect();
-    if rows.is_empty() {
+    let told: Vec<_> = changes.iter().flat_map(|c| &c.journal).collect();
+    let keys = changes.iter().flat_map(|c| c.taken_back.iter().map(|key| (key, false)).chain(c.ends.iter().map(|key| (key, true))));
+    let gone: Vec<(&(String, String), bool)> = keys.collect();
+    if rows.is_empty() && told.is_empty() && gone.is_empty() {
         return Ok(());
     }
     let days: Vec<Date> = rows.iter().map(|(r, _)| day(r.key.time)).collect();
@@ -88,15 +133,53 @@ async fn inbox(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(),
     let dispositions: Vec<&str> = rows.iter().map(|(r, _)| r.disposition.as_str()).collect();
     let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
     let all = number_of(rows.len());
-    ask(client, SQL, &[&days, &tenants, &sources, &ids, &times, &kinds, &envelopes, &dispositions, &at, &all], sent).await?;
+    let told_days: Vec<Date> = told.iter().map(|j| day(j.at)).collect();
+    let told_at: Vec<Timestamp> = told.iter().map(|j| j.at).collect();
+    let told_tenants: Vec<&str> = told.iter().map(|j| j.tenant.as_str()).collect();
+    let applications: Vec<Option<&str>> = told.iter().map(|j| j.application.as_ref().map(AsRef::as_ref)).collect();
+    let candidacies: Vec<Option<uuid::Uuid>> = told.iter().map(|j| j.candidacy).collect();
+    let messages: Vec<Option<&str>> = told.iter().map(|j| j.message.as_ref().map(AsRef::as_ref)).collect();
+    let codes: Vec<&str> = told.iter().map(|j| j.code.as_str()).collect();
+    let texts: Vec<&str> = told.iter().map(|j| j.text.as_str()).collect();
+    let gone_tenants: Vec<&str> = gone.iter().map(|((tenant, _), _)| tenant.as_str()).collect();
+    let gone_keys: Vec<&str> = gone.iter().map(|((_, key), _)| key.as_str()).collect();
+    let ends: Vec<bool> = gone.iter().map(|(_, ends)| *ends).collect();
+    let ended = number_of(ends.iter().filter(|ends| **ends).count());
+    let everything: [&(dyn ToSql + Sync); 22] = [
+        &days,
+        &tenants,
+        &sources,
+        &ids,
+        &times,
+        &kinds,
+        &envelopes,
+        &dispositions,
+        &at,
+        &all,
+        &told_days,
+        &told_at,
+        &told_tenants,
+        &applications,
+        &candidacies,
+        &messages,
+        &codes,
+        &texts,
+        &gone_tenants,
+        &gone_keys,
+        &ends,
+        &ended,
+    ];
+    let (sql, parameters) = if gone.is_empty() { (HANDLED, everything.get(..18)) } else { (ENDED, everything.get(..)) };
+    ask(client, sql, parameters.unwrap_or_default(), sent).await?;
     Ok(())
 }
 
 /// One that is new is put in, one that is known is written over the version that was read; what they are searched by is written where it
-/// has changed. In one order everywhere, so that two groups do
-/// not wait for each other.
-async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::text[], $6::text[], \
+/// has changed. In one order everywhere, so that two groups do not wait for each other. A row that was put in has no `xmax`; one that was
+/// written over has this transaction's.
+macro_rules! dossiers {
+    ($more:literal, $of_more:literal) => {
+        concat!("with r as materialized (select * from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::text[], $6::text[], \
         $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) \
         as r (tenant, application_id, expected, version, candidate_id, job_id, state, body, created_at, updated_at, email_key, url_key, \
         job_key, role_id, recruiter_key) order by tenant, application_id), \
@@ -113,10 +196,48 @@ async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<
         job_id = excluded.job_id, state = excluded.state, body = excluded.body, created_at = excluded.created_at, \
         updated_at = excluded.updated_at where d.version = \
         (select k.expected from r k where k.tenant = excluded.tenant and k.application_id = excluded.application_id) \
-        returning d.xmax = 0 as new) \
-    select 1 / (count(*) filter (where new) = $16 and count(*) filter (where not new) = $17)::int from saved";
+        returning d.xmax = 0 as new), \
+    gone as (delete from candidacies where ctid = any (array(\
+        select c.ctid from unnest($18::text[], $19::text[]) as d (tenant, application_id), lateral (select ctid from candidacies c \
+        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($22::uuid[]) offset 0) c))), \
+    kept as (insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
+        invited_at, scheduled_at, completed_at) \
+        select *, case when state = 'invited' then changed_at end, case when state = 'scheduled' then changed_at end, \
+        case when state = 'completed' then changed_at end \
+        from unnest($20::text[], $21::text[], $22::uuid[], $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[]) \
+        as r (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at) order by tenant, id \
+        on conflict (tenant, id) do update set application_id = excluded.application_id, state = excluded.state, \
+        live_key = excluded.live_key, platform_candidacy = excluded.platform_candidacy, changed_at = excluded.changed_at, \
+        asked_at = excluded.asked_at, invited_at = coalesce(c.invited_at, excluded.invited_at), \
+        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at), completed_at = coalesce(c.completed_at, excluded.completed_at) \
+        where (c.application_id, c.state, c.live_key, c.platform_candidacy, c.changed_at, c.asked_at) is distinct from \
+        (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at, \
+        excluded.asked_at))", $more, "\
+    select 1 / ((select count(*) filter (where new) = $16 and count(*) filter (where not new) = $17 from saved) \
+        and (select count(*) = 0 from unnest($28::text[], $29::text[], $30::text[]) as k (tenant, kind, id) \
+        where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id))", $of_more, ")::int")
+    };
+}
+
+const DOSSIERS: &str = dossiers!(" ", "");
+/// The same with messages that are taken for the first attempt at their work.
+const BEGUN: &str = dossiers!(
+    ", begun as (insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) \
+        select tenant, source, id, 1, now(), now(), owner, clock_timestamp() + make_interval(secs => lease) \
+        from unnest($31::date[], $32::text[], $33::text[], $34::text[], $35::uuid[], $36::float8[]) \
+        as k (day, tenant, source, id, owner, lease) \
+        where not exists (select from inbox i where i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
+        order by tenant, source, id on conflict do nothing returning 1) ",
+    " and (select count(*) = $37 from begun)"
+);
+
+/// Dossiers with their candidacies, messages that are taken for the first attempt at their work, and subjects of which nothing may have
+/// been heard.
+async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
     let rows: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
-    if rows.is_empty() {
+    let begun: Vec<&(MessageKey, Claim)> = changes.iter().filter_map(|c| c.begins.as_ref()).collect();
+    let unheard: Vec<_> = changes.iter().flat_map(|c| &c.unheard).collect();
+    if rows.is_empty() && begun.is_empty() && unheard.is_empty() {
         return Ok(());
     }
     let tenants: Vec<&str> = rows.iter().map(|d| d.tenant.as_str()).collect();
@@ -130,10 +251,30 @@ async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<
     let created: Vec<Timestamp> = rows.iter().map(|d| d.created_at).collect();
     let updated: Vec<Timestamp> = rows.iter().map(|d| d.updated_at).collect();
     let [email, url, job, role, recruiter] = searched::columns(&rows.iter().map(|d| &d.search).collect::<Vec<_>>());
-    // A row that was put in has no `xmax`; one that was written over has this transaction's.
     let new = rows.iter().filter(|d| d.expected.is_none()).count();
     let (new, known) = (number_of(new), number_of(rows.len() - new));
-    let all: [&(dyn ToSql + Sync); 17] = [
+    let (known_tenants, known_applications): (Vec<&str>, Vec<&str>) =
+        rows.iter().filter(|d| d.expected.is_some()).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
+    let own: Vec<(&DossierRow, &CandidacyRow)> = rows.iter().flat_map(|d| d.candidacies.iter().map(|c| (*d, c))).collect();
+    let own_tenants: Vec<&str> = own.iter().map(|(d, _)| d.tenant.as_str()).collect();
+    let own_applications: Vec<&str> = own.iter().map(|(d, _)| d.application.as_str()).collect();
+    let candidacies: Vec<uuid::Uuid> = own.iter().map(|(_, c)| c.id).collect();
+    let candidacy_states: Vec<&str> = own.iter().map(|(_, c)| c.state.as_str()).collect();
+    let live: Vec<Option<&str>> = own.iter().map(|(_, c)| c.live_key.as_deref()).collect();
+    let platform: Vec<Option<&str>> = own.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
+    let changed: Vec<Timestamp> = own.iter().map(|(_, c)| c.changed_at).collect();
+    let asked: Vec<Timestamp> = own.iter().map(|(_, c)| c.asked_at).collect();
+    let begun_days: Vec<Date> = begun.iter().map(|(k, _)| day(k.time)).collect();
+    let begun_tenants: Vec<&str> = begun.iter().map(|(k, _)| k.tenant.as_str()).collect();
+    let begun_sources: Vec<&str> = begun.iter().map(|(k, _)| k.source.as_str()).collect();
+    let begun_ids: Vec<&str> = begun.iter().map(|(k, _)| k.id.as_str()).collect();
+    let owners: Vec<uuid::Uuid> = begun.iter().map(|(_, claim)| claim.owner).collect();
+    let leases: Vec<f64> = begun.iter().map(|(_, claim)| claim.lease.as_secs_f64()).collect();
+    let begins = number_of(begun.len());
+    let heard_tenants: Vec<&str> = unheard.iter().map(|(tenant, ..)| tenant.as_str()).collect();
+    let heard_kinds: Vec<&str> = unheard.iter().map(|(_, kind, _)| *kind).collect();
+    let heard_ids: Vec<&str> = unheard.iter().map(|(.., id)| id.as_str()).collect();
+    let all: [&(dyn ToSql + Sync); 37] = [
         &tenants,
         &applications,
         &expected,
@@ -151,46 +292,29 @@ async fn dossiers(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<
         &recruiter,
         &new,
         &known,
+        &known_tenants,
+        &known_applications,
+        &own_tenants,
+        &own_applications,
+        &candidacies,
+        &candidacy_states,
+        &live,
+        &platform,
+        &changed,
+        &asked,
+        &heard_tenants,
+        &heard_kinds,
+        &heard_ids,
+        &begun_days,
+        &begun_tenants,
+        &begun_sources,
+        &begun_ids,
+        &owners,
+        &leases,
+        &begins,
     ];
-    ask(client, SQL, &all, sent).await?;
-    Ok(())
-}
-
-async fn candidacies(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "with gone as (delete from candidacies where ctid = any (array(\
-        select c.ctid from unnest($9::text[], $10::text[]) as d (tenant, application_id), lateral (select ctid from candidacies c \
-        where c.tenant = d.tenant and c.application_id = d.application_id and not c.id = any ($3::uuid[]) offset 0) c))) \
-        insert into candidacies as c (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at, \
-        invited_at, scheduled_at, completed_at) \
-        select *, case when state = 'invited' then changed_at end, case when state = 'scheduled' then changed_at end, \
-        case when state = 'completed' then changed_at end \
-        from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[]) \
-        as r (tenant, application_id, id, state, live_key, platform_candidacy, changed_at, asked_at) order by tenant, id \
-        on conflict (tenant, id) do update set application_id = excluded.application_id, state = excluded.state, \
-        live_key = excluded.live_key, platform_candidacy = excluded.platform_candidacy, changed_at = excluded.changed_at, \
-        asked_at = excluded.asked_at, invited_at = coalesce(c.invited_at, excluded.invited_at), \
-        scheduled_at = coalesce(c.scheduled_at, excluded.scheduled_at), completed_at = coalesce(c.completed_at, excluded.completed_at) \
-        where (c.application_id, c.state, c.live_key, c.platform_candidacy, c.changed_at, c.asked_at) is distinct from \
-        (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at, \
-        excluded.asked_at)";
-    let dossiers: Vec<&DossierRow> = changes.iter().flat_map(|c| &c.dossiers).collect();
-    if dossiers.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<(&DossierRow, &CandidacyRow)> = dossiers.iter().flat_map(|d| d.candidacies.iter().map(|c| (*d, c))).collect();
-    let ids: Vec<uuid::Uuid> = rows.iter().map(|(_, c)| c.id).collect();
-    let (known, known_applications): (Vec<&str>, Vec<&str>) =
-        dossiers.iter().filter(|d| d.expected.is_some()).map(|d| (d.tenant.as_str(), d.application.as_str())).unzip();
-    let tenants: Vec<&str> = rows.iter().map(|(d, _)| d.tenant.as_str()).collect();
-    let applications: Vec<&str> = rows.iter().map(|(d, _)| d.application.as_str()).collect();
-    let states: Vec<&str> = rows.iter().map(|(_, c)| c.state.as_str()).collect();
-    let live: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.live_key.as_deref()).collect();
-    let platform: Vec<Option<&str>> = rows.iter().map(|(_, c)| c.platform_candidacy.as_deref()).collect();
-    let changed: Vec<Timestamp> = rows.iter().map(|(_, c)| c.changed_at).collect();
-    let asked: Vec<Timestamp> = rows.iter().map(|(_, c)| c.asked_at).collect();
-    let all: [&(dyn ToSql + Sync); 10] =
-        [&tenants, &applications, &ids, &states, &live, &platform, &changed, &asked, &known, &known_applications];
-    ask(client, SQL, &all, sent).await?;
+    let (sql, parameters) = if begun.is_empty() { (DOSSIERS, all.get(..30)) } else { (BEGUN, all.get(..)) };
+    ask(client, sql, parameters.unwrap_or_default(), sent).await?;
     Ok(())
 }
 
@@ -219,45 +343,9 @@ async fn failed(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<()
     Ok(())
 }
 
-/// Messages that are taken for the first attempt at their work.
-async fn begun(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "with new as (insert into attempts (tenant, source, id, begun, begun_at, updated_at, owner, held_until) \
-        select tenant, source, id, 1, now(), now(), owner, clock_timestamp() + make_interval(secs => lease) \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::float8[]) as k (day, tenant, source, id, owner, lease) \
-        where not exists (select from inbox i where i.day = k.day and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
-        order by tenant, source, id on conflict do nothing returning 1) select 1 / (count(*) = $7)::int from new";
-    let rows: Vec<&(MessageKey, Claim)> = changes.iter().filter_map(|c| c.begins.as_ref()).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let days: Vec<Date> = rows.iter().map(|(k, _)| day(k.time)).collect();
-    let tenants: Vec<&str> = rows.iter().map(|(k, _)| k.tenant.as_str()).collect();
-    let sources: Vec<&str> = rows.iter().map(|(k, _)| k.source.as_str()).collect();
-    let ids: Vec<&str> = rows.iter().map(|(k, _)| k.id.as_str()).collect();
-    let owners: Vec<uuid::Uuid> = rows.iter().map(|(_, claim)| claim.owner).collect();
-    let leases: Vec<f64> = rows.iter().map(|(_, claim)| claim.lease.as_secs_f64()).collect();
-    ask(client, SQL, &[&days, &tenants, &sources, &ids, &owners, &leases, &number_of(rows.len())], sent).await?;
-    Ok(())
-}
-
 /// Of which subjects something was heard, of these.
 const HEARD_OF: &str = "select k.ord from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id) \
     where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
-
-/// Nothing may have been heard of these subjects.
-async fn unheard(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "select 1 / (count(*) = 0)::int from unnest($1::text[], $2::text[], $3::text[]) as k (tenant, kind, id) \
-        where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id)";
-    let rows: Vec<_> = changes.iter().flat_map(|c| &c.unheard).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let tenants: Vec<&str> = rows.iter().map(|(tenant, ..)| tenant.as_str()).collect();
-    let kinds: Vec<&str> = rows.iter().map(|(_, kind, _)| *kind).collect();
-    let ids: Vec<&str> = rows.iter().map(|(.., id)| id.as_str()).collect();
-    ask(client, SQL, &[&tenants, &kinds, &ids], sent).await?;
-    Ok(())
-}
 
 /// Which of these changes something was heard meanwhile that they know nothing of.
 pub(super) async fn heard_of(client: &Client, changes: &[&Rows]) -> Result<HashSet<usize>, Fault> {
@@ -303,27 +391,6 @@ async fn heard(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(),
         expect("heard", execute(client, sql, &all).await?, rows.len())?;
     }
     drop(sent); // these were waited for
-    Ok(())
-}
-
-async fn journal(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<(), Fault> {
-    const SQL: &str = "insert into journal (day, at, tenant, application, candidacy, message, code, text) \
-        select day, at, tenant, application, candidacy, message, code, text \
-        from unnest($1::date[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[]) \
-        with ordinality as r (day, at, tenant, application, candidacy, message, code, text, ord) order by ord";
-    let rows: Vec<_> = changes.iter().flat_map(|c| &c.journal).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let days: Vec<Date> = rows.iter().map(|j| day(j.at)).collect();
-    let at: Vec<Timestamp> = rows.iter().map(|j| j.at).collect();
-    let tenants: Vec<&str> = rows.iter().map(|j| j.tenant.as_str()).collect();
-    let applications: Vec<Option<&str>> = rows.iter().map(|j| j.application.as_ref().map(AsRef::as_ref)).collect();
-    let candidacies: Vec<Option<uuid::Uuid>> = rows.iter().map(|j| j.candidacy).collect();
-    let messages: Vec<Option<&str>> = rows.iter().map(|j| j.message.as_ref().map(AsRef::as_ref)).collect();
-    let codes: Vec<&str> = rows.iter().map(|j| j.code.as_str()).collect();
-    let texts: Vec<&str> = rows.iter().map(|j| j.text.as_str()).collect();
-    ask(client, SQL, &[&days, &at, &tenants, &applications, &candidacies, &messages, &codes, &texts], sent).await?;
     Ok(())
 }
 
