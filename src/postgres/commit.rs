@@ -6,25 +6,22 @@
 
 use super::{
     connection::{Database, Fault},
+    heralds::{Heralds, promise, tell},
     sending::Sending,
     write,
 };
-use crate::records::{Rows, stored, taken};
-use atshub_actors::ports::{ClaimedRow, CommitOutcome, Conflict, Handover, MessageKey, StoreError};
+use crate::records::{Rows, taken};
+use atshub_actors::ports::{CommitOutcome, Conflict, MessageKey, StoreError};
 use deadpool_postgres::Client;
 use futures_util::FutureExt;
-use jiff::SignedDuration;
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// How often one change is tried while others are faster, before it is given back as a conflict of versions.
 const RACES: usize = 5;
-
-/// Rows that are due later than this ring no bell: the relay looks again before that.
-const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// One change that waits for its answer.
 pub(super) struct Job {
@@ -32,52 +29,8 @@ pub(super) struct Job {
     pub reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
-/// Who hears of what is committed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Heralds {
-    /// Rung for rows that are not handed over.
-    pub bell: Arc<Notify>,
-    /// The relay of this process, if it takes rows at once.
-    pub relay: Arc<Mutex<Option<Handover>>>,
-}
-
-impl Heralds {
-    fn relay(&self) -> Option<Handover> {
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// How a change ended, and the numbers of its outbox rows if it is committed.
 type Outcome = Result<(CommitOutcome, Vec<i64>), Fault>;
-
-/// Promises rows to the relay that are due at once.
-fn promise(relay: &Handover, rows: &mut Rows) {
-    let until = rows.received.checked_add(relay.lease).ok().map(stored);
-    for row in rows.outbox.iter_mut().filter(|row| row.not_before.is_none()) {
-        row.claimed_until = until.filter(|_| relay.takes(row.is_invitation()));
-    }
-}
-
-/// Hands over what was promised of a change, or gives it up. True: somebody has to be told of the other rows.
-fn tell(relay: Option<&Handover>, rows: &Rows, numbers: Option<&[i64]>) -> bool {
-    let mut others = false;
-    for (place, row) in rows.outbox.iter().enumerate() {
-        let number = numbers.and_then(|numbers| numbers.get(place).copied());
-        match (relay.filter(|_| row.claimed_until.is_some()), number) {
-            (Some(relay), Some(number)) => relay.hand(ClaimedRow {
-                row: number,
-                day: Some(write::day(row.due)),
-                exchange: row.exchange.clone(),
-                routing_key: row.routing_key.clone(),
-                message_id: row.message_id.clone(),
-                body: row.body.clone().into(),
-            }),
-            (Some(relay), None) => relay.give_up(row.is_invitation()),
-            (None, number) => others |= number.is_some() && row.not_before.is_none_or(|at| at <= rows.received + SOON),
-        }
-    }
-    others
-}
 
 /// Commits a group and answers each of its changes.
 pub(super) async fn commit(database: Database, heralds: Heralds, group: Vec<Job>) {
@@ -216,7 +169,7 @@ async fn transact(
                 let client: &Client = connection;
                 let part: Vec<&Rows> = rows.get(part).unwrap_or_default().iter().collect();
                 let sending = Sending::default();
-                let done = write(client, &part, look, &sending).await;
+                let done = Box::pin(write(client, &part, look, &sending)).await;
                 let (outcomes, numbers) = match done {
                     Ok(done) => done,
                     // Its statements have gone, `commit` with them: what cannot be read here may stand there.
@@ -243,12 +196,12 @@ async fn transact(
 async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -> Result<(Vec<CommitOutcome>, Vec<i64>), Fault> {
     write::prepare(client).await?;
     if look == Look::Not && write::is_one_statement(part) {
-        let numbers = sending.at_once(write::all(client, part, sending)).await?;
+        let numbers = sending.at_once(Box::pin(write::all(client, part, sending))).await?;
         return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
     }
     let begin = async { Ok(client.batch_execute("begin").await?) };
     if look == Look::Not {
-        let ((), numbers, ()) = futures_util::try_join!(begin, write::all(client, part, sending), sending.commit(client))?;
+        let ((), numbers, ()) = futures_util::try_join!(begin, Box::pin(write::all(client, part, sending)), sending.commit(client))?;
         return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
     }
     let ((), outcomes) = futures_util::try_join!(begin, judge(client, part))?;
@@ -257,7 +210,7 @@ async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -
         client.batch_execute("rollback").await?;
         return Ok((outcomes, vec![]));
     }
-    let (numbers, ()) = futures_util::try_join!(write::all(client, &winners, sending), sending.commit(client))?;
+    let (numbers, ()) = futures_util::try_join!(Box::pin(write::all(client, &winners, sending)), sending.commit(client))?;
     Ok((outcomes, numbers))
 }
 

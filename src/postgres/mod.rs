@@ -7,6 +7,8 @@ mod clock;
 mod commit;
 mod connection;
 mod gather;
+mod handled;
+mod heralds;
 mod lookups;
 mod migrations;
 mod outbox;
@@ -68,7 +70,7 @@ pub struct PostgresStore {
     commits: mpsc::Sender<commit::Job>,
     beginnings: mpsc::Sender<progress::Beginning>,
     questions: mpsc::Sender<lookups::Question>,
-    heralds: commit::Heralds,
+    heralds: heralds::Heralds,
     turns: Turns,
     clocks: Clocks,
     patience: Duration,
@@ -97,7 +99,7 @@ impl PostgresStore {
     /// [`StoreError::Broken`] for an unusable URL.
     pub fn lazy(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
         let database = Database::new(url, io, options)?;
-        let heralds = commit::Heralds::default();
+        let heralds = heralds::Heralds::default();
         let commits = {
             let (database, heralds) = (database.clone(), heralds.clone());
             gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), heralds.clone(), group))

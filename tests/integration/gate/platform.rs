@@ -1,6 +1,6 @@
 //! A platform that is away or hangs: who is held up, and what it costs.
 
-use super::{ENOUGH, SHARE, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, publish, quick, served};
+use super::{ENOUGH, INVITES, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, publish, quick, served};
 use crate::support::guards::with_and_without_guard;
 use crate::support::hub::{Pair, happens, on_tuned_hub, until, values};
 use atshub::{app::Tuning, demo::world::ROLES, http};
@@ -80,15 +80,14 @@ fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_acco
         publish(walk, &[moved(&dune, "a-first", "first", None)]).await;
         happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
         platform.faults().next("*", Fault::Hang, ENOUGH);
-        let hanging: Vec<_> = (0..60).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
+        let hanging: Vec<_> = (0..2 * INVITES).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
         publish(walk, &hanging).await;
         one_that_waits(walk, "the platform (account `main`) is slow").await;
 
         let free: Vec<_> = (0..20).map(|n| moved(&ember, &format!("b-{n}"), &format!("d{n}"), None)).collect();
         publish(walk, &free).await;
         happens(&other.ledger(), "twenty", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == free.len()).await;
-        // Half of what each of the two invite actors has in hand.
-        assert_eq!(served(platform.faults()), 2 * SHARE, "nobody else was made to hang");
+        assert_eq!(served(platform.faults()), INVITES, "nobody else was made to hang");
         assert_eq!(attempts_used_up(walk).await, 0);
     });
 }
