@@ -27,7 +27,7 @@ const ENOUGH: usize = 1_000_000;
 /// Half of a tenant's prefetch: calls of write-backs that may be on their way at once.
 const SHARE: usize = 8;
 /// Half of what the two invite actors have in hand (`hub.invite_prefetch`): invitations that one platform account may hold up.
-const INVITES: usize = 64;
+const INVITES: usize = 32;
 const SHORT_PHONE: &str = "12345";
 const CALL: &str = "Phone is too short (minimum is 7 characters).";
 

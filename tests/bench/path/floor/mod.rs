@@ -27,7 +27,7 @@ use store::{Change, Out, Store};
 
 /// As the hub has them: deliveries in hand for each tenant, and for invitations.
 const PREFETCH: u16 = 16;
-const INVITE_PREFETCH: u16 = 128;
+const INVITE_PREFETCH: u16 = 64;
 
 /// A command on its way through the tenant's queue, so that one place holds an ATS's limit.
 #[derive(Serialize, Deserialize)]
