@@ -30,14 +30,18 @@ impl Sending {
         Sent(self)
     }
 
+    async fn all_sent(&self) {
+        while self.left.load(Ordering::Acquire) > 0 {
+            self.none_left.notified().await;
+        }
+    }
+
     /// Commits when everything is sent.
     ///
     /// # Errors
     /// [`Fault::Away`] where it is unclear whether it was committed.
     pub(super) async fn commit(&self, client: &Client) -> Result<(), Fault> {
-        while self.left.load(Ordering::Acquire) > 0 {
-            self.none_left.notified().await;
-        }
+        self.all_sent().await;
         self.committing.store(true, Ordering::Release);
         // An answer from the database is clear; anything else leaves open whether it has committed.
         client
@@ -76,5 +80,27 @@ impl Drop for Sent<'_> {
         if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.none_left.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn commit_follows_the_last_statement_that_is_sent_and_waits_for_no_answer() {
+        let sending = Sending::default();
+        let (first, second, none) = (sending.one(), sending.one(), sending.one());
+        let mut all_sent = Box::pin(sending.all_sent());
+        assert!(all_sent.as_mut().now_or_never().is_none());
+        let mut unanswered = Box::pin(first.after(pending::<()>()));
+        assert!(unanswered.as_mut().now_or_never().is_none());
+        drop(none);
+        assert!(all_sent.as_mut().now_or_never().is_none(), "one statement is still being prepared");
+        let mut unanswered = Box::pin(second.after(pending::<()>()));
+        assert!(unanswered.as_mut().now_or_never().is_none());
+        assert!(all_sent.now_or_never().is_some());
     }
 }
