@@ -8,7 +8,8 @@ use super::{
     connection::{Database, Fault},
     heralds::{Heralds, promise, tell},
     sending::Sending,
-    write,
+    statement::Statement,
+    write::{self, How},
 };
 use crate::records::{Rows, taken};
 use atshub_actors::ports::{CommitOutcome, Conflict, MessageKey, StoreError};
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
 };
 use tokio::sync::oneshot;
+use tokio_postgres::Row;
 
 /// How often one change is tried while others are faster, before it is given back as a conflict of versions.
 const RACES: usize = 5;
@@ -104,16 +106,14 @@ fn apart(group: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
 /// All of the round together; if the database refuses that, one by one, so that one change does not fail the others.
 async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
     let all = rows.len();
-    // A settlement counts only if its attempt has the message still, and nobody has handled it: that is to be looked at under a lock.
-    let plain = rows.iter().all(|rows| rows.attempt.is_none() && rows.own_conflict().is_none());
-    if plain {
-        match transact(database, rows, 0..all, Look::Not).await {
+    if write::is_plain(rows) {
+        match transact(database, rows, 0..all, How::Hoping).await {
             Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
             Err(Fault::Away(text)) => return vec![Err(Fault::Away(text)); all],
             Err(Fault::Race(_) | Fault::Lasting(_)) => {}
         }
     }
-    let fault = match transact(database, rows, 0..all, Look::First).await {
+    let fault = match transact(database, rows, 0..all, How::Looked).await {
         Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
         Err(Fault::Lasting(error)) if all == 1 => return vec![Err(Fault::Lasting(error))],
         Err(fault) => fault,
@@ -138,7 +138,7 @@ async fn settle(database: &Database, rows: &Arc<Vec<Rows>>) -> Vec<Outcome> {
 
 async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcome {
     for _ in 0..RACES {
-        match transact(database, rows, one..one + 1, Look::First).await {
+        match transact(database, rows, one..one + 1, How::Looked).await {
             Ok(mut outcomes) => {
                 return outcomes.pop().ok_or_else(|| Fault::Lasting(StoreError::Broken("a change without an outcome".into())));
             }
@@ -149,18 +149,11 @@ async fn alone(database: &Database, rows: &Arc<Vec<Rows>>, one: usize) -> Outcom
     Ok((CommitOutcome::Conflict(Conflict::Raced), vec![]))
 }
 
-/// Whether it is looked at first what stands in the way of changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    First,
-    Not,
-}
-
 async fn transact(
     database: &Database,
     rows: &Arc<Vec<Rows>>,
     part: std::ops::Range<usize>,
-    look: Look,
+    how: How,
 ) -> Result<Vec<(CommitOutcome, Vec<i64>)>, Fault> {
     let rows = Arc::clone(rows);
     database
@@ -169,7 +162,7 @@ async fn transact(
                 let client: &Client = connection;
                 let part: Vec<&Rows> = rows.get(part).unwrap_or_default().iter().collect();
                 let sending = Sending::default();
-                let done = Box::pin(write(client, &part, look, &sending)).await;
+                let done = Box::pin(write(client, &part, how, &sending)).await;
                 let (outcomes, numbers) = match done {
                     Ok(done) => done,
                     // Its statements have gone, `commit` with them: what cannot be read here may stand there.
@@ -193,16 +186,17 @@ async fn transact(
 }
 
 /// Looks, if it is to; then writes and commits. `begin` is not waited for.
-async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -> Result<(Vec<CommitOutcome>, Vec<i64>), Fault> {
-    write::prepare(client).await?;
-    if look == Look::Not && write::is_one_statement(part) {
-        let numbers = sending.at_once(Box::pin(write::all(client, part, sending))).await?;
-        return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
+async fn write(client: &Client, part: &[&Rows], how: How, sending: &Sending) -> Result<(Vec<CommitOutcome>, Vec<i64>), Fault> {
+    let all_committed = || vec![CommitOutcome::Committed; part.len()];
+    if how == How::Hoping && !write::is_rare(part) {
+        let answer = sending.at_once(write::hoping(part).ask(client, sending.one())).await?;
+        return Ok((all_committed(), numbers_of(&answer)?));
     }
     let begin = async { Ok(client.batch_execute("begin").await?) };
-    if look == Look::Not {
-        let ((), numbers, ()) = futures_util::try_join!(begin, Box::pin(write::all(client, part, sending)), sending.commit(client))?;
-        return Ok((vec![CommitOutcome::Committed; part.len()], numbers));
+    if how == How::Hoping {
+        let statement = [write::hoping(part)];
+        let ((), numbers) = futures_util::try_join!(begin, all(client, part, &statement, sending))?;
+        return Ok((all_committed(), numbers));
     }
     let ((), outcomes) = futures_util::try_join!(begin, judge(client, part))?;
     let winners: Vec<&Rows> = part.iter().zip(&outcomes).filter(|(_, o)| **o == CommitOutcome::Committed).map(|(rows, _)| *rows).collect();
@@ -210,8 +204,24 @@ async fn write(client: &Client, part: &[&Rows], look: Look, sending: &Sending) -
         client.batch_execute("rollback").await?;
         return Ok((outcomes, vec![]));
     }
-    let (numbers, ()) = futures_util::try_join!(Box::pin(write::all(client, &winners, sending)), sending.commit(client))?;
+    let numbers = all(client, &winners, &write::looked(&winners), sending).await?;
     Ok((outcomes, numbers))
+}
+
+/// Writes all of it, with these statements and what is rare, and commits.
+async fn all(client: &Client, changes: &[&Rows], statements: &[Statement<'_>], sending: &Sending) -> Result<Vec<i64>, Fault> {
+    // So that each is sent at once, and so in order.
+    for statement in statements {
+        statement.prepare(client).await?;
+    }
+    let asked = futures_util::future::try_join_all(statements.iter().map(|statement| statement.ask(client, sending.one())));
+    let (answers, (), ()) = futures_util::try_join!(asked, Box::pin(write::rare(client, changes, sending)), sending.commit(client))?;
+    answers.last().map_or(Ok(vec![]), |rows| numbers_of(rows))
+}
+
+/// The second column of the answer, if it has one.
+fn numbers_of(rows: &[Row]) -> Result<Vec<i64>, Fault> {
+    rows.first().filter(|row| row.len() > 1).map_or(Ok(vec![]), |row| Ok(row.try_get(1)?))
 }
 
 const HANDLED: &str = "select k.ord from unnest($1::int4[], $2::date[], $3::text[], $4::text[], $5::text[]) as k (ord, day, tenant, source, id) \

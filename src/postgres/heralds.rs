@@ -1,7 +1,6 @@
 //! Who hears of what is committed: the relay of this process, to which rows are promised before and handed over after, and whoever waits
 //! for the bell.
 
-use super::write;
 use crate::records::{Rows, stored};
 use atshub_actors::ports::{ClaimedRow, Handover};
 use jiff::SignedDuration;
@@ -42,11 +41,11 @@ pub(super) fn tell(relay: Option<&Handover>, rows: &Rows, numbers: Option<&[i64]
         match (relay.filter(|_| row.claimed_until.is_some()), number) {
             (Some(relay), Some(number)) => relay.hand(ClaimedRow {
                 row: number,
-                day: Some(write::day(row.due)),
                 exchange: row.exchange.clone(),
                 routing_key: row.routing_key.clone(),
                 message_id: row.message_id.clone(),
                 body: row.body.clone().into(),
+                kept: true,
             }),
             (Some(relay), None) => relay.give_up(row.is_invitation()),
             (None, number) => others |= number.is_some() && row.not_before.is_none_or(|at| at <= rows.received + SOON),

@@ -20,6 +20,7 @@ mod reading;
 mod registry;
 mod searched;
 mod sending;
+mod statement;
 mod write;
 
 use crate::records::{Rows, Turns};

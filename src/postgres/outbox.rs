@@ -5,18 +5,17 @@
 
 use super::{
     connection::{Database, Fault},
-    sending::Sent,
-    write,
+    statement::{Piece, Sql},
+    write::{self, How, each},
 };
-use crate::records::{Rows, storable, stored};
+use crate::records::{OutboxRecord, Rows, storable, stored};
 use atshub_actors::ports::ClaimedRow;
 use atshub_schemas::topology;
 use bytes::Bytes;
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::Transaction;
 use futures_util::FutureExt;
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use std::time::Duration;
-use tokio_postgres::types::ToSql;
 
 /// Rows without a time are due by any clock, so they have an index and a branch of their own; and so have invitations, of which
 /// thousands may wait.
@@ -39,13 +38,21 @@ const CLAIM: &str = "with at_once as materialized (\
         order by due, number limit $2), \
     claimed as (\
         update waiting w set claimed_until = $3 from (select set_config('synchronous_commit', 'off', true)) at_leisure \
-        where w.number = any (array(select number from chosen)) returning w.number, w.day, w.due) \
-    select c.number, c.day, o.exchange, o.routing_key, o.message_id, o.body, c.due from claimed c, lateral (\
-        select exchange, routing_key, message_id, body from outbox o where o.day = c.day and o.number = c.number limit 1) o";
+        where w.number = any (array(select number from chosen)) \
+        returning w.number, w.day, w.due, w.exchange, w.routing_key, w.message_id, w.body) \
+    select number, exchange, routing_key, message_id, body, due, false from claimed where body is not null \
+    union all select c.number, o.exchange, o.routing_key, o.message_id, o.body, c.due, true from claimed c, lateral (\
+        select exchange, routing_key, message_id, body from outbox o where o.day = c.day and o.number = c.number limit 1) o \
+        where c.body is null";
 
 /// What was taken back or put in another row's place meanwhile is not there any more, and was sent all the same.
 const SENT: &str = "delete from waiting w using (select set_config('synchronous_commit', 'off', true)) at_leisure \
     where w.number = any ($1::int8[])";
+/// The same of rows that hold their messages themselves: those are kept from now on.
+const SENT_AND_KEPT: &str = "with sent as (delete from waiting w using (select set_config('synchronous_commit', 'off', true)) at_leisure \
+        where w.number = any ($1::int8[]) returning w.*) \
+    insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
+        select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from sent where body is not null";
 
 const UNSENT: &str = "update waiting w set not_before = $2, due = $2, made_at = clock_timestamp(), claimed_until = null, \
     failures = failures + 1, last_error = $3 where w.number = any ($1::int8[])";
@@ -60,61 +67,77 @@ const NEXT_DUE: &str = "select least(\
         (select due from waiting where not_before is not null and invitation \
          and (claimed_until is null or claimed_until <= $1) order by due, number limit 1))";
 
-/// A row whose key waits already takes that one's place. In one statement, so that nobody sees neither or both.
-pub(super) const PUT_IN: &str = "with r as materialized (select nextval('outbox_number') as number, u.* from (select * \
-        from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], \
-        $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[], $14::timestamptz[]) with ordinality as u (day, exchange, \
-        routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, invitation, claimed_until, ord) \
-        order by ord) u), \
-    before as materialized (select w.day, w.number from r, lateral (select day, number from waiting w where w.tenant = r.tenant \
-        and w.effect_key = r.effect_key limit 1) w where r.effect_key is not null), \
-    gone as (delete from outbox where day = any (array(select day from before)) and number = any (array(select number from before))), \
-    kept as (insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
-        select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from r order by ord), \
-    waits as (insert into waiting (number, day, tenant, effect_key, invitation, not_before, due, claimed_until) \
-        select number, day, tenant, effect_key, invitation, not_before, due, claimed_until from r order by tenant, effect_key, ord \
-        on conflict (tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
-        invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, made_at = excluded.made_at, \
-        claimed_until = excluded.claimed_until, failures = 0, last_error = null) \
-    select number from r order by ord";
+macro_rules! put_in {
+    ($first:literal, $known:literal) => {
+        concat!(
+            "put as materialized (select nextval('outbox_number') as number, u.* from (select * \
+            from unnest($1::date[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], \
+            $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bool[], $14::timestamptz[]) with ordinality as u (day, exchange, \
+            routing_key, tenant, source, message_id, kind, body, created_at, not_before, due, effect_key, invitation, claimed_until, ord) \
+            order by ord) u), ",
+            $first,
+            "kept as (insert into outbox (day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at) \
+            select day, number, exchange, routing_key, tenant, source, message_id, kind, body, created_at from put \
+            where not_before is null order by ord), \
+            waits as (insert into waiting (number, day, tenant, effect_key, invitation, not_before, due, claimed_until, exchange, \
+            routing_key, source, message_id, kind, body, created_at) \
+            select number, day, tenant, effect_key, invitation, not_before, due, claimed_until, \
+            case when not_before is not null then exchange end, case when not_before is not null then routing_key end, \
+            case when not_before is not null then source end, case when not_before is not null then message_id end, \
+            case when not_before is not null then kind end, case when not_before is not null then body end, \
+            case when not_before is not null then created_at end from put order by tenant, effect_key, ord on conflict ",
+            $known,
+            " returning 1)"
+        )
+    };
+}
 
-/// Puts in what changes ask for. Answers with the numbers of the rows, in order.
-pub(super) async fn put_in(client: &Client, changes: &[&Rows], sent: Sent<'_>) -> Result<Vec<i64>, Fault> {
-    let rows: Vec<_> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
-    if rows.is_empty() {
-        return Ok(vec![]);
-    }
-    let days: Vec<Date> = rows.iter().map(|(o, _)| write::day(o.due)).collect();
-    let exchanges: Vec<&str> = rows.iter().map(|(o, _)| o.exchange.as_str()).collect();
-    let routing: Vec<&str> = rows.iter().map(|(o, _)| o.routing_key.as_str()).collect();
-    let tenants: Vec<&str> = rows.iter().map(|(o, _)| o.tenant.as_str()).collect();
-    let sources: Vec<&str> = rows.iter().map(|(o, _)| o.source.as_str()).collect();
-    let messages: Vec<&str> = rows.iter().map(|(o, _)| o.message_id.as_str()).collect();
-    let kinds: Vec<&str> = rows.iter().map(|(o, _)| o.kind).collect();
-    let bodies: Vec<&str> = rows.iter().map(|(o, _)| o.body.as_str()).collect();
-    let at: Vec<Timestamp> = rows.iter().map(|(_, at)| *at).collect();
-    let not_before: Vec<Option<Timestamp>> = rows.iter().map(|(o, _)| o.not_before).collect();
-    let due: Vec<Timestamp> = rows.iter().map(|(o, _)| o.due).collect();
-    let keys: Vec<Option<&str>> = rows.iter().map(|(o, _)| o.effect_key.as_deref()).collect();
-    let invitations: Vec<bool> = rows.iter().map(|(o, _)| o.is_invitation()).collect();
-    let claimed: Vec<Option<Timestamp>> = rows.iter().map(|(o, _)| o.claimed_until).collect();
-    let all: [&(dyn ToSql + Sync); 14] = [
-        &days,
-        &exchanges,
-        &routing,
-        &tenants,
-        &sources,
-        &messages,
-        &kinds,
-        &bodies,
-        &at,
-        &not_before,
-        &due,
-        &keys,
-        &invitations,
-        &claimed,
+const ANSWER: Option<&str> = Some("array(select number from put order by ord)");
+const ALL_WAIT: Option<&str> = Some("(select count(*) from waits) = (select count(*) from put)");
+
+/// What is due later holds its message itself, and ends or is sent; the messages of the others are kept.
+const PUT_IN: Sql = Sql { with: put_in!("", "do nothing"), holds: ALL_WAIT, answer: ANSWER };
+/// The same where a row whose key waits already takes that one's place. In one statement, so that nobody sees neither or both.
+const PUT_IN_PLACE: Sql = Sql {
+    with: put_in!(
+        "before as materialized (select w.day, w.number from put r, lateral (select day, number from waiting w where w.tenant = r.tenant \
+            and w.effect_key = r.effect_key limit 1) w where r.effect_key is not null), \
+        unkept as (delete from outbox where day = any (array(select day from before)) \
+            and number = any (array(select number from before))), ",
+        "(tenant, effect_key) where effect_key is not null do update set number = excluded.number, day = excluded.day, \
+            invitation = excluded.invitation, not_before = excluded.not_before, due = excluded.due, made_at = excluded.made_at, \
+            claimed_until = excluded.claimed_until, failures = 0, last_error = null, exchange = excluded.exchange, \
+            routing_key = excluded.routing_key, source = excluded.source, message_id = excluded.message_id, kind = excluded.kind, \
+            body = excluded.body, created_at = excluded.created_at"
+    ),
+    holds: ALL_WAIT,
+    answer: ANSWER,
+};
+
+/// What changes ask for. The answer is the numbers of the rows, in order.
+pub(super) fn put_in<'a>(changes: &[&'a Rows], how: How) -> Piece<'a> {
+    let rows: Vec<(&OutboxRecord, Timestamp)> = changes.iter().flat_map(|c| c.outbox.iter().map(|o| (o, c.received))).collect();
+    let sql = match how {
+        How::Hoping => &PUT_IN,
+        How::Looked => &PUT_IN_PLACE,
+    };
+    let parameters = vec![
+        each(&rows, |(o, _)| write::day(o.due)),
+        each(&rows, |(o, _)| o.exchange.as_str()),
+        each(&rows, |(o, _)| o.routing_key.as_str()),
+        each(&rows, |(o, _)| o.tenant.as_str()),
+        each(&rows, |(o, _)| o.source.as_str()),
+        each(&rows, |(o, _)| o.message_id.as_str()),
+        each(&rows, |(o, _)| o.kind),
+        each(&rows, |(o, _)| o.body.as_str()),
+        each(&rows, |(_, at)| at),
+        each(&rows, |(o, _)| o.not_before),
+        each(&rows, |(o, _)| o.due),
+        each(&rows, |(o, _)| o.effect_key.as_deref()),
+        each(&rows, |(o, _)| o.is_invitation()),
+        each(&rows, |(o, _)| o.claimed_until),
     ];
-    write::ask(client, PUT_IN, &all, sent).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    Piece { sql, parameters, is_empty: rows.is_empty() }
 }
 
 /// What was sent and has no inbox row, unless it waits again, is parked, or was sent anew under the same id. Of commands the bridge's
@@ -132,6 +155,7 @@ const SEND_AGAIN: &str = "insert into waiting (number, day, tenant, invitation, 
     and not exists (select from waiting w where w.number = o.number) \
     and not exists (select from inbox i where i.tenant = o.tenant and i.source = o.source and i.id = o.message_id) \
     and not exists (select from outbox w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
+    and not exists (select from waiting w where w.message_id = o.message_id and w.tenant = o.tenant and w.number > o.number) \
     and not exists (select from parked p where p.message_id = o.message_id and p.tenant is not distinct from o.tenant) \
     order by o.number on conflict do nothing";
 
@@ -176,13 +200,13 @@ pub(super) async fn claim(
                 for row in connection.query(&statement, &[&stored(now), &limit, &stored(until), &invites]).await? {
                     let claimed = ClaimedRow {
                         row: row.try_get(0)?,
-                        day: Some(row.try_get(1)?),
-                        exchange: row.try_get(2)?,
-                        routing_key: row.try_get(3)?,
-                        message_id: row.try_get(4)?,
-                        body: Bytes::from(row.try_get::<_, String>(5)?),
+                        exchange: row.try_get(1)?,
+                        routing_key: row.try_get(2)?,
+                        message_id: row.try_get(3)?,
+                        body: Bytes::from(row.try_get::<_, String>(4)?),
+                        kept: row.try_get(6)?,
                     };
-                    rows.push((row.try_get::<_, Timestamp>(6)?, claimed));
+                    rows.push((row.try_get::<_, Timestamp>(5)?, claimed));
                 }
                 rows.sort_by_key(|(due, claimed)| (*due, claimed.row));
                 Ok(rows.into_iter().map(|(_, claimed)| claimed).collect())
@@ -193,12 +217,15 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn sent(database: &Database, rows: Vec<ClaimedRow>) -> Result<(), Fault> {
-    let numbers: Vec<i64> = rows.into_iter().map(|r| r.row).collect();
+    let (kept, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kept);
+    let numbers = |rows: Vec<ClaimedRow>| rows.into_iter().map(|row| row.row).collect::<Vec<i64>>();
+    let both = [(SENT, numbers(kept)), (SENT_AND_KEPT, numbers(others))];
     database
         .run(move |connection| {
             async move {
-                let statement = connection.prepare_cached(SENT).await?;
-                connection.execute(&statement, &[&numbers]).await?;
+                for (sql, numbers) in both.into_iter().filter(|(_, numbers)| !numbers.is_empty()) {
+                    connection.execute(&connection.prepare_cached(sql).await?, &[&numbers]).await?;
+                }
                 Ok(())
             }
             .boxed()

@@ -49,8 +49,10 @@ const INBOX: &str =
     "select tenant, source, kind, envelope::text, disposition::text, handled_at from inbox where id = $1 order by handled_at limit $2";
 const ATTEMPTS: &str =
     "select tenant, source, begun, begun_at, failures, last_error, next_at, updated_at from attempts where id = $1 limit $2";
-const OUTBOX: &str = "select o.tenant, o.source, o.kind, o.body, w.not_before, o.created_at, w.number is null from outbox o \
-    left join waiting w on w.number = o.number where o.message_id = $1 order by o.created_at desc, o.number desc limit $2";
+const OUTBOX: &str = "select * from (select o.tenant, o.source, o.kind, o.body, w.not_before, o.created_at, w.number is null, o.number \
+        from outbox o left join waiting w on w.number = o.number where o.message_id = $1 \
+    union all select tenant, source, kind, body, not_before, created_at, false, number from waiting where message_id = $1) seen \
+    order by created_at desc, number desc limit $2";
 const PARKED: &str = "select tenant, source, kind, body, recorded_at, number, at, code, field, detail, queue, routing_key from parked \
     where message_id = $1 order by recorded_at desc limit $2";
 

@@ -5,6 +5,7 @@
 
 pub mod again;
 pub mod ahead;
+mod confirmed;
 pub mod consumer;
 mod lines;
 pub(crate) mod parking;

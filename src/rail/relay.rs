@@ -7,6 +7,7 @@
 
 use super::{
     ahead::Ahead,
+    confirmed::Confirmed,
     lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of},
     windows::{Ended, Windows},
 };
@@ -48,7 +49,9 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
     let lines = &Lines::default();
     let bell = store.outbox_bell();
     let mut health = broker.health();
-    let mut windows = Windows::default();
+    let confirmed = &Confirmed::default();
+    let ground = Ground { store, broker, clock, lines, confirmed };
+    let mut windows = Windows::new(store, confirmed);
     // Invitations may wait in the store: those go first, with the places that are found.
     let (mut invites_wait, mut places) = (true, 0);
     let (mut looked, mut look) = (None::<Instant>, None::<BoxFuture<'_, Option<usize>>>);
@@ -122,7 +125,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
                     fresh.open(!stopping && (open || rows.is_empty()));
                     ahead.put(invites);
                     if !rows.is_empty() {
-                        windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
+                        windows.begin(invites, window(ground, rows).boxed());
                     }
                 }
                 Err(error) => {
@@ -137,7 +140,7 @@ pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn 
             let rows = std::mem::take(&mut at_once);
             let invites = invites_of(&rows);
             ahead.put(invites);
-            windows.begin(invites, window(store, broker, clock, lines, rows).boxed());
+            windows.begin(invites, window(ground, rows).boxed());
         } else if stopping {
             break;
         }
@@ -202,17 +205,22 @@ async fn ready_invites(broker: &dyn Broker) -> Option<usize> {
     }
 }
 
-/// Rows of one line, and the broker's answers.
-type Answered = (LineOf, Vec<ClaimedRow>, Vec<Result<(), PublishError>>);
-
-/// Publishes these rows, line by line at the same time, and writes down what became of each as its line is answered.
-async fn window<'a>(
+/// What the relay stands on.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
     store: &'a dyn Store,
     broker: &'a dyn Broker,
     clock: &'a dyn Clock,
     lines: &'a Lines,
-    rows: Vec<ClaimedRow>,
-) -> Ended<'a> {
+    confirmed: &'a Confirmed,
+}
+
+/// Rows of one line, and the broker's answers.
+type Answered = (LineOf, Vec<ClaimedRow>, Vec<Result<(), PublishError>>);
+
+/// Publishes these rows, line by line at the same time, and writes down what became of each as its line is answered.
+async fn window<'a>(ground: Ground<'a>, rows: Vec<ClaimedRow>) -> Ended<'a> {
+    let Ground { store, broker, clock, lines, .. } = ground;
     let mut by_line: BTreeMap<LineOf, Vec<ClaimedRow>> = BTreeMap::new();
     for row in rows {
         by_line.entry(line_of(&row)).or_default().push(row);
@@ -241,9 +249,9 @@ async fn window<'a>(
     }
     let mut outcome = put_off(store, waiting).await;
     if !answered.is_empty() {
-        outcome = outcome.and(write_down(store, broker, clock, lines, answered).await);
+        outcome = outcome.and(write_down(ground, answered).await);
     }
-    let mut rest = async move { answers(store, broker, clock, lines, publishing).await }.boxed();
+    let mut rest = async move { answers(ground, publishing).await }.boxed();
     // Not cut off, but gone on with elsewhere: it may be in the middle of writing down.
     match tokio::time::timeout(PATIENCE, &mut rest).await {
         Ok(written) => Ended { outcome: outcome.and(written), slow: None },
@@ -259,31 +267,20 @@ async fn put_off(store: &dyn Store, waiting: Vec<(Vec<ClaimedRow>, Timestamp)>) 
 }
 
 /// Writes down answers as they come, those together that come together.
-async fn answers<'a>(
-    store: &dyn Store,
-    broker: &dyn Broker,
-    clock: &dyn Clock,
-    lines: &Lines,
-    mut publishing: FuturesUnordered<BoxFuture<'a, Answered>>,
-) -> Result<(), StoreError> {
+async fn answers<'a>(ground: Ground<'a>, mut publishing: FuturesUnordered<BoxFuture<'a, Answered>>) -> Result<(), StoreError> {
     let mut outcome = Ok(());
     while let Some(first) = publishing.next().await {
         let mut answered = vec![first];
         while let Some(Some(next)) = publishing.next().now_or_never() {
             answered.push(next);
         }
-        outcome = outcome.and(write_down(store, broker, clock, lines, answered).await);
+        outcome = outcome.and(write_down(ground, answered).await);
     }
     outcome
 }
 
-async fn write_down(
-    store: &dyn Store,
-    broker: &dyn Broker,
-    clock: &dyn Clock,
-    lines: &Lines,
-    answered: Vec<Answered>,
-) -> Result<(), StoreError> {
+async fn write_down(ground: Ground<'_>, answered: Vec<Answered>) -> Result<(), StoreError> {
+    let Ground { store, broker, clock, lines, confirmed } = ground;
     let down = matches!(&*broker.health().borrow(), BrokerHealth::Down { .. });
     let (mut sent, mut unsent) = (Vec::new(), BTreeMap::<(Timestamp, String), Vec<ClaimedRow>>::new());
     for (line, rows, answers) in answered {
@@ -314,11 +311,11 @@ async fn write_down(
             tracing::info!(exchange = line.0, line = line.1, "messages are published here again");
         }
     }
-    let written = if sent.is_empty() { Ok(()) } else { store.sent(sent).await };
+    confirmed.add(sent);
     for ((until, cause), rows) in unsent {
         store.unsent_all(rows, until, &cause).await?;
     }
-    written
+    Ok(())
 }
 
 fn publication(row: &ClaimedRow) -> Publication {

@@ -1,22 +1,35 @@
 //! Windows of the relay on their way to the broker, some at once. Nothing is published here.
 
-use atshub_actors::ports::StoreError;
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use super::confirmed::Confirmed;
+use atshub_actors::ports::{Store, StoreError};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Fuse},
+    stream::FuturesUnordered,
+};
 use std::{future::Future, pin::pin};
 
 /// Windows on their way at once: what is due does not wait for the broker's word on what went before it.
 const WINDOWS: usize = 16;
 
 /// Windows on their way: published, not yet answered and written down.
-#[derive(Default)]
 pub(super) struct Windows<'a> {
     on_their_way: FuturesUnordered<BoxFuture<'a, (usize, Ended<'a>)>>,
     /// What is left of windows, for which no other waits.
     slow: FuturesUnordered<BoxFuture<'a, Result<(), StoreError>>>,
     invites: usize,
+    confirmed: &'a Confirmed,
+    /// Tells the store what was confirmed.
+    telling: Fuse<BoxFuture<'a, ()>>,
 }
 
 impl<'a> Windows<'a> {
+    /// None yet.
+    pub(super) fn new(store: &'a dyn Store, confirmed: &'a Confirmed) -> Self {
+        let telling = confirmed.tell(store).boxed().fuse();
+        Self { on_their_way: FuturesUnordered::new(), slow: FuturesUnordered::new(), invites: 0, confirmed, telling }
+    }
+
     /// Does something while they go on.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -26,6 +39,7 @@ impl<'a> Windows<'a> {
                 done = &mut work => return done,
                 Some(ended) = self.on_their_way.next() => self.ended(ended),
                 Some(outcome) = self.slow.next() => written(outcome),
+                () = &mut self.telling => {}
             }
         }
     }
@@ -35,6 +49,7 @@ impl<'a> Windows<'a> {
             tokio::select! {
                 Some(ended) = self.on_their_way.next() => self.ended(ended),
                 Some(outcome) = self.slow.next() => written(outcome),
+                () = &mut self.telling => {}
                 else => return,
             }
         }
@@ -47,6 +62,8 @@ impl<'a> Windows<'a> {
         while let Some(outcome) = self.slow.next().await {
             written(outcome);
         }
+        self.confirmed.end();
+        self.telling.await;
     }
 
     /// Invitations in windows that have no answer yet.
@@ -77,7 +94,7 @@ pub(super) struct Ended<'a> {
     pub slow: Option<BoxFuture<'a, Result<(), StoreError>>>,
 }
 
-fn written(outcome: Result<(), StoreError>) {
+pub(super) fn written(outcome: Result<(), StoreError>) {
     // Its rows come again when their lease is over; whoever takes them knows them.
     if let Err(error) = outcome {
         tracing::warn!(%error, "the store does not take down what was published");

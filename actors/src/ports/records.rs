@@ -242,8 +242,6 @@ pub enum Conflict {
 pub struct ClaimedRow {
     /// Its row.
     pub row: i64,
-    /// The day of its partition, where there are partitions.
-    pub day: Option<jiff::civil::Date>,
     /// Exchange.
     pub exchange: String,
     /// Routing key.
@@ -252,6 +250,8 @@ pub struct ClaimedRow {
     pub message_id: String,
     /// The envelope, encoded.
     pub body: Bytes,
+    /// The store keeps its message already; else it does so when the row is sent.
+    pub kept: bool,
 }
 
 /// All the hub knows of a message, by its id.

@@ -35,7 +35,7 @@ pub(super) fn claim(
         let rows = statement.query_map(params![now, i64::try_from(most).unwrap_or(i64::MAX)], |row| {
             let claimed = ClaimedRow {
                 row: row.get(0)?,
-                day: None,
+                kept: true,
                 exchange: row.get(1)?,
                 routing_key: row.get(2)?,
                 message_id: row.get(3)?,

@@ -50,6 +50,12 @@ async fn a_change_that_ends_what_waits_takes_it_back_and_only_once(store: Tested
     assert_eq!(store.commit(ends(&answer)).await, Ok(CommitOutcome::Duplicate), "its answer was lost, and it is repeated");
     assert_eq!(store.commit(ends(&again)).await, refused(Conflict::Ended));
     assert!(!store.begin(&MessageKey::from(&again), claim()).await.unwrap().handled, "nothing of it was applied");
+    // What is due at once ends as what is due later does.
+    let at_once = OutboxRow { key: Some(key("unanswered")), ..publishes(&clock, None) };
+    applied(store.commit(Change { outbox: vec![at_once], ..Change::default() }).await);
+    applied(store.commit(ends(&again)).await);
+    assert_eq!(store.claim(later(now(), 1_000), 10, 10, LEASE).await.unwrap(), []);
+    assert!(store.message(clock.id.as_str()).await.unwrap().is_empty(), "what was never sent does not look sent");
 }
 
 async fn a_change_that_begins_a_message_is_applied_once_and_counts_as_the_first_attempt(store: Tested) {

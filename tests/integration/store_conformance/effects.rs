@@ -17,6 +17,7 @@ type Tested = Arc<dyn Store>;
 on_every_store! {
     a_row_whose_key_waits_takes_that_ones_place
     a_key_that_was_sent_is_free_again
+    what_is_due_later_is_shown_while_it_waits_and_once_it_was_sent
     what_is_taken_back_is_not_sent
     one_change_may_take_back_a_key_and_ask_for_it_anew
     two_rows_of_one_change_with_one_key_are_one_and_the_later_stays
@@ -67,6 +68,28 @@ async fn a_key_that_was_sent_is_free_again(store: Tested) {
     put(&store, vec![asks(&second, "invite", None)]).await;
     assert_eq!(ids(&claim(&store, now()).await), [second.id.as_str()]);
     assert_eq!(store.message(first.id.as_str()).await.unwrap()[0].state, "sent");
+}
+
+async fn what_is_due_later_is_shown_while_it_waits_and_once_it_was_sent(store: Tested) {
+    let clock = moved(&tenant("acme"), "a-1");
+    put(&store, vec![asks(&clock, "clock", Some(later(now(), 600)))]).await;
+    let shown = async || {
+        let shown = store.message(clock.id.as_str()).await.unwrap();
+        assert_eq!((shown.len(), shown[0].kind.as_deref(), shown[0].body.is_some()), (1, Some(clock.message.kind()), true));
+        shown[0].state.clone()
+    };
+    assert_eq!(shown().await, "scheduled");
+    let rows = claim(&store, later(now(), 700)).await;
+    assert_eq!((ids(&rows), rows[0].body.is_empty()), (vec![clock.id.as_str()], false));
+    store.unsent_all(rows, later(now(), 1_200), "refused").await.unwrap();
+    assert_eq!(shown().await, "scheduled");
+    assert_eq!(claim(&store, later(now(), 700)).await, []);
+    let rows = claim(&store, later(now(), 1_300)).await;
+    assert_eq!(store.send_again("atshub.tenant.acme").await.unwrap(), 0, "it was not sent yet");
+    store.sent(rows).await.unwrap();
+    assert_eq!(shown().await, "sent");
+    assert_eq!(store.send_again("atshub.tenant.acme").await.unwrap(), 1);
+    assert_eq!(ids(&claim(&store, later(now(), 1)).await), [clock.id.as_str()]);
 }
 
 async fn what_is_taken_back_is_not_sent(store: Tested) {

@@ -139,6 +139,12 @@ async fn everything_else(store: &PostgresStore, acme: &TenantName, n: i64) {
         applied(store.commit(Change { heard, outbox, journal, ..Change::default() }).await);
     }
     applied(store.commit(Change { taken_back: vec![(acme.clone(), effect("command"))], ..Change::default() }).await);
+    let third = moved(acme, &format!("a-{n}"));
+    let clocks = ["unanswered", "rings"].map(|what| OutboxRow { key: Some(effect(what)), ..publishes(&third, Some(now())) });
+    let begins = Some((MessageKey::from(&third), claim()));
+    let unheard = vec![(acme.clone(), Subject::Interview(external(&format!("i-{n}"))))];
+    applied(store.commit(Change { outbox: clocks.to_vec(), begins, unheard, ..Change::default() }).await);
+    applied(store.commit(Change { ends: Some((acme.clone(), effect("unanswered"))), ..Change::default() }).await);
     assert_eq!(store.heard(acme, vec![subject]).await.unwrap().len(), 1);
     let aside = parked("acme", Some(other.id.as_str()), "code", n.to_string().as_bytes());
     applied(store.commit(Change { parked: Some(aside), ..Change::default() }).await);
