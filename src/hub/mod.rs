@@ -171,6 +171,7 @@ impl Hub {
             longest_call: parts.http.longest_call(),
             lag,
             went_back: Arc::clone(&went_back),
+            recent: Arc::default(),
         };
         // A process that was killed had requests sent; their host may act on them for as long as it may take over any.
         parts.store.only_process_begins(desk.longest_call).await?;

@@ -2,7 +2,10 @@
 //! away, and settles failed tries. No rule of the domain is here.
 
 mod ends;
+mod recent;
 mod rows;
+
+pub use recent::Recent;
 
 use crate::{
     domain::{Dossier, Verdict},
@@ -48,6 +51,8 @@ pub struct Desk {
     pub lag: Lag,
     /// Whether the store went back to an older state lately: it may not know of what was asked of the platform since.
     pub went_back: Arc<AtomicBool>,
+    /// Dossiers as they were just saved.
+    pub recent: Arc<Recent>,
 }
 
 /// What is known of a dossier when lines of history are written about it.

@@ -46,6 +46,15 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The candidacy that the platform is asked to invite.
+    #[must_use]
+    pub fn invites(&self) -> Option<Uuid> {
+        match self {
+            Self::Invite { candidacy, .. } => Some(*candidacy),
+            Self::Write { .. } => None,
+        }
+    }
+
     /// Its key.
     #[must_use]
     pub fn key(&self) -> EffectKey {

@@ -90,11 +90,12 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
 pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Result<Option<(Dossier, Candidacy)>, Failure> {
     let lookup = Lookup::Candidacy(wanted.candidacy);
     let found = desk.patiently("read dossier", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
-    let holding = found.into_iter().next();
-    Ok(holding.and_then(|dossier| {
-        let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
-        Some((dossier, candidacy))
-    }))
+    Ok(found.into_iter().next().and_then(|dossier| holding(dossier, wanted)))
+}
+
+fn holding(dossier: Dossier, wanted: &InviteRequested) -> Option<(Dossier, Candidacy)> {
+    let candidacy = dossier.candidacy(wanted.candidacy)?.clone();
+    Some((dossier, candidacy))
 }
 
 /// Whether the platform is still to be asked for what a request wants: an invitation, or whether one that the hub believes to be open
@@ -149,7 +150,13 @@ impl Asking<'_> {
     /// The usual case: a candidacy is asked for the first time, and nothing stands in the way. The change that says `inviting` begins the
     /// work on the message as well. `None`: it has to be looked at more closely, and nothing was changed, unless the store's answer was lost.
     async fn begin_at_once(&mut self, claim: Claim) -> Result<Option<(Progress, Dossier)>, Halt> {
-        let Some((dossier, candidacy)) = self.read().await.map_err(Halt::Failed)? else { return Ok(None) };
+        let just_saved =
+            self.desk.recent.take(self.wanted.candidacy).filter(|dossier| dossier.tenant == self.envelope.tenant && !self.desk.forgot());
+        let found = match just_saved.and_then(|dossier| holding(dossier, self.wanted)) {
+            Some(found) => Some(found),
+            None => self.read().await.map_err(Halt::Failed)?,
+        };
+        let Some((dossier, candidacy)) = found else { return Ok(None) };
         if candidacy.state != State::Received || !is_wanted(self.wanted, &candidacy) {
             return Ok(None);
         }

@@ -4,7 +4,7 @@ use super::TenantWork;
 use crate::{
     desk::{About, Desk},
     domain::{
-        Context, Lookup, Subject, Verdict,
+        Context, Effect, Lookup, Subject, Verdict,
         facts::{Answer, Known, Need, Outcome, decide, needs},
     },
     failure::Failure,
@@ -41,7 +41,11 @@ pub(super) async fn perform(work: &TenantWork, envelope: &Arc<Envelope>, queue: 
         // Each live key that is taken is left to its holder; a dossier has no more keys than candidacies, so this ends.
         loop {
             match desk.commit(change_of(desk, &*work.office.connector, envelope, &outcome)).await {
-                Ok(CommitOutcome::Committed | CommitOutcome::Duplicate) => return Ok(()),
+                Ok(CommitOutcome::Committed) => {
+                    keep(desk, outcome);
+                    return Ok(());
+                }
+                Ok(CommitOutcome::Duplicate) => return Ok(()),
                 Ok(CommitOutcome::Conflict(Conflict::Taken { key, holder })) if yield_key(&mut outcome, &key, &holder) => {}
                 Err(failure) => return work.end(envelope, queue, Halt::Failed(failure), None, nobody).await,
                 Ok(CommitOutcome::Conflict(conflict)) => {
@@ -136,6 +140,17 @@ fn yield_key(outcome: &mut Outcome, key: &str, holder: &ExternalId) -> bool {
         yielded |= dossier.application.id != *holder && dossier.yield_key(key, holder);
     }
     yielded
+}
+
+/// What is asked for of the dossiers that were just saved is worked on next.
+fn keep(desk: &Desk, outcome: Outcome) {
+    for (_, decision) in outcome.decisions {
+        if let Some(dossier) = decision.dossier
+            && let Some(candidacy) = decision.effects.iter().find_map(Effect::invites)
+        {
+            desk.recent.put(candidacy, dossier);
+        }
+    }
 }
 
 fn change_of(desk: &Desk, connector: &dyn Connector, envelope: &Arc<Envelope>, outcome: &Outcome) -> Change {
