@@ -126,7 +126,7 @@ impl Hub {
     /// [`HubError`] if the store does not answer at the start, or the broker refuses; later both may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
-        parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store))));
+        parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store) as _)));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
         let went_back = Arc::default();
@@ -146,8 +146,12 @@ impl Hub {
         let (process, views, lease) = (member.process(), member.views(), member.lease());
         let board = Board::default();
         let fatal = watch::Sender::new(None);
-        let intake =
-            rail::consumer::Consumer::new(Arc::clone(&parts.broker), Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.io.clone());
+        let intake = rail::consumer::Consumer::new(
+            Arc::clone(&parts.broker),
+            Arc::clone(&parts.store) as _,
+            Arc::clone(&parts.clock),
+            parts.io.clone(),
+        );
         let bell = Arc::new(Notify::new());
         let lag = Lag::default();
         let supervisor = Supervisor::new(SupervisorOptions {
@@ -180,7 +184,7 @@ impl Hub {
         directory.enrol(&supervisor).await;
         let (store, broker, clock) = (&parts.store, &parts.broker, &parts.clock);
         let (last_call, stop) = watch::channel(false);
-        let relay = parts.io.spawn(rail::relay::run(Arc::clone(store), Arc::clone(broker), Arc::clone(clock), stop));
+        let relay = parts.io.spawn(rail::relay::run(Arc::clone(store) as _, Arc::clone(broker), Arc::clone(clock), stop));
         let mut tasks = Vec::new();
         for queue in [topology::DEAD, topology::UNROUTED] {
             tasks.push(parts.io.spawn(rail::strays::run(queue, Arc::clone(broker), Arc::clone(store), Arc::clone(clock))));

@@ -28,8 +28,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Fresh, JournalEntry, MessageKey, MessageView, PlatformAccount,
-        ProcessRecord, Progress, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord, handover,
+        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Dossiers, Fresh, Journal, JournalEntry, MessageKey, MessageView,
+        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
@@ -181,7 +181,7 @@ impl PostgresStore {
 }
 
 #[async_trait]
-impl Store for PostgresStore {
+impl Journal for PostgresStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
         let rows = self.clocks.rows(Rows::new(change, &self.turns, self.clocks.now())?);
         if rows.is_empty() {
@@ -205,27 +205,10 @@ impl Store for PostgresStore {
     async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
         Ok(progress::crashed(&self.database, key.clone(), owner, cause, self.now()).await?)
     }
+}
 
-    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
-        Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
-    }
-
-    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
-        Ok(searched::page(&self.database, tenant.clone(), state.to_owned(), after.cloned(), limit).await?)
-    }
-
-    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(self.look(tenant, lookups::Of::Heard(of)).await?.heard)
-    }
-
-    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
-        let again = outbox::send_again(&self.database, queue, self.now()).await?;
-        if again > 0 {
-            self.heralds.bell.notify_one();
-        }
-        Ok(again)
-    }
-
+#[async_trait]
+impl Rail for PostgresStore {
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
         let now = self.clocks.to_store(now);
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
@@ -259,6 +242,36 @@ impl Store for PostgresStore {
         Arc::clone(&self.heralds.bell)
     }
 
+    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
+        let again = outbox::send_again(&self.database, queue, self.now()).await?;
+        if again > 0 {
+            self.heralds.bell.notify_one();
+        }
+        Ok(again)
+    }
+}
+
+#[async_trait]
+impl Dossiers for PostgresStore {
+    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
+        Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        Ok(searched::page(&self.database, tenant.clone(), state.to_owned(), after.cloned(), limit).await?)
+    }
+
+    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        Ok(self.look(tenant, lookups::Of::Heard(of)).await?.heard)
+    }
+
+    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(reading::candidacy_counts(&self.database, tenant.cloned()).await?)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
         Ok(reading::message(&self.database, crate::records::storable(id), self.now()).await?)
     }
@@ -269,10 +282,6 @@ impl Store for PostgresStore {
 
     async fn parked_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
         Ok(reading::parked_counts(&self.database, tenant.cloned()).await?)
-    }
-
-    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
-        Ok(reading::candidacy_counts(&self.database, tenant.cloned()).await?)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {

@@ -1,11 +1,11 @@
 //! What was sent to a queue that is no longer there is sent again: the broker's confirm was no promise for longer than its disk.
 
 use async_trait::async_trait;
-use atshub_actors::ports::{Missing, Store};
+use atshub_actors::ports::{Missing, Rail};
 use std::sync::Arc;
 
 /// Puts what was sent to a missing queue, and is not handled, back into the outbox.
-pub struct SendAgain(pub Arc<dyn Store>);
+pub struct SendAgain(pub Arc<dyn Rail>);
 
 #[async_trait]
 impl Missing for SendAgain {

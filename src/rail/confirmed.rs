@@ -2,7 +2,7 @@
 //! it publishes them twice, as one between publishing and confirming does.
 
 use super::windows::written;
-use atshub_actors::ports::{ClaimedRow, Store};
+use atshub_actors::ports::{ClaimedRow, Rail};
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -49,7 +49,7 @@ impl Confirmed {
     }
 
     /// Tells the store until the end.
-    pub(super) async fn tell(&self, store: &dyn Store) {
+    pub(super) async fn tell(&self, store: &dyn Rail) {
         loop {
             let (rows, ended) = self.take();
             if !rows.is_empty() {

@@ -4,7 +4,7 @@
 use super::parking::{Parking, cut, refused, too_large};
 use async_trait::async_trait;
 use atshub_actors::{
-    ports::{Broker, BrokerError, Clock, Consumption, Delivery, QueueSpec, Store},
+    ports::{Broker, BrokerError, Clock, Consumption, Delivery, Journal, QueueSpec},
     supervision::{Intake, Work, Works},
 };
 use atshub_schemas::{Envelope, Family, Refusal, RefusalCode, topology};
@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
 /// The intake over a broker.
 pub struct Consumer {
     broker: Arc<dyn Broker>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     io: Handle,
 }
@@ -22,7 +22,7 @@ pub struct Consumer {
 impl Consumer {
     /// Over this broker; what is refused is parked in this store.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, store: Arc<dyn Store>, clock: Arc<dyn Clock>, io: Handle) -> Self {
+    pub fn new(broker: Arc<dyn Broker>, store: Arc<dyn Journal>, clock: Arc<dyn Clock>, io: Handle) -> Self {
         Self { broker, store, clock, io }
     }
 }
@@ -50,7 +50,7 @@ impl Intake for Consumer {
     }
 }
 
-async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
+async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, store: Arc<dyn Journal>, clock: Arc<dyn Clock>) {
     // What is refused is recorded beside, many at once: it may be another tenant's doing that it is here.
     let mut parking = Parking::default();
     while let Some(mut delivery) = parking.beside(consumption.deliveries.recv()).await {

@@ -7,7 +7,7 @@
 use super::told::Told;
 use atshub_actors::{
     lifecycle,
-    ports::{Change, Clock, Cut, Delivery, Parked, Store, StoreError},
+    ports::{Change, Clock, Cut, Delivery, Journal, Parked, StoreError},
 };
 use atshub_schemas::{MAX_BYTES, Refusal, RefusalCode, topology};
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub(super) struct Parking {
 
 impl Parking {
     /// Begins to record a delivery; waits only if very many are being recorded.
-    pub(super) async fn record(&mut self, delivery: Delivery, parked: Parked, store: &Arc<dyn Store>) {
+    pub(super) async fn record(&mut self, delivery: Delivery, parked: Parked, store: &Arc<dyn Journal>) {
         while self.under_way.len() >= AT_ONCE {
             self.under_way.next().await;
         }
@@ -60,7 +60,7 @@ impl Parking {
 }
 
 /// Sets one delivery aside under the code of its refusal, waiting for a store that is away; then acknowledges.
-pub(crate) async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Store, clock: &dyn Clock) {
+pub(crate) async fn park(delivery: Delivery, refusal: &Refusal, store: &dyn Journal, clock: &dyn Clock) {
     let parked = refused(&delivery, refusal, clock);
     record(delivery, parked, store).await;
 }
@@ -150,7 +150,7 @@ fn shortened(mut text: String, longest: usize) -> String {
 }
 
 /// Records, waiting for a store that is away; then acknowledges.
-async fn record(delivery: Delivery, mut parked: Parked, store: &dyn Store) {
+async fn record(delivery: Delivery, mut parked: Parked, store: &dyn Journal) {
     let mut outbox: Vec<_> = lifecycle::parked(&parked).into_iter().collect();
     let (mut told, mut bare) = (false, false);
     while let Err(error) = store.commit(Change { parked: Some(parked.clone()), outbox: outbox.clone(), ..Change::default() }).await {

@@ -11,7 +11,7 @@ use super::{
     lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of},
     windows::{Ended, Windows},
 };
-use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Store, StoreError, handover};
+use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Rail, StoreError, handover};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
     FutureExt, StreamExt,
@@ -41,7 +41,7 @@ const OWED: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop: then it publishes what is due once more, and ends when the broker has answered.
-pub async fn run(store: Arc<dyn Store>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
+pub async fn run(store: Arc<dyn Rail>, broker: Arc<dyn Broker>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     let (store, broker, clock) = (&*store, &*broker, &*clock);
     // A store that hands out rows only when it is asked: nobody sends on this one.
     let (_nobody, closed) = handover(LEASE);
@@ -187,7 +187,7 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 }
 
 /// How long nothing can be due, as far as this process knows.
-async fn nap(store: &dyn Store, clock: &dyn Clock) -> Duration {
+async fn nap(store: &dyn Rail, clock: &dyn Clock) -> Duration {
     match store.next_due().await {
         Ok(Some(due)) => Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::from_millis(1)).min(NAP),
         _ => NAP,
@@ -208,7 +208,7 @@ async fn ready_invites(broker: &dyn Broker) -> Option<usize> {
 /// What the relay stands on.
 #[derive(Clone, Copy)]
 struct Ground<'a> {
-    store: &'a dyn Store,
+    store: &'a dyn Rail,
     broker: &'a dyn Broker,
     clock: &'a dyn Clock,
     lines: &'a Lines,
@@ -259,7 +259,7 @@ async fn window<'a>(ground: Ground<'a>, rows: Vec<ClaimedRow>) -> Ended<'a> {
     }
 }
 
-async fn put_off(store: &dyn Store, waiting: Vec<(Vec<ClaimedRow>, Timestamp)>) -> Result<(), StoreError> {
+async fn put_off(store: &dyn Rail, waiting: Vec<(Vec<ClaimedRow>, Timestamp)>) -> Result<(), StoreError> {
     for (rows, until) in waiting {
         store.unsent_all(rows, until, "its queue did not confirm what went before").await?;
     }

@@ -1,7 +1,7 @@
 //! Windows of the relay on their way to the broker, some at once. Nothing is published here.
 
 use super::confirmed::Confirmed;
-use atshub_actors::ports::{Store, StoreError};
+use atshub_actors::ports::{Rail, StoreError};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, Fuse},
@@ -25,7 +25,7 @@ pub(super) struct Windows<'a> {
 
 impl<'a> Windows<'a> {
     /// None yet.
-    pub(super) fn new(store: &'a dyn Store, confirmed: &'a Confirmed) -> Self {
+    pub(super) fn new(store: &'a dyn Rail, confirmed: &'a Confirmed) -> Self {
         let telling = confirmed.tell(store).boxed().fuse();
         Self { on_their_way: FuturesUnordered::new(), slow: FuturesUnordered::new(), invites: 0, confirmed, telling }
     }

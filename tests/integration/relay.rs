@@ -67,7 +67,8 @@ async fn a_flood_of_invitations_waits_in_the_store_and_others_pass_it() {
     let (rail, flood, acme) = (Rail::start().await, tenant("flood"), tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     rail.ask(&flood, 200).await;
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe()));
+    let running =
+        tokio::spawn(relay::run(Arc::clone(&rail.store) as _, Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe()));
     assert!(until(async || rail.waiting().await == AHEAD).await, "{} wait", rail.waiting().await);
     // What goes elsewhere is not held up by them; and each of these is a round in which another invitation could have gone.
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
@@ -149,7 +150,7 @@ async fn a_broker_that_does_not_say_how_many_invitations_wait_holds_up_nothing_e
     let (rail, acme) = (Rail::start().await, tenant("acme"));
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     let silent = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent: None, tells: false, confirms: watch::channel(true).1 });
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), silent, Arc::new(SystemClock), rail.stop.subscribe()));
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store) as _, silent, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     rail.ask(&acme, 1).await;
     for _ in 0..3 {
@@ -167,7 +168,7 @@ async fn what_is_due_does_not_wait_until_what_went_before_is_confirmed() {
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     let (confirm, confirms) = watch::channel(false);
     let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent: None, tells: true, confirms });
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), slow, Arc::new(SystemClock), rail.stop.subscribe()));
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store) as _, slow, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     for _ in 0..3 {
         let other = moved(&acme, "a-2");
@@ -188,7 +189,7 @@ async fn a_relay_that_is_told_to_stop_publishes_one_more_window_before_it_ends()
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     rail.commit((0..500).map(|_| publishes(&moved(&acme, "a-1"), None)).collect()).await;
     rail.stop.send_replace(true);
-    let running = relay::run(Arc::clone(&rail.store), Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe());
+    let running = relay::run(Arc::clone(&rail.store) as _, Arc::clone(&rail.broker), Arc::new(SystemClock), rail.stop.subscribe());
     soon("the end of the relay", running).await;
     assert_eq!(rail.broker.queues(&[topology::tenant_queue(&acme)]).await.unwrap()[0].ready, 500);
 }
@@ -199,7 +200,7 @@ async fn a_queue_that_never_confirms_slows_only_itself() {
     rail.declare(&topology::tenant_queue(&acme), &topology::tenant_work_key(&acme)).await;
     let silent = Some(topology::tenant_work_key(&dead));
     let slow = Arc::new(Slow { broker: Arc::clone(&rail.broker), silent, tells: true, confirms: watch::channel(true).1 });
-    let running = tokio::spawn(relay::run(Arc::clone(&rail.store), slow, Arc::new(SystemClock), rail.stop.subscribe()));
+    let running = tokio::spawn(relay::run(Arc::clone(&rail.store) as _, slow, Arc::new(SystemClock), rail.stop.subscribe()));
     let mut own = rail.broker.consume(&topology::tenant_queue(&acme), 16).await.unwrap();
     // In every round something of the silent one as well, and more rounds than there are windows.
     for _ in 0..12 {

@@ -6,9 +6,12 @@
 mod broker;
 mod clock;
 mod connector;
+mod dossiers;
 mod handover;
+mod journal;
 mod platform;
 mod processes;
+mod rail;
 mod records;
 mod registry;
 mod store;
@@ -18,9 +21,12 @@ pub use broker::{
 };
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
+pub use dossiers::Dossiers;
 pub use handover::{Fresh, Handover, handover};
+pub use journal::Journal;
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};
 pub use processes::{Beat, ProcessRecord, ShownChild};
+pub use rail::Rail;
 pub use records::{
     Attempt, Change, Claim, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey,
     MessageView, OutboxRow, Parked, ParkedView, Progress,

@@ -190,7 +190,7 @@ pub struct Change {
     /// What waits in the outbox and ends with this: it is taken back. If it does not wait any more, nothing of the change is applied:
     /// [`Conflict::Ended`].
     pub ends: Option<(TenantName, EffectKey)>,
-    /// A message that is thereby taken for the first attempt at its work, as [`super::Store::begin`] does. If it was begun before, or
+    /// A message that is thereby taken for the first attempt at its work, as [`super::Journal::begin`] does. If it was begun before, or
     /// handled, nothing of the change is applied: [`Conflict::Begun`].
     pub begins: Option<(MessageKey, Claim)>,
     /// If something was heard of one of these, nothing of the change is applied: [`Conflict::Heard`].

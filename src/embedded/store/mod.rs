@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord,
-        Progress, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Dossiers, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
+        ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -81,7 +81,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Journal for SqliteStore {
     async fn commit(&self, change: Change) -> Result<CommitOutcome, StoreError> {
         let rows = Rows::new(change, &self.turns, self.clock.now())?;
         if rows.is_empty() {
@@ -101,45 +101,24 @@ impl Store for SqliteStore {
         self.threads.write(move |connection| commit::begin(connection, &key, claim, clock.now())).await
     }
 
-    async fn only_process_begins(&self, landing: Duration) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.threads.write(move |connection| commit::free_attempts(connection, landing, now)).await
-    }
-
     async fn renew(&self, key: &MessageKey, claim: Claim) -> Result<bool, StoreError> {
         let (key, clock) = (key.clone(), Arc::clone(&self.clock));
         self.threads.write(move |connection| commit::renew(connection, &key, claim, clock.now())).await
+    }
+
+    async fn only_process_begins(&self, landing: Duration) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.threads.write(move |connection| commit::free_attempts(connection, landing, now)).await
     }
 
     async fn crashed(&self, key: &MessageKey, owner: Option<Uuid>, cause: &str) -> Result<u32, StoreError> {
         let (key, cause, now) = (key.clone(), cause.to_owned(), self.clock.now());
         self.threads.write(move |connection| commit::crashed(connection, &key, owner, &cause, now)).await
     }
+}
 
-    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
-        let tenant = tenant.to_string();
-        self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
-    }
-
-    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
-        let (tenant, state, after) = (tenant.to_string(), state.to_owned(), after.map(ToString::to_string));
-        self.threads.read(move |connection| searched::page(connection, &tenant, &state, after.as_deref(), limit)).await
-    }
-
-    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        let tenant = tenant.to_string();
-        self.threads.read(move |connection| reading::heard(connection, &tenant, &of)).await
-    }
-
-    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
-        let (queue, now) = (queue.to_owned(), self.clock.now());
-        let again = self.threads.write(move |connection| outbox::send_again(connection, Some(&queue), now)).await?;
-        if again > 0 {
-            self.bell.notify_one();
-        }
-        Ok(again)
-    }
-
+#[async_trait]
+impl Rail for SqliteStore {
     async fn claim(&self, now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
         self.threads.write(move |connection| outbox::claim(connection, now, limit, invites, until)).await
@@ -164,6 +143,41 @@ impl Store for SqliteStore {
         Arc::clone(&self.bell)
     }
 
+    async fn send_again(&self, queue: &str) -> Result<u64, StoreError> {
+        let (queue, now) = (queue.to_owned(), self.clock.now());
+        let again = self.threads.write(move |connection| outbox::send_again(connection, Some(&queue), now)).await?;
+        if again > 0 {
+            self.bell.notify_one();
+        }
+        Ok(again)
+    }
+}
+
+#[async_trait]
+impl Dossiers for SqliteStore {
+    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
+        let tenant = tenant.to_string();
+        self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+    }
+
+    async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
+        let (tenant, state, after) = (tenant.to_string(), state.to_owned(), after.map(ToString::to_string));
+        self.threads.read(move |connection| searched::page(connection, &tenant, &state, after.as_deref(), limit)).await
+    }
+
+    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
+        let tenant = tenant.to_string();
+        self.threads.read(move |connection| reading::heard(connection, &tenant, &of)).await
+    }
+
+    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
+        let tenant = tenant.map(ToString::to_string);
+        self.threads.read(move |connection| reading::counts(connection, reading::CANDIDACY_COUNTS, tenant.as_deref())).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
     async fn message(&self, id: &str) -> Result<Vec<MessageView>, StoreError> {
         let (id, now) = (storable(id), self.clock.now());
         self.threads.read(move |connection| reading::message(connection, &id, now)).await
@@ -177,11 +191,6 @@ impl Store for SqliteStore {
     async fn parked_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
         let tenant = tenant.map(ToString::to_string);
         self.threads.read(move |connection| reading::counts(connection, reading::PARKED_COUNTS, tenant.as_deref())).await
-    }
-
-    async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {
-        let tenant = tenant.map(ToString::to_string);
-        self.threads.read(move |connection| reading::counts(connection, reading::CANDIDACY_COUNTS, tenant.as_deref())).await
     }
 
     async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {

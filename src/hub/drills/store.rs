@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, JournalEntry, MessageKey, MessageView, PlatformAccount, ProcessRecord, Progress,
-        SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
+        ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -23,62 +23,80 @@ pub(super) struct DrilledStore {
 
 /// Every call is passed on, unless the store is to be away.
 macro_rules! passed_on {
-    ($($call:ident($($name:ident: $type:ty),*) -> $answer:ty;)*) => {
+    ($port:ident { $($call:ident($($name:ident: $type:ty),*) -> $answer:ty;)* } $($more:tt)*) => {
         #[async_trait]
-        impl Store for DrilledStore {
+        impl $port for DrilledStore {
             $(async fn $call(&self, $($name: $type),*) -> Result<$answer, StoreError> {
                 self.drills.store()?;
                 self.store.$call($($name),*).await
             })*
 
-            fn outbox_bell(&self) -> Arc<Notify> {
-                self.store.outbox_bell()
-            }
+            $($more)*
         }
     };
 }
 
 passed_on! {
-    commit(change: Change) -> CommitOutcome;
-    begin(key: &MessageKey, claim: Claim) -> Progress;
-    renew(key: &MessageKey, claim: Claim) -> bool;
-    only_process_begins(landing: Duration) -> ();
-    crashed(key: &MessageKey, owner: Option<Uuid>, cause: &str) -> u32;
-    dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
-    page(tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Page;
-    heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
-    send_again(queue: &str) -> u64;
-    claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
-    sent(rows: Vec<ClaimedRow>) -> ();
-    unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();
-    unsent_all(rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> ();
-    next_due() -> Option<Timestamp>;
-    message(id: &str) -> Vec<MessageView>;
-    journal(tenant: &TenantName, application: &ExternalId) -> Vec<JournalEntry>;
-    parked_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
-    candidacy_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
-    tenants() -> Vec<TenantRecord>;
-    put_tenant(tenant: TenantRecord, expected: Option<u64>) -> bool;
-    remove_tenant(name: &TenantName) -> bool;
-    set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
-    end_standing(name: &TenantName, until: Timestamp) -> bool;
-    beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
-    processes(alive: Duration) -> Vec<ProcessRecord>;
-    leave(process: Uuid) -> ();
-    show_children(process: Uuid, children: Vec<ChildSnapshot>) -> ();
-    hide_children(process: Uuid, names: Vec<String>) -> ();
-    children(name: Option<&str>) -> Vec<ShownChild>;
-    tenants_version() -> u64;
-    platforms() -> Vec<PlatformAccount>;
-    put_platform(account: PlatformAccount) -> ();
-    remove_platform(name: &str) -> bool;
-    put_secret(secret: SealedSecret) -> ();
-    secrets(owner: &str) -> Vec<SealedSecret>;
-    all_secrets() -> Vec<SealedSecret>;
-    delete_secret(owner: &str, name: &str) -> bool;
-    sweep(now: Timestamp, before: Timestamp) -> ();
-    pull_back() -> u64;
-    gone_back() -> Option<u64>;
-    went_back() -> Option<Timestamp>;
-    ping() -> ();
+    Journal {
+        commit(change: Change) -> CommitOutcome;
+        begin(key: &MessageKey, claim: Claim) -> Progress;
+        renew(key: &MessageKey, claim: Claim) -> bool;
+        only_process_begins(landing: Duration) -> ();
+        crashed(key: &MessageKey, owner: Option<Uuid>, cause: &str) -> u32;
+    }
+}
+
+passed_on! {
+    Rail {
+        send_again(queue: &str) -> u64;
+        claim(now: Timestamp, limit: usize, invites: usize, lease: Duration) -> Vec<ClaimedRow>;
+        sent(rows: Vec<ClaimedRow>) -> ();
+        unsent(row: ClaimedRow, not_before: Timestamp, cause: &str) -> ();
+        unsent_all(rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> ();
+        next_due() -> Option<Timestamp>;
+    }
+    fn outbox_bell(&self) -> Arc<Notify> {
+        self.store.outbox_bell()
+    }
+}
+
+passed_on! {
+    Dossiers {
+        dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
+        page(tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Page;
+        heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
+        candidacy_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
+    }
+}
+
+passed_on! {
+    Store {
+        message(id: &str) -> Vec<MessageView>;
+        journal(tenant: &TenantName, application: &ExternalId) -> Vec<JournalEntry>;
+        parked_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
+        tenants() -> Vec<TenantRecord>;
+        put_tenant(tenant: TenantRecord, expected: Option<u64>) -> bool;
+        remove_tenant(name: &TenantName) -> bool;
+        set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
+        end_standing(name: &TenantName, until: Timestamp) -> bool;
+        beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
+        processes(alive: Duration) -> Vec<ProcessRecord>;
+        leave(process: Uuid) -> ();
+        show_children(process: Uuid, children: Vec<ChildSnapshot>) -> ();
+        hide_children(process: Uuid, names: Vec<String>) -> ();
+        children(name: Option<&str>) -> Vec<ShownChild>;
+        tenants_version() -> u64;
+        platforms() -> Vec<PlatformAccount>;
+        put_platform(account: PlatformAccount) -> ();
+        remove_platform(name: &str) -> bool;
+        put_secret(secret: SealedSecret) -> ();
+        secrets(owner: &str) -> Vec<SealedSecret>;
+        all_secrets() -> Vec<SealedSecret>;
+        delete_secret(owner: &str, name: &str) -> bool;
+        sweep(now: Timestamp, before: Timestamp) -> ();
+        pull_back() -> u64;
+        gone_back() -> Option<u64>;
+        went_back() -> Option<Timestamp>;
+        ping() -> ();
+    }
 }

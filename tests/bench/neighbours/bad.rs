@@ -6,7 +6,7 @@ use crate::{
     ground::Ground,
 };
 use atshub::rabbitmq::RabbitBroker;
-use atshub_actors::ports::{Broker, Store};
+use atshub_actors::ports::{Broker, Dossiers, Store};
 use atshub_schemas::{
     Envelope, Line, Message, TenantName,
     control::{DrillFault, DrillRequest},

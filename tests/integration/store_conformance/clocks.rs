@@ -7,7 +7,7 @@ use crate::support::{
     postgres::{TestDatabase, client},
 };
 use atshub::embedded::store::SqliteStore;
-use atshub_actors::ports::{Attempt, Beat, Change, Claim, Clock, MessageKey, Store};
+use atshub_actors::ports::{Attempt, Beat, Change, Claim, Clock, Journal, MessageKey, Rail, Store};
 use atshub_schemas::Envelope;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};

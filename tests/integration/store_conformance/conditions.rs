@@ -8,7 +8,7 @@ use crate::support::{
 };
 use atshub_actors::{
     domain::{EffectKey, Heard, Lookup, Subject},
-    ports::{Change, Claim, CommitOutcome, Conflict, HeardWrite, MessageKey, OutboxRow, Store},
+    ports::{Change, Claim, CommitOutcome, Conflict, HeardWrite, Journal, MessageKey, OutboxRow, Rail, Store},
 };
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use crate::support::build::{applied, dossier, external, handled, moved, next, no
 use atshub::embedded::store::SqliteStore;
 use atshub_actors::{
     domain::Lookup,
-    ports::{Beat, Change, CommitOutcome, Conflict, SealedSecret, Store, TenantRecord},
+    ports::{Beat, Change, CommitOutcome, Conflict, Dossiers, Journal, Rail, SealedSecret, Store, TenantRecord},
 };
 use atshub_schemas::{Envelope, MessageId};
 use futures_util::future::join_all;

@@ -10,7 +10,7 @@ use crate::support::{
 use atshub::postgres::PostgresStore;
 use atshub_actors::{
     domain::{Candidacy, Dossier, EffectKey, Heard, Lookup, State, Subject},
-    ports::{Attempt, Change, Claim, HeardWrite, MessageKey, OutboxRow, Store},
+    ports::{Attempt, Change, Claim, Dossiers, HeardWrite, Journal, MessageKey, OutboxRow, Rail, Store},
 };
 use atshub_schemas::{Email, Link, TenantName, fact::Person, topology};
 use std::time::Duration;

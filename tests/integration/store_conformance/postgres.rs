@@ -7,7 +7,7 @@ use crate::support::{
 use atshub::postgres::{PostgresOptions, PostgresStore};
 use atshub_actors::{
     domain::Lookup,
-    ports::{Beat, Change, CommitOutcome, MessageKey, Store, StoreError},
+    ports::{Beat, Change, CommitOutcome, Dossiers, Journal, MessageKey, Rail, Store, StoreError},
 };
 use futures_util::future::join_all;
 use std::{

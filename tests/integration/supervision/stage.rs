@@ -79,7 +79,7 @@ pub(crate) fn on_stage_set(pair: Pair, setting: Setting, play: impl AsyncFnOnce(
         let store = app::open_store(&ground.config, handle.clone()).await.unwrap();
         let clock = Arc::new(SystemClock);
         let (board, fatal, stored) = (Board::default(), watch::Sender::new(None), Arc::new(Notify::new()));
-        let intake = Consumer::new(Arc::clone(&broker), Arc::clone(&store), clock.clone(), handle.clone());
+        let intake = Consumer::new(Arc::clone(&broker), Arc::clone(&store) as _, clock.clone(), handle.clone());
         let options = SupervisorOptions {
             intake: Arc::new(intake),
             store: Arc::clone(&store),
