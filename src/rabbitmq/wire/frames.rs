@@ -105,8 +105,8 @@ impl Frames {
                 *size = ((KEPT + SEAL) as u64).to_be_bytes();
             }
         }
-        // Properties that cannot be read are left out: the body says what the message is.
-        let readable = Cursor::over(properties).properties().is_some();
+        // Properties that cannot be read, by lapin's own word, are left out: the body says what the message is.
+        let readable = Cursor::over(properties).properties().is_some() && lapin_reads(properties);
         put(HEADER, channel, &[fixed, if readable { properties } else { &[0, 0] }], out);
     }
 
@@ -125,6 +125,11 @@ impl Frames {
             put(BODY, channel, &[&*MARK, &size.to_be_bytes(), &digest.finalize()], out);
         }
     }
+}
+
+/// Whether lapin's parser reads these properties to their end. So no message can end a connection, whatever that parser takes.
+fn lapin_reads(properties: &[u8]) -> bool {
+    lapin::protocol::basic::parse_properties(properties).is_ok_and(|(rest, _)| rest.is_empty())
 }
 
 fn put(kind: u8, channel: u16, parts: &[&[u8]], out: &mut Vec<u8>) {
@@ -214,6 +219,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every kind of property, and tables in tables.
+    const PROPERTIES: &[u8] = &[
+        0xff, 0xfc, 1, b'c', 1, b'e', 0, 0, 0, 16, 1, b'k', b'F', 0, 0, 0, 9, 1, b's', b'S', 0, 0, 0, 2, b'o', b'k', 2, 0, 1, b'i', 1,
+        b'r', 1, b'x', 1, b'm', 0, 0, 0, 0, 0, 0, 0, 1, 1, b't', 1, b'u', 1, b'a', 1, b'q',
+    ];
+
+    /// The properties of a message as lapin gets them.
+    fn passed(properties: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Frames::default().pass(&frame(HEADER, &[&[0, 60, 0, 0], &[0; 8], properties]), &mut out);
+        out[HEAD + FIXED..out.len() - 1].to_vec()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_properties_of_a_message_lapin_reads_what_it_gets(
+            damage in proptest::collection::vec((0..PROPERTIES.len(), proptest::num::u8::ANY), 0..6),
+            length in 2..=PROPERTIES.len(),
+        ) {
+            let mut properties = PROPERTIES.to_vec();
+            damage.iter().for_each(|(at, byte)| properties[*at] = *byte);
+            properties.truncate(length);
+            proptest::prop_assert!(lapin_reads(&passed(&properties)), "{:?}", properties);
+        }
+    }
+
+    #[test]
+    fn lapin_still_ends_its_connection_at_a_text_that_is_no_utf8_so_that_this_filter_is_still_needed() {
+        assert_eq!(passed(PROPERTIES), PROPERTIES, "what is right stays as it is");
+        let mut wrong = PROPERTIES.to_vec();
+        wrong[3] = 0xff;
+        assert!(!lapin_reads(&wrong), "lapin reads it now: what is here for that alone can go");
+        assert!(passed(&wrong).starts_with(&[0xff, 0xfc, 1, b'?']), "it costs that text alone");
     }
 
     #[test]
