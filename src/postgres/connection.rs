@@ -33,7 +33,7 @@ impl From<DbError> for Fault {
         // The detail of a database error may hold a candidate's data; its message does not.
         let text = format!("{} ({})", db.message(), db.code().code());
         match db.code() {
-            // How a statement of a change says that somebody else was faster (`write.rs`), and what the others of its transaction say then.
+            // How a statement of a change says that somebody else was faster (`statement.rs`), and what the others of its transaction say then.
             &SqlState::DIVISION_BY_ZERO | &SqlState::IN_FAILED_SQL_TRANSACTION => Self::Race(text),
             &SqlState::UNIQUE_VIOLATION | &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => Self::Race(text),
             &SqlState::LOCK_NOT_AVAILABLE | &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | &SqlState::READ_ONLY_SQL_TRANSACTION => {
