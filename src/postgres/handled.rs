@@ -22,7 +22,7 @@ const HANDLED: Sql = Sql {
         select day, at, tenant, application, candidacy, message, code, text \
         from unnest($11::date[], $12::timestamptz[], $13::text[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::text[]) \
         with ordinality as r (day, at, tenant, application, candidacy, message, code, text, ord) order by ord)",
-    holds: Some("(select count(*) = $10 from done)"),
+    holds: "(select count(*) = $10 from done)",
     answer: None,
 };
 
@@ -56,21 +56,24 @@ pub(super) fn handled<'a>(changes: &[&'a Rows]) -> Piece<'a> {
 macro_rules! found {
     () => {
         "found as materialized (select w.*, k.ends from unnest($1::text[], $2::text[], $3::bool[]) as k (tenant, effect_key, ends), \
-            lateral (select day, number, body from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key limit 1 for update) w), \
+            lateral (select day, number, body is not null as whole from waiting w where w.tenant = k.tenant and w.effect_key = k.effect_key limit 1 for update) w), \
         gone as (delete from waiting where number = any (array(select number from found)))"
     };
 }
 
 /// What ends has to wait still, and to hold its message itself.
-const ENDS: Sql =
-    Sql { with: found!(), holds: Some("(select count(*) filter (where ends) = $4 and count(*) = count(body) from found)"), answer: None };
+const ENDS: Sql = Sql {
+    with: found!(),
+    holds: "(select count(*) filter (where ends) = $4 and count(*) filter (where not whole) = 0 from found)",
+    answer: None,
+};
 /// The same with what has its message in the outbox.
 const ENDS_ANYWHERE: Sql = Sql {
     with: concat!(
         found!(),
         ", unsent as (delete from outbox where day = any (array(select day from found)) and number = any (array(select number from found)))"
     ),
-    holds: Some("(select count(*) filter (where ends) = $4 from found)"),
+    holds: "(select count(*) filter (where ends) = $4 from found)",
     answer: None,
 };
 

@@ -93,7 +93,7 @@ macro_rules! put_in {
 }
 
 const ANSWER: Option<&str> = Some("array(select number from put order by ord)");
-const ALL_WAIT: Option<&str> = Some("(select count(*) from waits) = (select count(*) from put)");
+const ALL_WAIT: &str = "(select count(*) from waits) = (select count(*) from put)";
 
 /// What is due later holds its message itself, and ends or is sent; the messages of the others are kept.
 const PUT_IN: Sql = Sql { with: put_in!("", "do nothing"), holds: ALL_WAIT, answer: ANSWER };

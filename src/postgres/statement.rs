@@ -17,7 +17,7 @@ pub(super) struct Sql {
     /// Common table expressions.
     pub with: &'static str,
     /// What has to hold, or somebody else was faster.
-    pub holds: Option<&'static str>,
+    pub holds: &'static str,
     /// A column of the statement's answer.
     pub answer: Option<&'static str>,
 }
@@ -45,17 +45,14 @@ impl<'a> Statement<'a> {
             let before = parameters.len();
             with.push_str(if with.is_empty() { "with " } else { ", " });
             renumbered(&mut with, sql.with, before);
-            if let Some(own) = sql.holds {
-                holds.push_str(if holds.is_empty() { "" } else { " and " });
-                renumbered(&mut holds, own, before);
-            }
+            holds.push_str(if holds.is_empty() { "" } else { " and " });
+            renumbered(&mut holds, sql.holds, before);
             if let Some(own) = sql.answer {
                 answer.push_str(", ");
                 answer.push_str(own);
             }
             parameters.extend(own);
         }
-        let holds = if holds.is_empty() { "true" } else { &holds };
         Self { sql: format!("{with} select 1 / ({holds})::int{answer}"), parameters }
     }
 
@@ -89,9 +86,9 @@ fn renumbered(to: &mut String, sql: &str, before: usize) {
 mod tests {
     use super::*;
 
-    const ONE: Sql = Sql { with: "a as (select $1::int, $2::int)", holds: Some("(select count(*) = $2 from a)"), answer: None };
-    const TEN: Sql = Sql { with: "b as (select $1, $12)", holds: None, answer: Some("array(select number from b)") };
-    const LAST: Sql = Sql { with: "c as (select $2)", holds: Some("$1"), answer: None };
+    const ONE: Sql = Sql { with: "a as (select $1::int, $2::int)", holds: "(select count(*) = $2 from a)", answer: None };
+    const TEN: Sql = Sql { with: "b as (select $1, $12)", holds: "$11", answer: Some("array(select number from b)") };
+    const LAST: Sql = Sql { with: "c as (select $2)", holds: "$1", answer: None };
 
     fn piece(sql: &'static Sql, parameters: usize) -> Piece<'static> {
         let parameters = (0..parameters).map(|n| Box::new(i32::try_from(n).unwrap()) as Parameter<'_>).collect();
@@ -106,10 +103,8 @@ mod tests {
         assert_eq!(
             all.sql,
             "with a as (select $1::int, $2::int), b as (select $3, $14), c as (select $16) \
-             select 1 / ((select count(*) = $2 from a) and $15)::int, array(select number from b)"
+             select 1 / ((select count(*) = $2 from a) and $13 and $15)::int, array(select number from b)"
         );
         assert_eq!(all.parameters.len(), 16);
-        let unconditional = Statement::of([piece(&TEN, 12)]);
-        assert!(unconditional.sql.ends_with("select 1 / (true)::int, array(select number from b)"), "{}", unconditional.sql);
     }
 }

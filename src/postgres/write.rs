@@ -137,7 +137,7 @@ const DOSSIERS: Sql = Sql {
         where (c.application_id, c.state, c.live_key, c.platform_candidacy, c.changed_at, c.asked_at) is distinct from \
         (excluded.application_id, excluded.state, excluded.live_key, excluded.platform_candidacy, excluded.changed_at, \
         excluded.asked_at))",
-    holds: Some("(select count(*) filter (where new) = $16 and count(*) filter (where not new) = $17 from saved)"),
+    holds: "(select count(*) filter (where new) = $16 and count(*) filter (where not new) = $17 from saved)",
     answer: None,
 };
 
@@ -192,7 +192,7 @@ where
 const UNHEARD: Sql = Sql {
     with: "known as materialized (select count(*) as subjects from unnest($1::text[], $2::text[], $3::text[]) as k (tenant, kind, id) \
         where (select true from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id))",
-    holds: Some("(select subjects = 0 from known)"),
+    holds: "(select subjects = 0 from known)",
     answer: None,
 };
 
@@ -215,7 +215,7 @@ macro_rules! begun {
                 " and i.tenant = k.tenant and i.source = k.source and i.id = k.id) \
                 order by tenant, source, id on conflict do nothing returning 1)"
             ),
-            holds: Some("(select count(*) = $6 from begun)"),
+            holds: "(select count(*) = $6 from begun)",
             answer: None,
         }
     };

@@ -64,7 +64,7 @@ async fn decode_all(mut consumption: Consumption, works: mpsc::Sender<Work>, sto
             }
             Err(refusal) => {
                 let parked = refused(&delivery, &refusal, &*clock);
-                parking.record(delivery, parked, &store).await;
+                parking.record(delivery, parked, Arc::clone(&store)).await;
             }
         }
     }

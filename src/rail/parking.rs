@@ -36,12 +36,11 @@ pub(super) struct Parking {
 
 impl Parking {
     /// Begins to record a delivery; waits only if very many are being recorded.
-    pub(super) async fn record(&mut self, delivery: Delivery, parked: Parked, store: &Arc<dyn Journal>) {
+    pub(super) async fn record(&mut self, delivery: Delivery, parked: Parked, store: Arc<dyn Journal>) {
         while self.under_way.len() >= AT_ONCE {
             self.under_way.next().await;
         }
         self.told.parked(&parked, Instant::now());
-        let store = Arc::clone(store);
         self.under_way.push(Box::pin(async move { record(delivery, parked, &*store).await }));
     }
 

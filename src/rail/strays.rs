@@ -44,7 +44,7 @@ async fn record_all(queue: &'static str, broker: &dyn Broker, store: &Arc<dyn St
             continue;
         }
         let parked = stray(queue, &delivery, clock);
-        parking.record(delivery, parked, &(Arc::clone(store) as _)).await;
+        parking.record(delivery, parked, Arc::clone(store) as _).await;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(super) struct Windows<'a> {
 impl<'a> Windows<'a> {
     /// None yet.
     pub(super) fn new(store: &'a dyn Rail, confirmed: &'a Confirmed) -> Self {
-        let telling = confirmed.tell(store).boxed().fuse();
+        let telling = confirmed.tell(|rows| store.sent(rows)).boxed().fuse();
         Self { on_their_way: FuturesUnordered::new(), slow: FuturesUnordered::new(), invites: 0, confirmed, telling }
     }
 
