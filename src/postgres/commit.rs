@@ -6,7 +6,8 @@
 
 use super::{
     connection::{Database, Fault},
-    heralds::{Heralds, promise, tell},
+    heralds::{Heralds, promise, promised_until, tell},
+    let_go::LettingGo,
     sending::Sending,
     statement::Statement,
     write::{self, How},
@@ -35,7 +36,7 @@ pub(super) struct Job {
 type Outcome = Result<(CommitOutcome, Vec<i64>), Fault>;
 
 /// Commits a group and answers each of its changes.
-pub(super) async fn commit(database: Database, heralds: Heralds, group: Vec<Job>) {
+pub(super) async fn commit(database: Database, heralds: Heralds, letting_go: LettingGo, group: Vec<Job>) {
     let mut left = group;
     let relay = heralds.relay();
     while !left.is_empty() {
@@ -51,6 +52,10 @@ pub(super) async fn commit(database: Database, heralds: Heralds, group: Vec<Job>
             let numbers = outcome.as_ref().ok().filter(|(o, _)| *o == CommitOutcome::Committed).map(|(_, numbers)| &**numbers);
             if tell(relay.as_ref(), rows, numbers) {
                 heralds.bell.notify_one();
+            }
+            if let (Some(relay), Err(Fault::Away(_)), Some(end)) = (&relay, &outcome, promised_until(rows)) {
+                // They may be there, and nobody has them.
+                letting_go.until(end, relay.lease);
             }
             if numbers.is_some() {
                 dossiers.extend(rows.dossiers.iter().map(|d| ((d.tenant.as_str(), d.application.as_str()), d.version)));

@@ -3,7 +3,7 @@
 
 use crate::records::{Rows, stored};
 use atshub_actors::ports::{ClaimedRow, Handover};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -31,6 +31,11 @@ pub(super) fn promise(relay: &Handover, rows: &mut Rows) {
     for row in rows.outbox.iter_mut().filter(|row| row.not_before.is_none()) {
         row.claimed_until = until.filter(|_| relay.takes(row.is_invitation()));
     }
+}
+
+/// Until when what was promised of a change is claimed.
+pub(super) fn promised_until(rows: &Rows) -> Option<Timestamp> {
+    rows.outbox.iter().find_map(|row| row.claimed_until)
 }
 
 /// Hands over what was promised of a change, or gives it up. True: somebody has to be told of the other rows.

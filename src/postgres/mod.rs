@@ -9,6 +9,7 @@ mod connection;
 mod gather;
 mod handled;
 mod heralds;
+mod let_go;
 mod lookups;
 mod migrations;
 mod outbox;
@@ -59,6 +60,7 @@ pub struct PostgresStore {
     beginnings: mpsc::Sender<progress::Beginning>,
     questions: mpsc::Sender<lookups::Question>,
     heralds: heralds::Heralds,
+    letting_go: let_go::LettingGo,
     turns: Turns,
     clocks: Clocks,
     patience: Duration,
@@ -87,23 +89,26 @@ impl PostgresStore {
     /// [`StoreError::Broken`] for an unusable URL.
     pub fn lazy(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
         let database = Database::new(url, io, options)?;
+        let io = database.io().clone();
         let heralds = heralds::Heralds::default();
+        let letting_go = let_go::LettingGo::start(database.clone(), Arc::clone(&heralds.bell));
         let commits = {
-            let (database, heralds) = (database.clone(), heralds.clone());
-            gather::gather(&database.io().clone(), options.flights, move |group| commit::commit(database.clone(), heralds.clone(), group))
+            let (database, heralds, letting_go) = (database.clone(), heralds.clone(), letting_go.clone());
+            let commit = move |group| commit::commit(database.clone(), heralds.clone(), letting_go.clone(), group);
+            gather::gather(&io, options.flights, commit)
         };
         let beginnings = {
             let database = database.clone();
-            gather::gather(&database.io().clone(), 1, move |group| progress::begin(database.clone(), group))
+            gather::gather(&io, 1, move |group| progress::begin(database.clone(), group))
         };
         let questions = {
             let database = database.clone();
-            gather::gather(&database.io().clone(), options.flights, move |group| lookups::answer(database.clone(), group))
+            gather::gather(&io, options.flights, move |group| lookups::answer(database.clone(), group))
         };
         // A group may wait for the one before it, and is answered within the limit itself.
         let patience = options.answer_within + Duration::from_secs(1);
         let (turns, clocks) = (Turns::default(), Clocks::new(Arc::new(SystemClock)));
-        Ok(Self { database, commits, beginnings, questions, heralds, turns, clocks, patience })
+        Ok(Self { database, commits, beginnings, questions, heralds, letting_go, turns, clocks, patience })
     }
 
     /// The same by another clock in place of this machine's.

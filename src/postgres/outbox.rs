@@ -197,7 +197,7 @@ pub(super) async fn claim(
             async move {
                 let statement = connection.prepare_cached(CLAIM).await?;
                 let mut rows = Vec::new();
-                for row in connection.query(&statement, &[&stored(now), &limit, &stored(until), &invites]).await? {
+                for row in connection.query(&statement, &[&stored(now), &limit, &until, &invites]).await? {
                     let claimed = ClaimedRow {
                         row: row.try_get(0)?,
                         exchange: row.try_get(1)?,
@@ -233,9 +233,8 @@ pub(super) async fn sent(database: &Database, rows: Vec<ClaimedRow>) -> Result<(
         .await
 }
 
-pub(super) async fn unsent(database: &Database, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
+pub(super) async fn unsent(database: &Database, numbers: Vec<i64>, not_before: Timestamp, cause: &str) -> Result<(), Fault> {
     let cause = storable(cause);
-    let numbers: Vec<i64> = rows.into_iter().map(|r| r.row).collect();
     database
         .run(move |connection| {
             async move {

@@ -1,8 +1,10 @@
 //! What the actors and the rail ask of the store, passed on to whoever does it here; times by the database's clock on the way in, and by
 //! this process's on the way out.
 
-use super::{PostgresStore, clock, commit, lookups, outbox, partitions, place, processes, progress, reading, registry, searched};
-use crate::records::Rows;
+use super::{
+    PostgresStore, clock, commit, connection::Fault, lookups, outbox, partitions, place, processes, progress, reading, registry, searched,
+};
+use crate::records::{Rows, stored};
 use async_trait::async_trait;
 use atshub_actors::{
     domain::{Dossier, Heard, Lookup, Page, Subject},
@@ -56,7 +58,12 @@ impl Rail for PostgresStore {
         let now = self.clocks.to_store(now);
         let until = now.checked_add(lease).map_err(|e| StoreError::Broken(format!("a lease has no end: {e}")))?;
         let [limit, invites] = [limit, invites].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
-        Ok(outbox::claim(&self.database, now, limit, invites, until).await?)
+        let until = stored(until);
+        let claimed = outbox::claim(&self.database, now, limit, invites, until).await;
+        if let Err(Fault::Away(_)) = &claimed {
+            self.letting_go.until(until, lease);
+        }
+        Ok(claimed?)
     }
 
     fn fresh(&self, lease: Duration) -> Option<Fresh> {
@@ -74,7 +81,12 @@ impl Rail for PostgresStore {
     }
 
     async fn unsent_all(&self, rows: Vec<ClaimedRow>, not_before: Timestamp, cause: &str) -> Result<(), StoreError> {
-        Ok(outbox::unsent(&self.database, rows, self.clocks.to_store(not_before), cause).await?)
+        let numbers: Vec<i64> = rows.into_iter().map(|row| row.row).collect();
+        let unsent = outbox::unsent(&self.database, numbers.clone(), self.clocks.to_store(not_before), cause).await;
+        if let Err(Fault::Away(_)) = &unsent {
+            self.letting_go.rows(numbers);
+        }
+        Ok(unsent?)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -176,6 +176,21 @@ impl Hub {
         fs::read_to_string(&self.log).unwrap_or_default().lines().find(|line| line.contains(words)).map(str::to_owned)
     }
 
+    /// What it warned of: each text once, and how often, the most frequent first.
+    pub(crate) fn warnings(&self) -> Vec<(String, usize)> {
+        let mut times = std::collections::BTreeMap::<String, usize>::new();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        for line in log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")) {
+            // The text stands before the fields; what differs in it is mostly a number or a name.
+            let text = line.split_once(": ").map_or(line, |(_, text)| text);
+            *times.entry(text.chars().take(120).collect()).or_default() += 1;
+        }
+        let mut warnings: Vec<_> = times.into_iter().collect();
+        warnings.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        warnings.truncate(12);
+        warnings
+    }
+
     /// The end of its log.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

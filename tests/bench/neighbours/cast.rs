@@ -160,7 +160,7 @@ impl Outside {
             (0..count).map(|n| Arrival { at: Duration::ZERO, tenant: well[n % well.len()], number: first + n }).collect::<Vec<_>>();
         let published: Vec<Published> = stream::iter(arrivals).map(|arrival| self.send(arrival)).buffer_unordered(AT_ONCE).collect().await;
         self.expect(&published);
-        let complete = self.until_complete(Duration::from_secs(180), |_| {}).await;
+        let complete = self.until_complete(Duration::from_secs(180), |_, _| {}).await;
         assert!(complete, "the burst was not done in time; the hub's last words:\n{}", hub.last_words());
     }
 
@@ -175,28 +175,28 @@ impl Outside {
         }
     }
 
-    /// Waits until every well candidate's status and note are written, or the limit. True if it is so.
-    pub(crate) async fn until_complete(&self, limit: Duration, mut left: impl FnMut(usize)) -> bool {
+    /// Waits until every well candidate's status and note are written, or the limit. True if it is so. Says every ten seconds how many
+    /// are still to come, and of which tenants.
+    pub(crate) async fn until_complete(&self, limit: Duration, mut left: impl FnMut(usize, &[&str])) -> bool {
         let waiting = async {
             let mut told = Instant::now();
             loop {
-                let missing: usize = self
-                    .tenants
-                    .iter()
-                    .filter_map(|t| Some((t, *self.expected.get(t.name.as_str())?)))
-                    .map(|(tenant, expected)| {
-                        let effects = tenant.ledger.effects();
-                        let statuses = effects.iter().filter(|e| says_invited(e)).count();
-                        let notes = effects.iter().filter(|e| e.kind == "note").count();
-                        expected.saturating_sub(statuses) + expected.saturating_sub(notes)
-                    })
-                    .sum();
+                let (mut missing, mut of) = (0, Vec::new());
+                for (tenant, expected) in self.tenants.iter().filter_map(|t| Some((t, *self.expected.get(t.name.as_str())?))) {
+                    let effects = tenant.ledger.effects();
+                    let statuses = effects.iter().filter(|e| says_invited(e)).count();
+                    let notes = effects.iter().filter(|e| e.kind == "note").count();
+                    let here = expected.saturating_sub(statuses) + expected.saturating_sub(notes);
+                    if here > 0 {
+                        (missing, of) = (missing + here, [of, vec![tenant.name.as_str()]].concat());
+                    }
+                }
                 if missing == 0 {
                     return;
                 }
                 if told.elapsed() > Duration::from_secs(10) {
                     told = Instant::now();
-                    left(missing);
+                    left(missing, &of);
                 }
                 tokio::time::sleep(LOOK).await;
             }

@@ -185,7 +185,14 @@ async fn run(size: &Size, plan: &Plan, cause: Cause) -> Measured {
     let shares = before.until(&ground.spent(&hub));
     let alone = alone.end().await;
     outside.expect(&published);
-    let complete = outside.until_complete(LIMIT, |left| eprintln!("{name}: {left} effects of well tenants are still to come")).await;
+    let late = |left: usize, of: &[&str]| {
+        eprintln!(
+            "{name}: {left} effects of well tenants are still to come, of {}; the hub's last words:\n{}",
+            of.join(", "),
+            hub.last_words()
+        );
+    };
+    let complete = outside.until_complete(LIMIT, late).await;
     if !complete {
         eprintln!("{name}: not complete within {LIMIT:?}; the hub's last words:\n{}", hub.last_words());
     }
@@ -201,6 +208,7 @@ async fn run(size: &Size, plan: &Plan, cause: Cause) -> Measured {
     }
     measured.bad.extend(hub.first_said("parked").map(|line| format!("the first that was parked: {line}")));
     measured.bad.extend(hub.first_said("code=\"malformed\"").map(|line| format!("the first answer that was not understood: {line}")));
+    measured.bad.extend(hub.warnings().into_iter().map(|(what, times)| format!("{name}: {times} times in the log: {what}")));
     measured.drain = hub.stop().await;
     drop(outside);
     measured

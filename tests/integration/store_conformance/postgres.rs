@@ -2,7 +2,8 @@
 
 use crate::support::{
     build::{applied, claim, days_later, dossier, external, handled, line, moved, now, publishes, saves, tenant},
-    postgres::{MAX_CONNECTIONS, TestDatabase, client},
+    postgres::{MAX_CONNECTIONS, TestDatabase, address, client},
+    proxy::Proxy,
 };
 use atshub::postgres::{PostgresOptions, PostgresStore};
 use atshub_actors::{
@@ -127,6 +128,62 @@ async fn a_database_that_hangs_is_away_within_the_limit_and_comes_back() {
     holding.rollback().await.unwrap();
     assert_eq!(store.commit(saves(&dossier(&acme, "a-1", "ada@example.org"))).await, Ok(CommitOutcome::Committed));
     assert_eq!(store.begin(&key, claim()).await.unwrap().begun, 1, "the one that was refused did not count");
+}
+
+/// With a lease of an hour, so that nobody waits for its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_whose_claim_had_no_answer_are_handed_out_again_without_waiting_for_the_end_of_a_lease() {
+    const LEASE: Duration = Duration::from_secs(3600);
+    let database = TestDatabase::empty().await;
+    drop(database.store().await);
+    let proxy = Proxy::to(address()).await;
+    let options = PostgresOptions { max_connections: 4, answer_within: Duration::from_secs(2), ..PostgresOptions::default() };
+    let url = database.url_at(proxy.address);
+    let store = PostgresStore::connect(&url, tokio::runtime::Handle::current(), options).await.unwrap();
+    let (acme, behind) = (tenant("acme"), client(&database.url).await);
+    let relay = store.fresh(LEASE).unwrap();
+    // What is asked first has to be prepared, which takes an answer.
+    applied(store.commit(Change { outbox: vec![publishes(&moved(&acme, "first"), None)], ..Change::default() }).await);
+    let rows = store.claim(now(), 10, 0, LEASE).await.unwrap();
+    store.unsent_all(rows, now(), "to be prepared").await.unwrap();
+    let rows = store.claim(now(), 10, 0, LEASE).await.unwrap();
+    store.sent(rows).await.unwrap();
+    relay.open(true);
+
+    let handed_out = async |what: &str| {
+        proxy.speak();
+        loop {
+            match store.claim(now(), 10, 0, LEASE).await {
+                Ok(rows) if !rows.is_empty() => return rows,
+                Ok(_) | Err(StoreError::Away(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+    };
+    let claimed = async |what: &str| {
+        let sql = "select count(*) from waiting where claimed_until > now() + interval '30 minutes'";
+        assert_eq!(behind.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1, "{what}: the database did what it was asked");
+    };
+    let fact = moved(&acme, "a-1");
+    proxy.lose_answers();
+    let change = Change { outbox: vec![publishes(&fact, None)], ..Change::default() };
+    let lost = store.commit(change).await;
+    assert!(matches!(lost, Err(StoreError::Away(_))), "{lost:?}");
+    claimed("a commit that promises to the relay").await;
+    let rows = handed_out("a commit that promises to the relay").await;
+    assert_eq!(rows[0].message_id, fact.id.to_string());
+
+    proxy.lose_answers();
+    let lost = store.unsent_all(rows, now(), "the queue is full").await;
+    assert!(matches!(lost, Err(StoreError::Away(_))), "{lost:?}");
+    let rows = handed_out("putting off").await;
+    store.unsent_all(rows, now(), "once more").await.unwrap();
+
+    proxy.lose_answers();
+    let lost = store.claim(now(), 10, 0, LEASE).await;
+    assert!(matches!(lost, Err(StoreError::Away(_))), "{lost:?}");
+    claimed("a claim").await;
+    assert_eq!(handed_out("a claim").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
