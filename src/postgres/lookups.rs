@@ -8,8 +8,8 @@ use super::{
 };
 use crate::records::{CANDIDATE_LIMIT, REFUSED_LIMIT, from_json, sought};
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Subject},
-    ports::StoreError,
+    domain::{Dossier, Lookup, Subject},
+    ports::{Found, StoreError},
 };
 use atshub_schemas::TenantName;
 use deadpool_postgres::Object;
@@ -18,32 +18,23 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// One question.
+/// One question: the dossiers that each lookup leads to, and what was heard of these subjects.
 pub(super) struct Question {
     pub tenant: TenantName,
-    pub of: Of,
+    pub by: Vec<Lookup>,
+    pub of: Vec<Subject>,
     pub reply: oneshot::Sender<Result<Found, StoreError>>,
 }
 
-/// What it is about.
-pub(super) enum Of {
-    Dossiers(Lookup),
-    Heard(Vec<Subject>),
-}
-
-/// Its answer.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub dossiers: Vec<Dossier>,
-    pub heard: Vec<Heard>,
-}
-
-const BY_APPLICATION: &str = "select k.ord, k.id, (select d.body::text from dossiers d where d.tenant = k.tenant and \
-    d.application_id = k.id) from unnest($1::int4[], $2::text[], $3::text[]) as k (ord, tenant, id)";
-// Not joins: the plan of a join of two tables that were empty when it was made reads all dossiers of the tenant.
-const BY_CANDIDACY: &str = "select a.ord, a.id, (select d.body::text from dossiers d where d.tenant = a.tenant and d.application_id = a.id) \
+/// What almost every message asks, of many messages in one statement. Not joins: the plan of a join of two tables that were empty when it
+/// was made reads all dossiers of the tenant.
+const KNOWN: &str = "select false, k.ord, k.id, (select d.body::text from dossiers d where d.tenant = k.tenant and d.application_id = k.id) \
+    from unnest($1::int4[], $2::text[], $3::text[]) as k (ord, tenant, id) \
+    union all select false, a.ord, a.id, (select d.body::text from dossiers d where d.tenant = a.tenant and d.application_id = a.id) \
     from (select k.ord, k.tenant, (select c.application_id from candidacies c where c.tenant = k.tenant and c.id = k.id) as id \
-    from unnest($1::int4[], $2::text[], $3::uuid[]) as k (ord, tenant, id)) a";
+        from unnest($4::int4[], $5::text[], $6::uuid[]) as k (ord, tenant, id)) a \
+    union all select true, k.ord, k.id, (select h.body::text from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id) \
+    from unnest($7::int4[], $8::text[], $9::text[], $10::text[]) as k (ord, tenant, kind, id)";
 const BY_LIVE_KEY: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = \
     (select application_id from candidacies where tenant = $1 and live_key = $2)";
 const BY_PLATFORM: &str = "select application_id, body::text from dossiers where tenant = $1 and application_id = any (array(\
@@ -54,12 +45,10 @@ const BY_WAITING_JOB: &str = "select application_id, body::text from dossiers wh
     and state in ('refused', 'received') order by created_at desc, application_id limit $3";
 const BY_REFUSED: &str = "select application_id, body::text from dossiers where tenant = $1 and state = 'refused' \
     order by created_at desc, application_id limit $2";
-const HEARD: &str = "select k.ord, k.id, (select h.body::text from heard h where h.tenant = k.tenant and h.kind = k.kind and h.id = k.id) \
-    from unnest($1::int4[], $2::text[], $3::text[], $4::text[]) as k (ord, tenant, kind, id)";
 
 /// Answers a group of questions.
 pub(super) async fn answer(database: Database, group: Vec<Question>) {
-    let (questions, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|q| ((q.tenant, q.of), q.reply)).unzip();
+    let (questions, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|q| ((q.tenant, q.by, q.of), q.reply)).unzip();
     let found = database.run(move |connection| async move { found(connection, &questions).await }.boxed()).await;
     match found {
         Ok(found) => {
@@ -76,67 +65,78 @@ pub(super) async fn answer(database: Database, group: Vec<Question>) {
     }
 }
 
-/// Who asks for what in one statement: the place of the question in its group, the tenant, and what is asked for.
+/// Who asks for what in one statement: a place among the lookups, or among the questions; the tenant; and what is asked for.
 type Asked<'a, T> = Vec<(i32, &'a str, T)>;
 
-async fn found(connection: &Object, questions: &[(TenantName, Of)]) -> Result<Vec<Result<Found, Fault>>, Fault> {
+async fn found(connection: &Object, questions: &[(TenantName, Vec<Lookup>, Vec<Subject>)]) -> Result<Vec<Result<Found, Fault>>, Fault> {
     let (mut applications, mut candidacies, mut subjects) = (Asked::<&str>::new(), Asked::<Uuid>::new(), Asked::<&Subject>::new());
-    let mut others = Vec::new();
-    for (place, (tenant, of)) in (0..).zip(questions) {
-        match of {
-            Of::Dossiers(Lookup::Application(id)) => applications.push((place, tenant.as_str(), id.as_str())),
-            Of::Dossiers(Lookup::Candidacy(id)) => candidacies.push((place, tenant.as_str(), *id)),
-            Of::Dossiers(by) => others.push((place, tenant.as_str(), by)),
-            Of::Heard(all) => subjects.extend(all.iter().map(|subject| (place, tenant.as_str(), subject))),
+    let (mut others, mut lookups) = (Vec::new(), Vec::new());
+    for (question, (place, (tenant, by, of))) in (0..).zip(questions).enumerate() {
+        for (nth, lookup) in by.iter().enumerate() {
+            let slot = i32::try_from(lookups.len()).unwrap_or(i32::MAX);
+            lookups.push((question, nth));
+            match lookup {
+                Lookup::Application(id) => applications.push((slot, tenant.as_str(), id.as_str())),
+                Lookup::Candidacy(id) => candidacies.push((slot, tenant.as_str(), *id)),
+                other => others.push((question, nth, tenant.as_str(), other)),
+            }
         }
+        subjects.extend(of.iter().map(|subject| (place, tenant.as_str(), subject)));
     }
-    let kinds: Vec<&str> = subjects.iter().map(|(.., of)| of.kind()).collect();
-    let ids: Vec<&str> = subjects.iter().map(|(.., of)| of.id().as_str()).collect();
-    let (by_application, by_candidacy, heard) = futures_util::try_join!(
-        async {
-            let ids: Vec<&str> = applications.iter().map(|(.., id)| *id).collect();
-            if ids.is_empty() {
-                Ok(vec![])
-            } else {
-                rows(connection, BY_APPLICATION, &[&places(&applications), &tenants(&applications), &ids]).await
+    let empty = |by: &Vec<Lookup>| Found { dossiers: vec![vec![]; by.len()], heard: vec![] };
+    let mut all: Vec<Result<Found, Fault>> = questions.iter().map(|(_, by, _)| Ok(empty(by))).collect();
+    for row in known(connection, &applications, &candidacies, &subjects).await? {
+        let (heard, place): (bool, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let (id, Some(body)) = (row.try_get::<_, Option<&str>>(2)?, row.try_get::<_, Option<&str>>(3)?) else { continue };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let (question, nth) = if heard { (place, 0) } else { lookups.get(place).copied().unwrap_or((usize::MAX, 0)) };
+        put(&mut all, question, |found| {
+            if heard {
+                found.heard.push(from_json("what was heard", body)?);
+            } else if let Some(dossiers) = found.dossiers.get_mut(nth) {
+                dossiers.push(read(id.unwrap_or_default(), body)?);
             }
-        },
-        async {
-            let ids: Vec<Uuid> = candidacies.iter().map(|(.., id)| *id).collect();
-            if ids.is_empty() {
-                Ok(vec![])
-            } else {
-                rows(connection, BY_CANDIDACY, &[&places(&candidacies), &tenants(&candidacies), &ids]).await
-            }
-        },
-        async {
-            if ids.is_empty() {
-                Ok(vec![])
-            } else {
-                rows(connection, HEARD, &[&places(&subjects), &tenants(&subjects), &kinds, &ids]).await
-            }
-        },
-    )?;
-    let mut all: Vec<Result<Found, Fault>> = questions.iter().map(|_| Ok(Found::default())).collect();
-    for row in by_application.iter().chain(&by_candidacy) {
-        put(&mut all, row, |found, id, body| {
-            found.dossiers.push(read(id, body)?);
             Ok(())
-        })?;
+        });
     }
-    for row in &heard {
-        put(&mut all, row, |found, _, body| {
-            found.heard.push(from_json("what was heard", body)?);
-            Ok(())
-        })?;
-    }
-    for (place, tenant, by) in others {
-        let found = dossiers(connection, tenant, by).await.map(|dossiers| Found { dossiers, ..Found::default() });
-        if let Some(answer) = usize::try_from(place).ok().and_then(|place| all.get_mut(place)) {
-            *answer = found;
-        }
+    for (question, nth, tenant, by) in others {
+        let dossiers = dossiers(connection, tenant, by).await;
+        put(&mut all, question, |found| found.dossiers.get_mut(nth).map_or(Ok(()), |place| dossiers.map(|dossiers| *place = dossiers)));
     }
     Ok(all)
+}
+
+/// Whether something was heard, the place, the id and the body of each that was asked for.
+async fn known(
+    connection: &Object,
+    applications: &Asked<'_, &str>,
+    candidacies: &Asked<'_, Uuid>,
+    subjects: &Asked<'_, &Subject>,
+) -> Result<Vec<Row>, Fault> {
+    if applications.is_empty() && candidacies.is_empty() && subjects.is_empty() {
+        return Ok(vec![]);
+    }
+    let by_application: Vec<&str> = applications.iter().map(|(.., id)| *id).collect();
+    let by_candidacy: Vec<Uuid> = candidacies.iter().map(|(.., id)| *id).collect();
+    let kinds: Vec<&str> = subjects.iter().map(|(.., of)| of.kind()).collect();
+    let ids: Vec<&str> = subjects.iter().map(|(.., of)| of.id().as_str()).collect();
+    rows(
+        connection,
+        KNOWN,
+        &[
+            &places(applications),
+            &tenants(applications),
+            &by_application,
+            &places(candidacies),
+            &tenants(candidacies),
+            &by_candidacy,
+            &places(subjects),
+            &tenants(subjects),
+            &kinds,
+            &ids,
+        ],
+    )
+    .await
 }
 
 fn places<T>(asked: &Asked<'_, T>) -> Vec<i32> {
@@ -147,21 +147,14 @@ fn tenants<'a, T>(asked: &Asked<'a, T>) -> Vec<&'a str> {
     asked.iter().map(|(_, tenant, _)| *tenant).collect()
 }
 
-/// Puts a row to the question that it answers, unless there is nothing. One that cannot be read is the answer to that question alone.
-fn put(
-    all: &mut [Result<Found, Fault>],
-    row: &Row,
-    read: impl FnOnce(&mut Found, &str, &str) -> Result<(), StoreError>,
-) -> Result<(), Fault> {
-    let place: i32 = row.try_get(0)?;
-    let (id, body): (Option<&str>, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
-    if let (Some(answer), Some(body)) = (usize::try_from(place).ok().and_then(|place| all.get_mut(place)), body)
+/// Adds to an answer. What cannot be read is the answer to that question alone.
+fn put(all: &mut [Result<Found, Fault>], question: usize, add: impl FnOnce(&mut Found) -> Result<(), Fault>) {
+    if let Some(answer) = all.get_mut(question)
         && let Ok(found) = answer
-        && let Err(error) = read(found, id.unwrap_or_default(), body)
+        && let Err(fault) = add(found)
     {
-        *answer = Err(error.into());
+        *answer = Err(fault);
     }
-    Ok(())
 }
 
 fn read(application: &str, body: &str) -> Result<Dossier, StoreError> {

@@ -27,7 +27,6 @@ mod write;
 
 use crate::records::Turns;
 use atshub_actors::ports::{Clock, StoreError, SystemClock};
-use atshub_schemas::TenantName;
 use clock::Clocks;
 use connection::Database;
 use jiff::Timestamp;
@@ -164,10 +163,5 @@ impl PostgresStore {
             answer = asked => answer,
             () = clock => Err(away()),
         }
-    }
-
-    async fn look(&self, tenant: &TenantName, of: lookups::Of) -> Result<lookups::Found, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(&self.questions, lookups::Question { tenant: tenant.clone(), of, reply }, answer).await
     }
 }

@@ -7,10 +7,10 @@ use super::{
 use crate::records::{Rows, stored};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Page, Subject},
+    domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Fresh, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
-        ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Found, Fresh, Journal, JournalEntry, MessageKey, MessageView,
+        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
@@ -108,16 +108,13 @@ impl Rail for PostgresStore {
 
 #[async_trait]
 impl Dossiers for PostgresStore {
-    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
-        Ok(self.look(tenant, lookups::Of::Dossiers(by)).await?.dossiers)
+    async fn look_up(&self, tenant: &TenantName, by: Vec<Lookup>, of: Vec<Subject>) -> Result<Found, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(&self.questions, lookups::Question { tenant: tenant.clone(), by, of, reply }, answer).await
     }
 
     async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
         Ok(searched::page(&self.database, tenant.clone(), state.to_owned(), after.cloned(), limit).await?)
-    }
-
-    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        Ok(self.look(tenant, lookups::Of::Heard(of)).await?.heard)
     }
 
     async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// For how long confirmed rows are gathered.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(200);
 /// At this number they are not.
 const ENOUGH: usize = 512;
 

@@ -21,7 +21,7 @@ pub use broker::{
 };
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
-pub use dossiers::Dossiers;
+pub use dossiers::{Dossiers, Found};
 pub use handover::{Fresh, Handover, handover};
 pub use journal::Journal;
 pub use platform::{Invitation, InvitationRequest, Platform, PlatformCapabilities, PlatformRole};

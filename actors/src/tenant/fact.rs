@@ -78,22 +78,13 @@ async fn read(work: &TenantWork, envelope: &Arc<Envelope>, known: &mut Known) ->
                 Need::Dossiers(_) | Need::Heard(_) => {}
             }
         }
-        let found = lookups.into_iter().map(|lookup| async {
-            let found = desk.patiently("read dossiers", || desk.store.dossiers(&envelope.tenant, lookup.clone())).await?;
-            Ok::<_, Failure>((lookup, found))
-        });
-        let heard = async {
-            if subjects.is_empty() {
-                return Ok(vec![]);
+        if !lookups.is_empty() || !subjects.is_empty() {
+            let look_up = || desk.store.look_up(&envelope.tenant, lookups.clone(), subjects.clone());
+            let found = desk.patiently("read what is known", look_up).await?;
+            for (lookup, dossiers) in lookups.into_iter().zip(found.dossiers) {
+                known.found(lookup, dossiers);
             }
-            desk.patiently("read what was heard", || desk.store.heard(&envelope.tenant, subjects.clone())).await
-        };
-        let (found, heard) = futures_util::future::try_join(futures_util::future::try_join_all(found), heard).await?;
-        for (lookup, dossiers) in found {
-            known.found(lookup, dossiers);
-        }
-        if !subjects.is_empty() {
-            known.was_heard(subjects, heard);
+            known.was_heard(subjects, found.heard);
         }
         if let Some((application, insist)) = snapshot {
             let answer = match ask_ats(work, envelope, &application).await {

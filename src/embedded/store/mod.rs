@@ -16,10 +16,10 @@ mod words;
 use crate::records::{Rows, Turns, storable};
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Page, Subject},
+    domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Dossiers, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
-        ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
+        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView,
+        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -155,19 +155,19 @@ impl Rail for SqliteStore {
 
 #[async_trait]
 impl Dossiers for SqliteStore {
-    async fn dossiers(&self, tenant: &TenantName, by: Lookup) -> Result<Vec<Dossier>, StoreError> {
+    async fn look_up(&self, tenant: &TenantName, by: Vec<Lookup>, of: Vec<Subject>) -> Result<Found, StoreError> {
         let tenant = tenant.to_string();
-        self.threads.read(move |connection| reading::dossiers(connection, &tenant, &by)).await
+        self.threads
+            .read(move |connection| {
+                let dossiers = by.iter().map(|by| reading::dossiers(connection, &tenant, by)).collect::<Result<_, _>>()?;
+                Ok(Found { dossiers, heard: reading::heard(connection, &tenant, &of)? })
+            })
+            .await
     }
 
     async fn page(&self, tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Result<Page, StoreError> {
         let (tenant, state, after) = (tenant.to_string(), state.to_owned(), after.map(ToString::to_string));
         self.threads.read(move |connection| searched::page(connection, &tenant, &state, after.as_deref(), limit)).await
-    }
-
-    async fn heard(&self, tenant: &TenantName, of: Vec<Subject>) -> Result<Vec<Heard>, StoreError> {
-        let tenant = tenant.to_string();
-        self.threads.read(move |connection| reading::heard(connection, &tenant, &of)).await
     }
 
     async fn candidacy_counts(&self, tenant: Option<&TenantName>) -> Result<BTreeMap<String, u64>, StoreError> {

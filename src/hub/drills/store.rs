@@ -3,9 +3,9 @@
 use super::Drills;
 use async_trait::async_trait;
 use atshub_actors::{
-    domain::{Dossier, Heard, Lookup, Page, Subject},
+    domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
+        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
         ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
@@ -62,9 +62,8 @@ passed_on! {
 
 passed_on! {
     Dossiers {
-        dossiers(tenant: &TenantName, by: Lookup) -> Vec<Dossier>;
+        look_up(tenant: &TenantName, by: Vec<Lookup>, of: Vec<Subject>) -> Found;
         page(tenant: &TenantName, state: &str, after: Option<&ExternalId>, limit: u32) -> Page;
-        heard(tenant: &TenantName, of: Vec<Subject>) -> Vec<Heard>;
         candidacy_counts(tenant: Option<&TenantName>) -> BTreeMap<String, u64>;
     }
 }

@@ -91,12 +91,10 @@ pub(super) fn said(fact: &ApplicationChange) -> Said<'_> {
     Said { candidate: fact.candidate.as_ref(), job: fact.job.as_ref(), recruiter: fact.recruiter.as_ref(), grader: fact.grader.as_ref() }
 }
 
-/// What every fact about one application wants to know: its dossier, and what was heard of it, its person and its job before.
+/// What every fact about one application wants to know: its dossier, and what was heard of it, its person and its job before. That is
+/// wanted at once, though a dossier may make some of it needless: so it takes one question to the store, not two.
 pub(super) fn of_application(case: Case<'_>, id: &ExternalId, said: Said<'_>) -> Vec<Need> {
     let mut needs = vec![Need::Dossiers(Lookup::Application(id.clone()))];
-    if !case.known.has(&needs[0]) {
-        return needs;
-    }
     let before = case.known.application(id);
     let whole = case.known.snapshot();
     let person = said.candidate.and_then(|c| c.id.as_ref()).or_else(|| whole.and_then(|s| s.candidate.id.as_ref()));
