@@ -95,7 +95,7 @@ pub(super) struct Ended<'a> {
 }
 
 pub(super) fn written(outcome: Result<(), StoreError>) {
-    // Its rows come again when their lease is over; whoever takes them knows them.
+    // The relay gets its rows again, when their lease is over at the latest; whoever takes them knows them.
     if let Err(error) = outcome {
         tracing::warn!(%error, "the store does not take down what was published");
     }

@@ -188,7 +188,8 @@ impl Outside {
                     let notes = effects.iter().filter(|e| e.kind == "note").count();
                     let here = expected.saturating_sub(statuses) + expected.saturating_sub(notes);
                     if here > 0 {
-                        (missing, of) = (missing + here, [of, vec![tenant.name.as_str()]].concat());
+                        missing += here;
+                        of.push(tenant.name.as_str());
                     }
                 }
                 if missing == 0 {

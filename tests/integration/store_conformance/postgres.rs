@@ -162,7 +162,7 @@ async fn rows_whose_claim_had_no_answer_are_handed_out_again_without_waiting_for
     };
     let claimed = async |what: &str| {
         let sql = "select count(*) from waiting where claimed_until > now() + interval '30 minutes'";
-        assert_eq!(behind.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1, "{what}: the database did what it was asked");
+        assert_eq!(behind.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1, "{what}: the row is claimed");
     };
     let fact = moved(&acme, "a-1");
     proxy.lose_answers();
@@ -173,9 +173,12 @@ async fn rows_whose_claim_had_no_answer_are_handed_out_again_without_waiting_for
     let rows = handed_out("a commit that promises to the relay").await;
     assert_eq!(rows[0].message_id, fact.id.to_string());
 
-    proxy.lose_answers();
+    // What is done without an answer has put the rows off: here it is not done.
+    proxy.turn_away();
     let lost = store.unsent_all(rows, now(), "the queue is full").await;
     assert!(matches!(lost, Err(StoreError::Away(_))), "{lost:?}");
+    claimed("putting off").await;
+    proxy.let_in();
     let rows = handed_out("putting off").await;
     store.unsent_all(rows, now(), "once more").await.unwrap();
 
