@@ -4,11 +4,11 @@
 use crate::{
     api::{self, Doors, Limits, TenantDoor, TenantRow},
     config::{self, AddressError, BrokerAddress, Config, SealKey, StoreAddress},
-    credentials::{KeyFileError, Sealer},
+    credentials::{KeyFileError, KeyProofError, Sealer, prove, sealed},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
     hub::{self, Drills, Hub, HubError, HubOptions, Parts},
-    postgres::{PostgresOptions, PostgresStore},
+    postgres::{PostgresOptions, PostgresStore, Schema},
     rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
 };
 use actix_web::dev::ServerHandle;
@@ -49,8 +49,8 @@ pub enum AppError {
         /// Why.
         source: BrokerError,
     },
-    /// The database is behind this program, or ahead of it.
-    #[error("the schema of `{address}` is not the one of this release; run `atshub migrate` with the same configuration, then start again")]
+    /// The database is behind this program.
+    #[error("the schema of `{address}` is older than this release; run `atshub migrate` with the same configuration, then start again")]
     Schema {
         /// The store's address, without a password.
         address: String,
@@ -58,6 +58,9 @@ pub enum AppError {
     /// There is no sealing key.
     #[error(transparent)]
     SealKey(#[from] KeyFileError),
+    /// The sealing key is not the one that the store's credentials were sealed with.
+    #[error(transparent)]
+    OtherKey(KeyProofError),
     /// Nothing can listen there.
     #[error("failed to listen on `{address}`: {source}. Set `http.listen` to a free address, or stop what holds it")]
     Listen {
@@ -93,8 +96,11 @@ async fn open_store_by(clock: &TheClock, config: &Config, io: Handle) -> Result<
     Ok(match config.store.url.store()? {
         StoreAddress::Postgres(url) => {
             let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
-            if !store.schema_is_current().await.map_err(failed)? {
-                return Err(AppError::Schema { address: config.store.url.masked() });
+            match store.schema().await.map_err(failed)? {
+                Schema::Current => {}
+                Schema::Newer => tracing::info!("a newer release has laid out the store; this one works on it as it is"),
+                Schema::Older => return Err(AppError::Schema { address: config.store.url.masked() }),
+                Schema::TooNew => return Err(failed(StoreError::Broken(Schema::TOO_NEW.into()))),
             }
             Arc::new(store.with_clock(clock.get()).await.map_err(failed)?)
         }
@@ -165,17 +171,60 @@ async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> 
     })
 }
 
-/// Opens the sealing key that the configuration means.
+/// The sealing key that the configuration means, and proof that the store's credentials were sealed with it.
 ///
 /// # Errors
-/// [`AppError::SealKey`], which says how to make one.
-pub fn open_sealer(config: &Config) -> Result<Sealer, AppError> {
-    Ok(match config.seal_key()? {
+/// [`AppError::SealKey`], which says how to make one, [`AppError::OtherKey`] if it is another one, [`AppError::Store`].
+pub async fn open_sealer(config: &Config, store: &dyn Store) -> Result<Sealer, AppError> {
+    let sealer = unproven_sealer(config, store).await?;
+    proven(&sealer, config, store).await?;
+    Ok(sealer)
+}
+
+/// The sealing key that the configuration means, whatever the store's credentials were sealed with.
+///
+/// # Errors
+/// [`AppError::SealKey`], [`AppError::Store`].
+pub async fn unproven_sealer(config: &Config, store: &dyn Store) -> Result<Sealer, AppError> {
+    let sealer = match config.seal_key()? {
         SealKey::File(path) => Sealer::from_key_file(&path)?,
-        SealKey::FileOrNew(path) => Sealer::from_key_file_or_new(&path)?,
+        SealKey::FileOrNew(path) if path.exists() => Sealer::from_key_file(&path)?,
+        // A new key in the place of one that is gone would be a silent loss of every credential.
+        SealKey::FileOrNew(path) => match sealed(store).await.map_err(|source| away(config, source))? {
+            0 => Sealer::from_key_file_or_new(&path)?,
+            credentials => return Err(KeyFileError::Gone { path, credentials }.into()),
+        },
         SealKey::Forgetful => Sealer::forgetful(),
         SealKey::NotSet => return Err(KeyFileError::NotSet.into()),
+    };
+    Ok(match config.seal.previous() {
+        Some(previous) => sealer.with_previous(previous)?,
+        None => sealer,
     })
+}
+
+/// Whether the configured sealing key can be read at all: what no wait makes right is said before the store is waited for.
+///
+/// # Errors
+/// [`AppError::SealKey`].
+pub fn check_seal_key(config: &Config) -> Result<(), AppError> {
+    match config.seal_key()? {
+        SealKey::File(path) => drop(Sealer::from_key_file(&path)?),
+        SealKey::NotSet => return Err(KeyFileError::NotSet.into()),
+        SealKey::FileOrNew(_) | SealKey::Forgetful => {}
+    }
+    Ok(())
+}
+
+async fn proven(sealer: &Sealer, config: &Config, store: &dyn Store) -> Result<(), AppError> {
+    prove(sealer, store).await.map_err(|error| match error {
+        KeyProofError::Store(source) => away(config, source),
+        other => AppError::OtherKey(other),
+    })
+}
+
+fn away(config: &Config, source: StoreError) -> AppError {
+    AppError::Store { address: config.store.url.masked(), source }
 }
 
 /// The time by which a hub and its store go: this machine's, unless somebody sets another.
@@ -304,12 +353,13 @@ pub async fn start(config: &Config, io: Handle, tuning: Tuning) -> Result<Runnin
 /// # Errors
 /// [`AppError`].
 pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tuning) -> Result<Running, AppError> {
+    let Ground { store: opened, broker, listener } = ground;
     let sealer = match tuning.sealer {
         Some(sealer) => sealer,
-        None => Arc::new(open_sealer(config)?),
+        None => Arc::new(unproven_sealer(config, &*opened).await?),
     };
-    let Ground { store: opened, broker, listener } = ground;
-    let drills = config.hub.drills.then(Drills::new);
+    proven(&sealer, config, &*opened).await?;
+    let drills = Drills::allowed(config.hub.drills);
     let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
     let clock = tuning.clock.get();
     let address = listener.local_addr()?;

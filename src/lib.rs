@@ -7,6 +7,7 @@ pub mod ats;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+#[cfg(feature = "lab")]
 pub mod demo;
 pub mod embedded;
 pub mod http;

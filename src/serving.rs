@@ -50,7 +50,7 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
 /// the hub itself.
 async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
     // What no wait makes right comes first.
-    app::open_sealer(config)?;
+    app::check_seal_key(config)?;
     let listener = app::listen(config)?;
     let (mut store, mut broker) = (None, None);
     let (waited, mut door) = (Waited::default(), None);

@@ -5,6 +5,8 @@
 
 #[path = "tidy/adapters.rs"]
 mod adapters;
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/crates.rs"]
 mod crates;
 #[path = "tidy/paths.rs"]

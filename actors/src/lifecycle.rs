@@ -2,8 +2,8 @@
 //! where there is one. No candidate data; nobody has to listen.
 
 use crate::{
+    phase::Phase,
     ports::{OutboxRow, Parked},
-    supervision::Phase,
 };
 use atshub_schemas::{
     Envelope, ExternalId, Line, Message, MessageId, TenantName,

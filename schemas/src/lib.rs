@@ -4,6 +4,7 @@
 //! Start at [`catalog`]: one table, a row per message type. [`Envelope::decode`] is the only way in from bytes, and
 //! every refusal it gives carries a stable code and the field it is about.
 
+mod carried;
 pub mod catalog;
 pub mod command;
 pub mod control;
@@ -20,6 +21,7 @@ pub mod text;
 pub mod topology;
 mod unread;
 
+pub use carried::Carried;
 pub use catalog::{Entry, Family, Message};
 pub use envelope::{CONTENT_TYPE, Envelope, MAX_BYTES};
 pub use refusal::{Refusal, RefusalCode};

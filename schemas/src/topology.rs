@@ -16,6 +16,8 @@ pub const UNROUTED: &str = "atshub.unrouted";
 pub const CONTROL: &str = "atshub.control";
 /// Topic exchange of the hub's own events.
 pub const LIFECYCLE: &str = "atshub.lifecycle";
+/// Exchange that nobody publishes to: that it is there, and how, says to which store's hub the virtual host belongs.
+pub const STORE: &str = "atshub.store";
 /// Queue of the invite actors.
 pub const INVITES: &str = "atshub.invites";
 /// Queue of the notifier actors.
@@ -26,6 +28,15 @@ pub const RESULTS: &str = "atshub.results";
 /// Times the broker may deliver one message before it dead-letters it. High on purpose: when a hub dies, every
 /// message in its hands counts, the innocent ones too. The hub's own attempts are counted in the store.
 pub const DELIVERY_LIMIT: u32 = 20;
+
+/// The sentence for a broker that belongs to another store than `own`; to which, where that is known.
+#[must_use]
+pub fn other_store(own: &str, theirs: Option<&str>) -> String {
+    let theirs = theirs.map(|store| format!(" `{store}`")).unwrap_or_default();
+    format!(
+        "the broker's queues belong to the hub on another store{theirs}, and this one is `{own}`; give each store a virtual host (or a folder) of its own in `broker.url`. If that store is gone for good: `atshub broker release --yes`"
+    )
+}
 
 /// What the names of all tenants' queues begin with.
 pub const TENANT_QUEUES: &str = "atshub.tenant.";
@@ -52,6 +63,12 @@ pub fn control_queue(process: &uuid::Uuid) -> String {
 #[must_use]
 pub fn tenant_work_key(tenant: &TenantName) -> String {
     format!("tenant.{tenant}")
+}
+
+/// Routing key on [`WORK`] that leads to the queue that a tenant's message came from.
+#[must_use]
+pub fn work_key(tenant: &TenantName, queue: &str) -> String {
+    if queue == tenant_queue(tenant) { tenant_work_key(tenant) } else { queue.to_owned() }
 }
 
 /// Routing key on [`EVENTS`], [`COMMANDS`] and [`LIFECYCLE`]: `<tenant>.<type>`.

@@ -10,9 +10,9 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "live": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// 200 if store and broker are there, else 503 with what is not, and why.
+/// 200 if the store takes a write and the broker a publication, else 503 with what does not, and why.
 pub(super) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
-    let (store, broker) = (status::store(&shared).await, status::broker(&shared));
+    let (store, broker) = tokio::join!(status::store(&shared), status::broker(&shared));
     readiness(&store, &broker)
 }
 

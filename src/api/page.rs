@@ -1,5 +1,5 @@
 //! `/`: the status page. Server-rendered, without scripts, refreshed by the browser; for the operator who wants to see at a glance
-//! what is well and what to do next. Everything that is shown is escaped; nothing about a candidate is shown.
+//! what is well and what to do next. Everything that is shown is escaped, by `maud` and by [`Text`]; nothing about a candidate is shown.
 
 use super::{
     Shared,
@@ -9,8 +9,9 @@ use super::{
 use actix_web::{HttpResponse, web};
 use atshub_actors::supervision::BreakerState;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// Seconds after which the browser asks again.
 const REFRESH: u32 = 5;
@@ -33,82 +34,96 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// Shows it.
 pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     let status = status::look(&shared).await;
-    let now = shared.doors.clock.now();
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header(("Content-Security-Policy", POLICY.as_str())).body(render(
-        &status,
-        shared.since,
-        now,
-    ))
+    let page = render(&status, shared.since, shared.doors.clock.now()).into_string();
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header(("Content-Security-Policy", POLICY.as_str())).body(page)
 }
 
-/// Text for people, made harmless: what it is put in is always an element's content.
-fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => out.push('\u{fffd}'),
-            c => out.push(c),
+/// Text of people and programs, made harmless wherever it stands: escaped, and without characters that reorder or hide what is beside it.
+struct Text<'a>(&'a str);
+
+impl Render for Text<'_> {
+    fn render_to(&self, out: &mut String) {
+        for c in self.0.chars() {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => out.push('\u{fffd}'),
+                c => out.push(c),
+            }
         }
     }
-    out
 }
 
 /// A sentence: what stands between backticks is a command or a name.
-fn sentence(text: &str) -> String {
-    let parts = text.split('`').map(safe).collect::<Vec<_>>();
-    let whole = parts.len() % 2 == 1;
-    let show = |(at, part): (usize, &String)| if whole && at % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() };
-    parts.iter().enumerate().map(show).collect::<Vec<_>>().join(if whole { "" } else { "`" })
+struct Sentence<'a>(&'a str);
+
+impl Render for Sentence<'_> {
+    fn render(&self) -> Markup {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        if parts.len().is_multiple_of(2) {
+            return html! { (Text(self.0)) };
+        }
+        html! {
+            @for (at, part) in parts.into_iter().enumerate() {
+                @if at % 2 == 1 { code { (Text(part)) } } @else { (Text(part)) }
+            }
+        }
+    }
 }
 
-fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> String {
+fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Markup {
     let well = well(status);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"refresh\" content=\"{REFRESH}\">\n<link rel=\"icon\" href=\"{}\">\n\
-         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        icon(well),
-        if well { "atshub" } else { "⚠ atshub" }
-    );
     let up = now.duration_since(since).as_secs();
-    let _ = writeln!(
-        page,
-        "<header><h1>atshub</h1><span class=\"soft\">version {} · up since {} ({})</span><span class=\"parts\">{}{}</span></header>\n<main>",
-        env!("CARGO_PKG_VERSION"),
-        seconds(since),
-        duration(up),
-        if status.store.is_ok() { chip(("good", "store up")) } else { chip(("bad", "store away")) },
-        if status.broker.is_ok() { chip(("good", "broker up")) } else { chip(("bad", "broker away")) },
-    );
-    part(&mut page, "Store", &status.store, "Nothing is accepted until it is back: webhooks are answered 503 and sent again by the ATS.");
-    part(
-        &mut page,
-        "Broker",
-        &status.broker,
-        "Nothing is lost: webhooks are taken into the store, and bridges keep what was not confirmed to them.",
-    );
-    tenants(&mut page, &status.tenants, now);
-    page.push_str("<div class=\"pair\">\n");
-    let wait = if status.store.is_ok() { None } else { Some("Not known while the store is away.") };
-    let none = "None yet. One begins when an application enters a trigger stage.";
-    counts(&mut page, "Candidacies", "State", &status.candidacies, wait.unwrap_or(none));
-    let none = "Nothing is set aside.";
-    counts(&mut page, "Parked messages", "Code", &status.parked, wait.unwrap_or(none));
-    page.push_str("</div>\n");
-    queues(&mut page, status);
-    processes(&mut page, status, now);
-    let _ = writeln!(
-        page,
-        "</main>\n<footer>As of {}; refreshed every {REFRESH} s. One message: <code>atshub message show &lt;id&gt;</code></footer>\n</body>\n</html>",
-        seconds(now)
-    );
-    page
+    let unknown = status.store.is_err().then_some("Not known while the store is away.");
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="refresh" content=(REFRESH);
+                link rel="icon" href=(PreEscaped(icon(well)));
+                title { @if !well { "⚠ " } "atshub" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "atshub" }
+                    span.soft { "version " (env!("CARGO_PKG_VERSION")) " · up since " (seconds(since)) " (" (duration(up)) ")" }
+                    span.parts {
+                        @if status.store.is_ok() { (chip("good", "store up")) } @else { (chip("bad", "store away")) }
+                        @if status.broker.is_ok() { (chip("good", "broker up")) } @else { (chip("bad", "broker away")) }
+                    }
+                }
+                main {
+                    (part("Store", &status.store, "Nothing is accepted until it is back: webhooks are answered 503 and sent again by the ATS."))
+                    (part(
+                        "Broker",
+                        &status.broker,
+                        "Nothing is lost: webhooks are taken into the store, and bridges keep what was not confirmed to them."
+                    ))
+                    (tenants(&status.tenants, now))
+                    div.pair {
+                        (counts(
+                            "Candidacies",
+                            "State",
+                            &status.candidacies,
+                            unknown.unwrap_or("None yet. One begins when an application enters a trigger stage.")
+                        ))
+                        (counts("Parked messages", "Code", &status.parked, unknown.unwrap_or("Nothing is set aside.")))
+                    }
+                    (queues(status))
+                    (processes(status, now))
+                }
+                footer {
+                    "As of " (seconds(now)) "; refreshed every " (REFRESH) " s. One message: " code { "atshub message show <id>" }
+                }
+            }
+        }
+    }
 }
 
 /// A dot in the tab: green, or red where something needs attention.
@@ -123,18 +138,20 @@ fn well(status: &Status) -> bool {
     status.store.is_ok() && status.broker.is_ok() && status.tenants.iter().all(|row| tone(&row.phase) != "bad")
 }
 
-fn chip((tone, text): (&str, &str)) -> String {
-    format!("<span class=\"chip {tone}\">{}</span>", safe(text))
+fn chip(tone: &str, text: &str) -> Markup {
+    html! { span class={ "chip " (tone) } { (Text(text)) } }
 }
 
 /// A banner for what is away: the cause, and what that means.
-fn part(page: &mut String, name: &str, state: &Result<(), String>, meaning: &str) {
-    if let Err(cause) = state {
-        let _ = writeln!(
-            page,
-            "<section class=\"banner\"><h2>{name} is away</h2><p>{}</p><p class=\"soft\">{meaning}</p></section>",
-            sentence(cause)
-        );
+fn part(name: &str, state: &Result<(), String>, meaning: &str) -> Markup {
+    html! {
+        @if let Err(cause) = state {
+            section.banner {
+                h2 { (name) " is away" }
+                p { (Sentence(cause)) }
+                p.soft { (meaning) }
+            }
+        }
     }
 }
 
@@ -149,135 +166,139 @@ fn tone(phase: &str) -> &'static str {
 }
 
 /// Why a tenant is not running, when it is started again, and which of its hosts are not called for now.
-fn concerns(row: &TenantRow, now: jiff::Timestamp) -> String {
+fn concerns(row: &TenantRow, now: jiff::Timestamp) -> Markup {
     let until = |at: jiff::Timestamp| duration(at.duration_since(now).as_secs().max(0));
-    let mut concerns: Vec<String> = row.cause.iter().map(|cause| sentence(cause)).collect();
-    concerns.extend(row.next_start.map(|at| format!("next start in {}", until(at))));
-    concerns.extend(row.held_since.map(|at| format!("held to its share for {}", duration(now.duration_since(at).as_secs().max(0)))));
+    let mut concerns: Vec<Markup> = row.cause.iter().map(|cause| Sentence(cause).render()).collect();
+    concerns.extend(row.next_start.map(|at| html! { "next start in " (until(at)) }));
+    concerns.extend(row.held_since.map(|at| html! { "held to its share for " (duration(now.duration_since(at).as_secs().max(0))) }));
     for breaker in row.breakers.iter().filter(|breaker| breaker.state != BreakerState::Closed) {
-        let next = breaker.next_call.map(|at| format!(", next call in {}", until(at))).unwrap_or_default();
-        let state = breaker.state.as_str().replace('_', " ");
-        concerns.push(format!("breaker before its {}: {}{next}", safe(&breaker.host), chip(("warn", &state))));
+        concerns.push(html! {
+            "breaker before its " (Text(&breaker.host)) ": " (chip("warn", &breaker.state.as_str().replace('_', " ")))
+            @if let Some(at) = breaker.next_call { ", next call in " (until(at)) }
+        });
     }
-    concerns.join(" · ")
+    html! { @for (at, concern) in concerns.iter().enumerate() { @if at > 0 { " · " } (concern) } }
 }
 
-fn tenants(page: &mut String, rows: &[TenantRow], now: jiff::Timestamp) {
-    let _ = write!(page, "<section><h2>Tenants <span class=\"soft\">{}</span></h2>", rows.len());
-    if rows.is_empty() {
-        let kinds: Vec<&str> = crate::ats::REGISTRY.iter().map(|entry| entry.kind).collect();
-        let _ = writeln!(
-            page,
-            "<p>No tenants yet. First the interview platform, then a tenant; the hub takes both over within a second:</p>\
-             <p><code>atshub platform add main --kind … --url … --token-file token</code></p>\
-             <p><code>atshub tenant add acme --ats … --platform main --trigger-stage \"Phone screen\" --key-file key</code></p>\
-             <p class=\"soft\">This build knows these ATSs: {}.</p></section>",
-            kinds.join(", ")
-        );
-        return;
-    }
-    page.push_str(
-        "<table><thead><tr><th>Tenant</th><th>ATS</th><th>Phase</th><th class=\"number\">In hand</th>\
-         <th class=\"number\">Restarts</th><th class=\"number\">Generation</th><th>Cause</th></tr></thead><tbody>\n",
-    );
+fn tenants(rows: &[TenantRow], now: jiff::Timestamp) -> Markup {
     let mut shown: Vec<&TenantRow> = rows.iter().collect();
     shown.sort_by_key(|row| ["bad", "warn", "", "good"].iter().position(|t| *t == tone(&row.phase)));
-    for row in shown.iter().take(TENANTS) {
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"cause\">{}</td></tr>",
-            safe(&row.name),
-            safe(&row.ats),
-            chip((tone(&row.phase), &row.phase.replace('_', " "))),
-            row.in_flight,
-            row.restarts,
-            row.generation,
-            concerns(row, now),
-        );
+    let kinds: Vec<&str> = crate::ats::REGISTRY.iter().map(|entry| entry.kind).collect();
+    html! {
+        section {
+            h2 { "Tenants " span.soft { (rows.len()) } }
+            @if rows.is_empty() {
+                p { "No tenants yet. First the interview platform, then a tenant; the hub takes both over within a second:" }
+                p { code { "atshub platform add main --kind … --url … --token-file token" } }
+                p { code { "atshub tenant add acme --ats … --platform main --trigger-stage \"Phone screen\" --key-file key" } }
+                p.soft { "This build knows these ATSs: " (kinds.join(", ")) "." }
+            } @else {
+                table {
+                    thead {
+                        tr {
+                            th { "Tenant" } th { "ATS" } th { "Phase" } th.number { "In hand" } th.number { "Restarts" }
+                            th.number { "Generation" } th { "Cause" }
+                        }
+                    }
+                    tbody {
+                        @for row in shown.iter().take(TENANTS) {
+                            tr {
+                                td { (Text(&row.name)) }
+                                td { (Text(&row.ats)) }
+                                td { (chip(tone(&row.phase), &row.phase.replace('_', " "))) }
+                                td.number { (row.in_flight) }
+                                td.number { (row.restarts) }
+                                td.number { (row.generation) }
+                                td.cause { (concerns(row, now)) }
+                            }
+                        }
+                    }
+                }
+                (more(rows.len(), TENANTS, "atshub tenant list"))
+            }
+        }
     }
-    page.push_str("</tbody></table>");
-    more(page, rows.len(), TENANTS, "atshub tenant list");
-    page.push_str("</section>\n");
 }
 
-fn counts(page: &mut String, title: &str, column: &str, counts: &BTreeMap<String, u64>, empty: &str) {
-    let _ = write!(page, "<section><h2>{title}</h2>");
-    if counts.is_empty() {
-        let _ = writeln!(page, "<p class=\"soft\">{empty}</p></section>");
-        return;
+fn counts(title: &str, column: &str, counts: &BTreeMap<String, u64>, empty: &str) -> Markup {
+    html! {
+        section {
+            h2 { (title) }
+            @if counts.is_empty() { p.soft { (empty) } } @else {
+                table {
+                    thead { tr { th { (column) } th.number { "Count" } } }
+                    tbody { @for (code, count) in counts { tr { td { (Text(&code.replace('_', " "))) } td.number { (count) } } } }
+                }
+            }
+        }
     }
-    let _ = writeln!(page, "<table><thead><tr><th>{column}</th><th class=\"number\">Count</th></tr></thead><tbody>");
-    for (code, count) in counts {
-        let _ = writeln!(page, "<tr><td>{}</td><td class=\"number\">{count}</td></tr>", safe(&code.replace('_', " ")));
-    }
-    page.push_str("</tbody></table></section>\n");
 }
 
-fn queues(page: &mut String, status: &Status) {
-    page.push_str("<section><h2>Queues</h2>");
-    if status.queues.is_empty() {
-        let text = if status.broker.is_ok() {
-            "No queues yet; they are declared with the first tenant."
-        } else {
-            "Not known while the broker is away."
-        };
-        let _ = writeln!(page, "<p class=\"soft\">{text}</p></section>");
-        return;
-    }
-    page.push_str(
-        "<table><thead><tr><th>Queue</th><th class=\"number\">Waiting</th><th class=\"number\">In hand</th><th class=\"number\">Consumers</th></tr></thead><tbody>\n",
-    );
+fn queues(status: &Status) -> Markup {
     let mut shown: Vec<_> = status.queues.iter().collect();
     shown.sort_by_key(|queue| std::cmp::Reverse(queue.ready));
-    for queue in shown.into_iter().take(QUEUES) {
-        let in_hand = queue.unacked.map_or_else(|| "·".to_owned(), |n| n.to_string());
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{in_hand}</td><td class=\"number\">{}</td></tr>",
-            safe(&queue.name),
-            queue.ready,
-            queue.consumers
-        );
+    html! {
+        section {
+            h2 { "Queues" }
+            @if shown.is_empty() {
+                p.soft {
+                    @if status.broker.is_ok() { "No queues yet; they are declared with the first tenant." }
+                    @else { "Not known while the broker is away." }
+                }
+            } @else {
+                table {
+                    thead { tr { th { "Queue" } th.number { "Waiting" } th.number { "In hand" } th.number { "Consumers" } } }
+                    tbody {
+                        @for queue in shown.iter().take(QUEUES) {
+                            tr {
+                                td { (Text(&queue.name)) }
+                                td.number { (queue.ready) }
+                                td.number { @if let Some(unacked) = queue.unacked { (unacked) } @else { "·" } }
+                                td.number { (queue.consumers) }
+                            }
+                        }
+                    }
+                }
+                (more(shown.len(), QUEUES, "atshub queue list"))
+            }
+        }
     }
-    page.push_str("</tbody></table>");
-    more(page, status.queues.len(), QUEUES, "atshub queue list");
-    page.push_str("</section>\n");
 }
 
 /// This process and the others. One alone needs no table.
-fn processes(page: &mut String, status: &Status, now: jiff::Timestamp) {
-    if status.processes.len() < 2 {
-        return;
-    }
-    page.push_str(
-        "<section><h2>Processes</h2><table><thead><tr><th>Process</th><th>State</th><th>Heard of</th><th>Started</th></tr></thead><tbody>\n",
-    );
+fn processes(status: &Status, now: jiff::Timestamp) -> Markup {
     let mut shown: Vec<_> = status.processes.iter().collect();
     shown.sort_by_key(|process| (!process.live, std::cmp::Reverse(process.beat_at)));
-    for process in shown.into_iter().take(PROCESSES) {
-        let state = match (process.live, process.able) {
-            (true, true) => ("good", "runs tenants"),
-            (true, false) => ("warn", "cannot run tenants now"),
-            (false, _) => ("", "gone"),
-        };
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td>{}</td><td>{} ago</td><td>{}</td></tr>",
-            safe(&process.name),
-            chip(state),
-            duration(now.duration_since(process.beat_at).as_secs().max(0)),
-            seconds(process.started_at),
-        );
+    let state = |live, able| match (live, able) {
+        (true, true) => chip("good", "runs tenants"),
+        (true, false) => chip("warn", "cannot run tenants now"),
+        (false, _) => chip("", "gone"),
+    };
+    html! {
+        @if shown.len() > 1 {
+            section {
+                h2 { "Processes" }
+                table {
+                    thead { tr { th { "Process" } th { "State" } th { "Heard of" } th { "Started" } } }
+                    tbody {
+                        @for process in shown.iter().take(PROCESSES) {
+                            tr {
+                                td { (Text(&process.name)) }
+                                td { (state(process.live, process.able)) }
+                                td { (duration(now.duration_since(process.beat_at).as_secs().max(0))) " ago" }
+                                td { (seconds(process.started_at)) }
+                            }
+                        }
+                    }
+                }
+                (more(shown.len(), PROCESSES, "atshub process list"))
+            }
+        }
     }
-    page.push_str("</tbody></table>");
-    more(page, status.processes.len(), PROCESSES, "atshub process list");
-    page.push_str("</section>\n");
 }
 
-fn more(page: &mut String, all: usize, shown: usize, command: &str) {
-    if all > shown {
-        let _ = write!(page, "<p class=\"soft\">{shown} of {all} are shown; <code>{command}</code> prints them all.</p>");
-    }
+fn more(all: usize, shown: usize, command: &str) -> Markup {
+    html! { @if all > shown { p.soft { (shown) " of " (all) " are shown; " code { (command) } " prints them all." } } }
 }
 
 /// A time to the second.
@@ -300,12 +321,13 @@ mod tests {
 
     #[test]
     fn hostile_text_becomes_content() {
-        let text = safe("<img src=x onerror='alert(1)'>&\"\u{202e}\u{0}");
+        let text = Text("<img src=x onerror='alert(1)'>&\"\u{202e}\u{0}").render().into_string();
         assert_eq!(text, "&lt;img src=x onerror=&#39;alert(1)&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}");
     }
 
     #[test]
     fn commands_in_a_sentence_are_set_apart_and_stay_text() {
+        let sentence = |text: &str| Sentence(text).render().into_string();
         assert_eq!(sentence("run `a <b>`, then `c`"), "run <code>a &lt;b&gt;</code>, then <code>c</code>");
         assert_eq!(sentence("one ` alone <i>"), "one ` alone &lt;i&gt;");
     }

@@ -7,6 +7,7 @@ use atshub_actors::{
     supervision::ThreadSnapshot,
 };
 use atshub_schemas::{TenantName, topology};
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -31,6 +32,8 @@ pub(super) struct Status {
     pub(super) parked: BTreeMap<String, u64>,
     pub(super) candidacies: BTreeMap<String, u64>,
     pub(super) processes: Vec<ProcessRecord>,
+    /// When the earliest message that is to be published is or was due.
+    pub(super) next_due: Option<Timestamp>,
     pub(super) restarts: BTreeMap<String, u64>,
     pub(super) threads: Vec<ThreadSnapshot>,
 }
@@ -39,7 +42,7 @@ pub(super) struct Status {
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<Option<(Instant, Arc<Status>)>>);
 
-/// Whether the store answers; else why not.
+/// Whether the store takes a write; else why not.
 pub(super) async fn store(shared: &Shared) -> Result<(), String> {
     match timeout(PART, shared.doors.store.ping()).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
@@ -47,11 +50,15 @@ pub(super) async fn store(shared: &Shared) -> Result<(), String> {
     }
 }
 
-/// Whether the broker is there; else why not.
-pub(super) fn broker(shared: &Shared) -> Result<(), String> {
-    match &*shared.doors.broker.health().borrow() {
-        BrokerHealth::Up { .. } => Ok(()),
-        BrokerHealth::Down { cause } => Err(cause.clone()),
+/// Whether the broker takes publications; else why not.
+pub(super) async fn broker(shared: &Shared) -> Result<(), String> {
+    let broker = &shared.doors.broker;
+    if let BrokerHealth::Down { cause } = &*broker.health().borrow() {
+        return Err(cause.clone());
+    }
+    match timeout(PART, broker.takes()).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer to a publication within {} s", PART.as_secs())),
     }
 }
 
@@ -71,17 +78,18 @@ pub(super) async fn look(shared: &Shared) -> Arc<Status> {
 async fn gather(shared: &Shared) -> Status {
     let doors = &shared.doors;
     let tenants = doors.directory.snapshot();
-    let (store, broker) = (store(shared).await, broker(shared));
+    let (store, broker) = tokio::join!(store(shared), broker(shared));
     let names = queue_names(&tenants);
     let counts = async {
         if store.is_err() {
-            return (BTreeMap::new(), BTreeMap::new(), Vec::new());
+            return (BTreeMap::new(), BTreeMap::new(), Vec::new(), None);
         }
         let parked = timeout(PART, doors.store.parked_counts(None)).await;
         let candidacies = timeout(PART, doors.store.candidacy_counts(None)).await;
         let processes = timeout(PART, doors.store.processes(doors.alive)).await.ok().and_then(Result::ok).unwrap_or_default();
         let known = |answer: Result<Result<BTreeMap<String, u64>, _>, _>| answer.ok().and_then(Result::ok).unwrap_or_default();
-        (known(parked), known(candidacies), processes)
+        let next_due = timeout(PART, doors.store.next_due()).await.ok().and_then(Result::ok).flatten();
+        (known(parked), known(candidacies), processes, next_due)
     };
     let queues = async {
         if broker.is_err() {
@@ -90,9 +98,9 @@ async fn gather(shared: &Shared) -> Status {
             timeout(PART, doors.broker.queues(&names)).await.ok().and_then(Result::ok).unwrap_or_default()
         }
     };
-    let ((parked, candidacies, processes), queues) = tokio::join!(counts, queues);
+    let ((parked, candidacies, processes, next_due), queues) = tokio::join!(counts, queues);
     let (restarts, threads) = (doors.directory.restarts(), doors.directory.threads());
-    Status { store, broker, tenants, queues, parked, candidacies, processes, restarts, threads }
+    Status { store, broker, tenants, queues, parked, candidacies, processes, next_due, restarts, threads }
 }
 
 fn queue_names(tenants: &[TenantRow]) -> Vec<String> {

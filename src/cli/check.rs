@@ -5,7 +5,7 @@ use super::{
     out::Listing,
     session::{ANSWER, Session},
 };
-use atshub_actors::ports::BrokerHealth;
+use atshub_actors::ports::{BrokerError, BrokerHealth};
 use clap::Subcommand;
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ pub(super) enum Verb {
         #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
-    /// Open the store and ask it something
+    /// Open the store and have it take a write that changes nothing
     Store,
-    /// Connect to the broker
+    /// Connect to the broker and have it take a publication that nobody gets
     Broker,
 }
 
@@ -46,6 +46,12 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
                     BrokerHealth::Up { .. } => "it came up too late".to_owned(),
                 };
                 return Err(Stop::failed(format!("the broker is away: {cause}")));
+            }
+            // Nothing may be laid out there yet: then there is nothing to publish to.
+            match tokio::time::timeout(ANSWER, broker.takes()).await {
+                Ok(Ok(()) | Err(BrokerError::Refused(_))) => {}
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => return Err(Stop::failed(format!("the broker gave no answer to a publication within {} s", ANSWER.as_secs()))),
             }
             ("broker", session.loaded.config.broker.url.masked())
         }

@@ -1,6 +1,6 @@
 //! How a command ends: the exit codes that scripts rely on, and the sentence that goes with a bad one.
 
-use crate::{app, config::ConfigError};
+use crate::{app, config::ConfigError, hub::HubError};
 use atshub_actors::ports::{BrokerError, StoreError};
 use std::{fmt::Display, process::ExitCode};
 
@@ -92,6 +92,8 @@ impl From<app::AppError> for Stop {
         match error {
             app::AppError::Address(error) => Self::usage(error),
             app::AppError::SealKey(error) => Self::usage(error),
+            app::AppError::OtherKey(error) => Self::usage(error),
+            app::AppError::Hub(error @ HubError::OtherStore(_)) => Self::usage(error),
             other => Self::failed(other).next("`atshub config check` prints the settings in force, and where they come from"),
         }
     }

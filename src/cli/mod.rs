@@ -2,9 +2,12 @@
 //! output, talk to standard error ([`out`]), and how a command ended is its exit code ([`exit`]).
 
 mod backup;
+mod broker;
 mod check;
 mod config;
+#[cfg(feature = "lab")]
 mod demo;
+#[cfg(feature = "lab")]
 mod drill;
 pub mod exit;
 mod key_input;
@@ -17,8 +20,10 @@ mod process;
 mod publish;
 mod queue;
 mod schema;
+mod seal;
 mod serve;
 mod session;
+#[cfg(feature = "lab")]
 mod simulate;
 mod tenant;
 
@@ -56,6 +61,7 @@ enum Command {
     /// Run the hub
     Serve(serve::Args),
     /// Run the hub with a simulated platform and simulated ATSs, and send scripted traffic
+    #[cfg(feature = "lab")]
     Demo(demo::Args),
     /// Lay out the store for this version
     Migrate,
@@ -70,6 +76,12 @@ enum Command {
     /// Running hub processes
     #[command(subcommand)]
     Process(process::Verb),
+    /// The key that seals credentials
+    #[command(subcommand)]
+    Seal(seal::Verb),
+    /// Whose the broker is
+    #[command(subcommand)]
+    Broker(broker::Verb),
     /// Queues of the broker
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -87,8 +99,10 @@ enum Command {
     /// Is it well?
     #[command(subcommand)]
     Check(check::Verb),
+    #[cfg(feature = "lab")]
     /// Make a fault on purpose, and watch how the hub copes; for tenants that are sandboxes
     Drill(drill::Args),
+    #[cfg(feature = "lab")]
     /// Run one simulator alone
     Simulate(simulate::Args),
 }
@@ -115,6 +129,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 async fn obey(cli: Cli, out: Out) -> Ended {
     let mut sources = Sources::of_process(cli.config);
+    #[cfg(feature = "lab")]
     let (broker, store) = (cli.broker.clone(), cli.store.clone());
     sources.flags.extend(cli.broker.map(|url| ("--broker", "broker.url", url)));
     sources.flags.extend(cli.store.map(|url| ("--store", "store.url", url)));
@@ -122,6 +137,7 @@ async fn obey(cli: Cli, out: Out) -> Ended {
     match cli.command {
         Command::Config(verb) => return config::run(&verb, &sources, out),
         Command::Schema(verb) => return schema::run(&verb, out),
+        #[cfg(feature = "lab")]
         Command::Simulate(args) => return simulate::run(args, out).await,
         Command::Serve(ref args) => sources.flags.extend(args.listen().map(|address| ("--listen", "http.listen", address))),
         _ => {}
@@ -129,18 +145,24 @@ async fn obey(cli: Cli, out: Out) -> Ended {
     let session = Session { loaded: load(&sources)?, out };
     match cli.command {
         Command::Serve(args) => serve::run(args, session).await,
+        #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args, broker, store, session).await,
         Command::Migrate => migrate::run(&session).await,
         Command::Backup(args) => backup::run(args, &session).await,
         Command::Platform(verb) => platform::run(verb, &session).await,
         Command::Tenant(verb) => Box::pin(tenant::run(verb, &session)).await,
         Command::Process(verb) => process::run(verb, &session).await,
+        Command::Seal(verb) => seal::run(verb, &session).await,
+        Command::Broker(verb) => broker::run(verb, &session).await,
         Command::Queue(verb) => queue::run(verb, &session).await,
         Command::Message(verb) => message::run(verb, &session).await,
         Command::Publish(args) => publish::run(args, &session).await,
+        #[cfg(feature = "lab")]
         Command::Drill(args) => Box::pin(drill::run(args, &session)).await,
         Command::Check(verb) => check::run(verb, &session).await,
-        Command::Config(_) | Command::Schema(_) | Command::Simulate(_) => Ok(Exit::Done),
+        Command::Config(_) | Command::Schema(_) => Ok(Exit::Done),
+        #[cfg(feature = "lab")]
+        Command::Simulate(_) => Ok(Exit::Done),
     }
 }
 

@@ -76,7 +76,7 @@ async fn add(session: &Session, name: String, kind: String, url: String, token_f
     let token = key_input::read("--token-file", &token_file)?;
     let store = session.store().await?;
     let owner = format!("platform/{name}");
-    let sealed = session.sealer()?.seal(&owner, TOKEN, key_input::clear(&token)).map_err(Stop::failed)?;
+    let sealed = session.sealer(store.as_ref()).await?.seal(&owner, TOKEN, key_input::clear(&token)).map_err(Stop::failed)?;
     let fingerprint = sealed.fingerprint.clone();
     store.put_secret(sealed).await?;
     store.put_platform(PlatformAccount { name: name.clone(), kind, url: url.to_string(), updated_at: Timestamp::now() }).await?;
@@ -111,7 +111,7 @@ async fn list(session: &Session) -> Ended {
 async fn test(session: &Session, name: &str) -> Ended {
     let store = session.store().await?;
     let account = platform(store.as_ref(), name).await?;
-    let secrets = session.sealer()?.open_all(store.as_ref(), &format!("platform/{name}")).await.map_err(Stop::failed)?;
+    let secrets = session.sealer(store.as_ref()).await?.open_all(store.as_ref(), &format!("platform/{name}")).await?;
     let entry =
         registry::entry(&account.kind).ok_or_else(|| Stop::failed(format!("this build knows no platform called `{}`", account.kind)))?;
     let http = Http::new(Handle::current(), crate::http::Options::default()).map_err(Stop::failed)?;

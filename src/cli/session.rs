@@ -50,12 +50,12 @@ impl Session {
         bounded("the broker", app::look_at_broker(&self.loaded.config, Handle::current())).await
     }
 
-    /// Opens what seals credentials.
+    /// Opens what seals the credentials of this store.
     ///
     /// # Errors
-    /// If there is no key.
-    pub(super) fn sealer(&self) -> Result<Sealer, Stop> {
-        Ok(app::open_sealer(&self.loaded.config)?)
+    /// If there is no key, or the store's credentials were sealed with another one.
+    pub(super) async fn sealer(&self, store: &dyn Store) -> Result<Sealer, Stop> {
+        Ok(app::open_sealer(&self.loaded.config, store).await?)
     }
 
     fn wait_for(&self, what: &str, place: &str) -> Progress {

@@ -57,6 +57,14 @@ pub fn check(config: &Config) -> Vec<Problem> {
         Ok(SealKey::NotSet) => add("seal.key_file", true, crate::credentials::KeyFileError::NotSet.to_string()),
         Ok(SealKey::FileOrNew(_) | SealKey::Forgetful) | Err(_) => {}
     }
+    if let Some(previous) = config.seal.previous() {
+        if let Err(error) = check_key_file(previous) {
+            add("seal.previous_key_file", true, error.to_string());
+        }
+        if !matches!(config.seal_key(), Ok(SealKey::File(_))) {
+            add("seal.previous_key_file", true, "a key before the present one needs `seal.key_file`, the present one; set both".into());
+        }
+    }
     for (key, value, least, most) in bounded(config) {
         if !(least..=most).contains(&value) {
             add(key, true, format!("{value} is out of bounds; use {least} to {most}"));
@@ -72,7 +80,9 @@ pub fn check(config: &Config) -> Vec<Problem> {
             format!("{} can be reached from other machines, in plain HTTP; put a proxy with TLS in front", config.http.listen),
         );
     }
-    if config.hub.drills {
+    if config.hub.drills && !cfg!(feature = "lab") {
+        add("hub.drills", true, "this build has no drills (it was built without the feature `lab`); set it to false".into());
+    } else if config.hub.drills {
         add(
             "hub.drills",
             false,
@@ -137,6 +147,8 @@ mod tests {
             ("seal.key_file", "head -c 32 /dev/urandom | base64", Box::new(|c| c.store.url = Address::new("postgres://h/d"))),
             ("seal.key_file", "holds no sealing key", Box::new(move |c| c.seal.key_file = not_a_key)),
             ("seal.key_file", "does not exist", Box::new(|c| c.seal.key_file = "/nowhere/key".into())),
+            ("seal.previous_key_file", "does not exist", Box::new(|c| c.seal.previous_key_file = "/nowhere/key".into())),
+            ("seal.previous_key_file", "set both", Box::new(|c| c.seal.previous_key_file = "/nowhere/key".into())),
             ("http.workers", "use 1 to 64", Box::new(|c| c.http.workers = 0)),
             ("http.max_body_bytes", "out of bounds", Box::new(|c| c.http.max_body_bytes = usize::MAX)),
             ("log.level", "is not understood", Box::new(|c| c.log.level = "atshub=loud".into())),

@@ -93,6 +93,8 @@ pub struct Http {
 pub struct Seal {
     /// The key's file; empty for the one beside an embedded store.
     pub key_file: PathBuf,
+    /// The file of the key before it, while keys are rotated; else empty.
+    pub previous_key_file: PathBuf,
 }
 
 /// How long history is kept.
@@ -202,6 +204,14 @@ impl Config {
             StoreAddress::Memory => SealKey::Forgetful,
             StoreAddress::Postgres(_) => SealKey::NotSet,
         })
+    }
+}
+
+impl Seal {
+    /// The file of the key before this one, if there is one.
+    #[must_use]
+    pub fn previous(&self) -> Option<&std::path::Path> {
+        Some(self.previous_key_file.as_path()).filter(|path| !path.as_os_str().is_empty())
     }
 }
 

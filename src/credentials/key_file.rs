@@ -29,6 +29,16 @@ pub enum KeyFileError {
         "the sealing key `{0}` does not exist; restore it from its copy, or, for a new hub, make one with `umask 077 && head -c 32 /dev/urandom | base64 > {0}`"
     )]
     Missing(PathBuf),
+    /// There is none, and the store holds what one has sealed.
+    #[error(
+        "the sealing key `{path}` is gone, and the store holds {credentials} credential(s) that it sealed; put it back from its copy. If it is lost for good, `atshub seal reset` lets go of what it sealed, and every credential has to be set again"
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+        /// How many rows.
+        credentials: usize,
+    },
     /// It could not be read or written.
     #[error("the sealing key `{path}` cannot be used: {source}")]
     Io {

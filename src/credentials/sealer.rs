@@ -1,5 +1,6 @@
 //! Seals and opens credentials: XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), a fresh random nonce each time, and the owner
-//! and name as associated data, so that a sealed credential cannot be moved to another tenant. It keeps nothing.
+//! and name as associated data, so that a sealed credential cannot be moved to another tenant. It keeps nothing. Whether its key is
+//! the one that the store's credentials were sealed with is proved in `proof.rs`.
 
 use super::{KeyFileError, Secrets, key_file};
 use atshub_actors::ports::{SealedSecret, Store, StoreError};
@@ -8,26 +9,33 @@ use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, Generate, KeyInit, Payload},
 };
+use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretBox, SecretString, zeroize::Zeroizing};
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, path::Path};
+use sha2::Sha256;
+use std::path::Path;
 
 /// First byte of what is sealed, so that another form can follow.
 const FORM: u8 = 1;
 /// Bytes of a nonce.
 const NONCE: usize = 24;
-/// Characters of a fingerprint.
+/// Characters of a fingerprint, and of a key's mark.
 const FINGERPRINT: usize = 8;
+/// The text whose code is a key's own mark. No credential is equal to it: it has a control character.
+const KEYS_OWN: &[u8] = b"atshub sealing key\0";
 /// Longest credential sealed, in bytes: keys are tens of characters, a private key in PEM some thousand.
 const MAX_SECRET: usize = 16 * 1024;
+
+/// Bytes of a block of SHA-256.
+const BLOCK: usize = 64;
 
 /// Bytes of a sealing key.
 pub(super) const KEY: usize = 32;
 
-/// Seals and opens. Holds the sealing key, and wipes it when dropped.
+/// Seals and opens. Holds the sealing key, while keys are rotated also the one before, and wipes both when dropped.
 pub struct Sealer {
     key: SecretBox<[u8; KEY]>,
+    previous: Option<SecretBox<[u8; KEY]>>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -66,17 +74,6 @@ pub enum SealError {
     Cipher,
 }
 
-/// Why the credentials of an owner were not opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// They could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// They could not be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
-
 /// The command that sets a credential again.
 fn set_again(owner: &str, name: &str) -> String {
     match owner.split_once('/') {
@@ -90,7 +87,16 @@ impl Sealer {
     /// With this key.
     #[must_use]
     pub fn new(key: &Zeroizing<[u8; KEY]>) -> Self {
-        Self { key: SecretBox::init_with_mut(|place: &mut [u8; KEY]| place.copy_from_slice(key.as_slice())) }
+        Self { key: boxed(key), previous: None }
+    }
+
+    /// The same, and what the key in this file has sealed is opened as well. Nothing is sealed with that one.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn with_previous(self, path: &Path) -> Result<Self, KeyFileError> {
+        let previous = key_file::read(path)?;
+        Ok(Self { previous: Some(boxed(&previous)), ..self })
     }
 
     /// With the key in a file, which must exist.
@@ -116,8 +122,26 @@ impl Sealer {
         Self::new(&Zeroizing::new(<[u8; KEY]>::generate()))
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.key.expose_secret().into())
+    /// By what people tell two sealing keys apart: the first characters of a code that this key gives to a fixed text.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        code(&self.key, KEYS_OWN)
+    }
+
+    /// Whether the key of now has sealed this, not the one before.
+    #[must_use]
+    pub fn is_newest(&self, secret: &SealedSecret) -> bool {
+        open_with(&self.key, secret).is_ok()
+    }
+
+    /// Seals anew, with the key of now, what the one before has sealed. Nothing else about the credential changes, so that nothing
+    /// that works with it is started anew.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`] and [`Sealer::seal`].
+    pub fn seal_again(&self, secret: &SealedSecret) -> Result<SealedSecret, SealError> {
+        let clear = self.open(secret)?;
+        Ok(SealedSecret { set_at: secret.set_at, ..self.seal(&secret.owner, &secret.name, clear.expose_secret())? })
     }
 
     /// Seals a credential, as of now.
@@ -131,9 +155,10 @@ impl Sealer {
         let nonce = XNonce::generate();
         let aad = format!("{owner}/{name}");
         let payload = Payload { msg: secret.as_bytes(), aad: aad.as_bytes() };
-        let cipher_text = self.cipher().encrypt(&nonce, payload).map_err(|_| SealError::Cipher)?;
+        let cipher_text = cipher(&self.key).encrypt(&nonce, payload).map_err(|_| SealError::Cipher)?;
         let sealed: Vec<u8> = [&[FORM], nonce.as_slice(), &cipher_text].concat();
-        let fingerprint = hex::encode(Sha256::digest(secret.as_bytes())).chars().take(FINGERPRINT).collect();
+        // By the sealing key, so that nobody who has a copy of the store can try secrets against it.
+        let fingerprint = code(&self.key, secret.as_bytes());
         Ok(SealedSecret { owner: owner.into(), name: name.into(), sealed: Bytes::from(sealed), fingerprint, set_at: Timestamp::now() })
     }
 
@@ -142,37 +167,58 @@ impl Sealer {
     /// # Errors
     /// [`SealError::OtherKey`] if this is not the key it was sealed with, or something was altered.
     pub fn open(&self, secret: &SealedSecret) -> Result<SecretString, SealError> {
-        let (owner, name) = (secret.owner.clone(), secret.name.clone());
-        let unknown = || SealError::UnknownForm { owner: owner.clone(), name: name.clone() };
-        let rest = secret.sealed.strip_prefix(&[FORM]).ok_or_else(unknown)?;
-        let (nonce, cipher_text) = rest.split_at_checked(NONCE).ok_or_else(unknown)?;
-        let nonce = XNonce::try_from(nonce).map_err(|_| unknown())?;
-        let aad = format!("{owner}/{name}");
-        let opened = self
-            .cipher()
-            .decrypt(&nonce, Payload { msg: cipher_text, aad: aad.as_bytes() })
-            .map(Zeroizing::new)
-            .map_err(|_| SealError::OtherKey { owner: owner.clone(), name: name.clone() })?;
-        let text = std::str::from_utf8(&opened).map_err(|_| unknown())?;
-        Ok(SecretString::from(text))
+        match (open_with(&self.key, secret), &self.previous) {
+            (Err(SealError::OtherKey { .. }), Some(previous)) => open_with(previous, secret),
+            (opened, _) => opened,
+        }
     }
 
-    /// Opens these credentials of one owner.
-    ///
-    /// # Errors
-    /// As [`Sealer::open`].
-    pub fn open_these(&self, sealed: &[SealedSecret]) -> Result<Secrets, SealError> {
-        let opened: Result<BTreeMap<_, _>, _> = sealed.iter().map(|s| Ok((s.name.clone(), self.open(s)?))).collect();
-        opened.map(Secrets::new)
+    /// Opens the credentials of one owner. One that cannot be opened takes no other with it: who asks for it hears why.
+    #[must_use]
+    pub fn open_each(&self, sealed: &[SealedSecret]) -> Secrets {
+        Secrets::of(sealed.iter().map(|secret| (secret.name.clone(), self.open(secret))))
     }
 
-    /// Reads and opens all credentials of `tenant/<name>` or `platform/<name>`.
+    /// Reads and opens the credentials of `tenant/<name>` or `platform/<name>`, as [`Sealer::open_each`].
     ///
     /// # Errors
-    /// The store's, or as [`Sealer::open`].
-    pub async fn open_all(&self, store: &dyn Store, owner: &str) -> Result<Secrets, OpenError> {
-        Ok(self.open_these(&store.secrets(owner).await?)?)
+    /// The store's.
+    pub async fn open_all(&self, store: &dyn Store, owner: &str) -> Result<Secrets, StoreError> {
+        Ok(self.open_each(&store.secrets(owner).await?))
     }
+}
+
+fn boxed(key: &Zeroizing<[u8; KEY]>) -> SecretBox<[u8; KEY]> {
+    SecretBox::init_with_mut(|place: &mut [u8; KEY]| place.copy_from_slice(key.as_slice()))
+}
+
+fn cipher(key: &SecretBox<[u8; KEY]>) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(key.expose_secret().into())
+}
+
+/// The first characters of a text's HMAC-SHA256 (RFC 2104) under a key.
+fn code(key: &SecretBox<[u8; KEY]>, text: &[u8]) -> String {
+    // A shorter key is filled up with zeros to a block of the hash (RFC 2104 §2).
+    let mut block = Zeroizing::new([0; BLOCK]);
+    block[..KEY].copy_from_slice(key.expose_secret());
+    let mut hmac = Hmac::<Sha256>::new((&*block).into());
+    hmac.update(text);
+    hex::encode(hmac.finalize().into_bytes()).chars().take(FINGERPRINT).collect()
+}
+
+fn open_with(key: &SecretBox<[u8; KEY]>, secret: &SealedSecret) -> Result<SecretString, SealError> {
+    let (owner, name) = (secret.owner.clone(), secret.name.clone());
+    let unknown = || SealError::UnknownForm { owner: owner.clone(), name: name.clone() };
+    let rest = secret.sealed.strip_prefix(&[FORM]).ok_or_else(unknown)?;
+    let (nonce, cipher_text) = rest.split_at_checked(NONCE).ok_or_else(unknown)?;
+    let nonce = XNonce::try_from(nonce).map_err(|_| unknown())?;
+    let aad = format!("{owner}/{name}");
+    let opened = cipher(key)
+        .decrypt(&nonce, Payload { msg: cipher_text, aad: aad.as_bytes() })
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::OtherKey { owner: owner.clone(), name: name.clone() })?;
+    let text = std::str::from_utf8(&opened).map_err(|_| unknown())?;
+    Ok(SecretString::from(text))
 }
 
 #[cfg(test)]
@@ -186,7 +232,7 @@ mod tests {
         let sealer = Sealer::forgetful();
         let sealed = sealer.seal("tenant/acme", "api_key", KEY_IN_CLEAR).unwrap();
         assert_eq!(sealer.open(&sealed).unwrap().expose_secret(), KEY_IN_CLEAR);
-        assert_eq!(sealer.open_these(&[sealed]).unwrap().get("api_key").unwrap().expose_secret(), KEY_IN_CLEAR);
+        assert_eq!(sealer.open_each(&[sealed]).get("api_key").unwrap().expose_secret(), KEY_IN_CLEAR);
     }
 
     #[test]
@@ -241,7 +287,7 @@ mod tests {
     fn nothing_that_is_printed_holds_a_secret() {
         let sealer = Sealer::forgetful();
         let sealed = sealer.seal("tenant/acme", "api_key", KEY_IN_CLEAR).unwrap();
-        let opened = sealer.open_these(std::slice::from_ref(&sealed)).unwrap();
+        let opened = sealer.open_each(std::slice::from_ref(&sealed));
         let printed = format!("{sealer:?} {sealed:?} {opened:?} {:?}", opened.get("api_key"));
         assert!(!printed.contains(KEY_IN_CLEAR), "{printed}");
         assert!(printed.contains("api_key"));

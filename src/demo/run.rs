@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::{self, AppError, Running, Tuning},
     config::{Address, Config},
-    credentials::Sealer,
+    credentials::{Sealer, forget_all},
     http,
 };
 use atshub_actors::{
@@ -120,6 +120,8 @@ pub fn run(options: &Options, say: impl Fn(&str)) -> Result<Option<Summary>, Dem
         {
             let store = app::open_store(&config, handle.clone()).await?;
             refuse_if_in_use(&*store).await?;
+            // Of a demonstration that was cut off: its sealing key is forgotten.
+            forget_all(&*store).await?;
         }
         let mut world = World::start(&cast, RETRY_UNIT).await?;
         world.platform.set_guard(options.guard);
@@ -265,5 +267,10 @@ async fn clean_up(cast: &Cast, running: &Running, store: &dyn Store) -> Result<(
         }
     }
     running.hub.reload().await?;
+    // Its store and its sealing key are forgotten: what comes next on these services is to find them nobody's.
+    forget_all(store).await?;
+    if let Err(error) = running.broker.disown().await {
+        tracing::debug!(%error, "the broker stays the demonstration's");
+    }
     Ok(())
 }

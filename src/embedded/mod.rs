@@ -3,4 +3,5 @@
 
 pub mod backup;
 pub mod broker;
+mod damage;
 pub mod store;

@@ -4,7 +4,7 @@
 mod body;
 mod translate;
 
-use atshub_actors::{failure::Failure, flight, lease::Lease};
+use atshub_actors::{failure::Failure, flight, lease::Lease, meters::meters};
 use body::LeasedBody;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -162,7 +162,9 @@ impl Http {
         let flight = flight::depart().filter(|_| effect == Effect::Acts);
         let http = self.clone();
         let task = self.io.spawn(async move {
+            let began = Instant::now();
             let answer = http.exchange(call).await;
+            meters().call(name, class(&answer), began.elapsed());
             drop(flight);
             answer
         });
@@ -236,6 +238,17 @@ impl Http {
 /// See `translate.rs`.
 pub fn check(name: &str, effect: Effect, answer: &Answer) -> Result<(), Failure> {
     translate::status(name, effect, answer, jiff::Timestamp::now())
+}
+
+/// How a call ended, as the label of what it took.
+fn class(answer: &Result<Answer, Failure>) -> &'static str {
+    match answer.as_ref().map(|answer| answer.status) {
+        Ok(200..=299) => "2xx",
+        Ok(300..=399) => "3xx",
+        Ok(400..=499) => "4xx",
+        Ok(_) => "5xx",
+        Err(_) => "none",
+    }
 }
 
 struct AbortOnDrop(AbortHandle);

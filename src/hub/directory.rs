@@ -5,15 +5,16 @@ use super::{
     Parts,
     ownership::View,
     seats::{Connected, Seat, child_name, revision},
+    workers::{self, Office},
 };
 use crate::platform;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host},
-    invite::{Account, Accounts, InviteActor, InviteOffice, last_words},
+    invite::{Account, Accounts, InviteOffice},
     ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
-    supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
+    supervision::{Birth, Board, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
@@ -140,15 +141,15 @@ impl Directory {
         let (before, mut after, mut new) = (self.seats(), Seats::new(), Vec::new());
         for record in store.tenants().await? {
             let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
-            let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(p.clone())));
-            let revision = revision(&record, &sealed, stamp);
+            let (platform_set, platform) = platforms.get(&record.platform).map_or((None, None), |(set, p)| (Some(*set), Some(p.clone())));
+            let revision = revision(&record, &sealed);
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
             let seat = match kept {
-                Some(seat) if *seat.record == record => Arc::clone(seat),
-                Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), ..Seat::clone(seat) }),
+                Some(seat) if *seat.record == record && seat.platform_set == platform_set => Arc::clone(seat),
+                Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), platform, platform_set, ..Seat::clone(seat) }),
                 None => {
                     let secrets = self.open(&record.name, &sealed);
-                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, platform, revision))
+                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, (platform_set, platform), revision))
                 }
             };
             if kept.is_none() {
@@ -168,11 +169,13 @@ impl Directory {
         Ok(true)
     }
 
+    /// Each by itself: one that cannot be opened is named where it is needed, and keeps none of the others from being used.
     fn open(&self, tenant: &TenantName, sealed: &[SealedSecret]) -> crate::credentials::Secrets {
-        self.parts.sealer.open_these(sealed).unwrap_or_else(|error| {
-            tracing::error!(%tenant, %error, "failed to open a tenant's credentials");
-            crate::credentials::Secrets::default()
-        })
+        let secrets = self.parts.sealer.open_each(sealed);
+        for error in secrets.all_sealed() {
+            tracing::error!(%tenant, %error, "failed to open a tenant's credential");
+        }
+        secrets
     }
 
     async fn platforms(&self, seen: &mut Seen, secrets: &mut Sealed) -> Result<HashMap<String, (i128, Connected)>, StoreError> {
@@ -195,10 +198,10 @@ impl Directory {
 
     fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Option<Connected> {
         let name = account.name.clone();
-        let made = self.parts.sealer.open_these(sealed).map_err(|e| e.to_string()).and_then(|secrets| {
-            let entry = platform::entry(&account.kind).ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))?;
-            (entry.connect)(account, secrets, self.parts.http.under(self.desk.lease.clone()))
-        });
+        let secrets = self.parts.sealer.open_each(sealed);
+        let made = platform::entry(&account.kind)
+            .ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))
+            .and_then(|entry| (entry.connect)(account, secrets, self.parts.http.under(self.desk.lease.clone())));
         let adapter = made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()?;
         let gate = Gate::new(Host::platform(&name), self.parts.options.gate, Arc::clone(&self.desk.clock), self.desk.lease.clone());
         Some(Connected { adapter, gate })
@@ -284,28 +287,9 @@ impl Directory {
             return Roster { children, read_at };
         }
         let options = self.parts.options;
-        let office =
-            InviteOffice { accounts: Arc::clone(self) as Arc<dyn Accounts>, desk: self.desk.clone(), prefetch: options.invite_prefetch };
-        children.extend((1..=options.invite_actors.max(1)).map(|n| {
-            let office = office.clone();
-            ChildSpec {
-                name: ChildName(format!("invites/{n}").into()),
-                tenant: None,
-                revision: 0,
-                queue: QueueSpec {
-                    name: topology::INVITES.into(),
-                    single_consumer: false,
-                    bindings: vec![(topology::WORK.into(), topology::INVITES.into())],
-                    expires: None,
-                },
-                prefetch: options.invite_prefetch,
-                lane: InviteActor::lane,
-                last_words: Some(last_words(office.clone())),
-                standing: Phase::Starting,
-                cause: None,
-                factory: Arc::new(move |birth| InviteActor::start(office.clone(), birth)),
-            }
-        }));
+        let accounts = Arc::clone(self) as Arc<dyn Accounts>;
+        let invites = InviteOffice { accounts, desk: self.desk.clone(), prefetch: options.invite_prefetch };
+        children.extend(workers::children(&options, &Office { invites }));
         Roster { children, read_at }
     }
 }

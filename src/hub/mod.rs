@@ -3,15 +3,19 @@
 
 mod control;
 mod directory;
+#[cfg_attr(not(feature = "lab"), path = "no_drills.rs")]
 mod drills;
 mod keeping;
 mod ownership;
 mod processes;
 mod seats;
 mod showing;
+mod workers;
 
 pub use directory::Directory;
-pub use drills::{Drills, PROBE};
+pub use drills::Drills;
+#[cfg(feature = "lab")]
+pub use drills::PROBE;
 pub use ownership::{Standpoint, View, candidates, owner};
 pub use processes::ALIVE;
 pub use seats::{Connected, Seat, inbox};
@@ -22,7 +26,7 @@ use atshub_actors::{
     desk::Desk,
     gate::GatePolicy,
     lag::Lag,
-    ports::{Broker, BrokerError, Clock, QueueSpec, Store, StoreError},
+    ports::{Broker, BrokerError, Clock, Store, StoreError},
     supervision::{Action, Board, ChildName, Control, Phase, RestartPolicy, Share, Shutdown, Supervisor, SupervisorOptions},
 };
 use atshub_schemas::topology;
@@ -98,6 +102,9 @@ pub enum HubError {
     /// The store did not do its part.
     #[error("failed to start on the store: {0}")]
     Store(#[from] StoreError),
+    /// The broker is another store's.
+    #[error("{0}")]
+    OtherStore(String),
     /// The broker did not do its part.
     #[error("failed to start on the broker: {0}")]
     Broker(#[from] BrokerError),
@@ -126,16 +133,20 @@ impl Hub {
     /// [`HubError`] if the store does not answer at the start, or the broker refuses; later both may come and go.
     pub async fn start(parts: Parts) -> Result<Self, HubError> {
         parts.store.ping().await?;
+        match parts.broker.belongs_to(&parts.store.identity().await?).await {
+            // Said again when the broker is there; until then nothing is taken from it.
+            Err(BrokerError::Away(cause)) => tracing::debug!(cause, "whose the broker is is looked at later"),
+            Err(BrokerError::Refused(why)) => return Err(HubError::OtherStore(why)),
+            Ok(()) => {}
+        }
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store) as _)));
         let now = parts.clock.now();
         parts.store.sweep(now, before(now, parts.options.retention)).await?;
         let went_back = Arc::default();
         keeping::look(&*parts.store, &*parts.clock, &went_back).await?;
-        for (name, key) in
-            [(topology::INVITES, topology::INVITES), (topology::NOTICES, topology::NOTICES), (topology::RESULTS, topology::RESULTS)]
-        {
-            let bindings = vec![(topology::WORK.to_owned(), key.to_owned())];
-            match parts.broker.declare(QueueSpec { name: name.into(), single_consumer: false, bindings, expires: None }).await {
+        for queue in workers::queues() {
+            let name = queue.name.clone();
+            match parts.broker.declare(queue).await {
                 // Kept, and declared when the broker is there. What comes in by the doors waits in the store until then.
                 Err(BrokerError::Away(cause)) => tracing::debug!(queue = name, cause, "a shared queue is declared later"),
                 declared => declared?,

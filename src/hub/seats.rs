@@ -6,7 +6,7 @@ use atshub_actors::{
     gate::{Gate, Host},
     ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
     supervision::{ChildName, ChildSpec, Phase},
-    tenant::{TenantActor, TenantOffice},
+    tenant::{self, TenantOffice},
 };
 use atshub_schemas::{TenantName, topology};
 use std::{
@@ -38,6 +38,8 @@ pub struct Seat {
     pub gate: Gate,
     /// Its platform, if the account is set up.
     pub platform: Option<Connected>,
+    /// Another number means that the platform account or its token was changed.
+    pub(super) platform_set: Option<i128>,
     /// Another number means another configuration.
     pub revision: u64,
 }
@@ -49,7 +51,7 @@ impl Seat {
         desk: &Desk,
         record: TenantRecord,
         secrets: Secrets,
-        platform: Option<Connected>,
+        (platform_set, platform): (Option<i128>, Option<Connected>),
         revision: u64,
     ) -> Self {
         let entry = ats::entry(&record.ats);
@@ -59,6 +61,10 @@ impl Seat {
             secrets,
             http: parts.http.under(desk.lease.clone()),
         };
+        if !record.policy.unknown.is_empty() {
+            let settings: Vec<&str> = record.policy.unknown.keys().map(String::as_str).collect();
+            tracing::warn!(tenant = %record.name, settings = settings.join(", "), "settings that this release does not know; they are kept and have no effect");
+        }
         let connector = match (entry, &record.unreadable) {
             (_, Some(why)) => Err(why.clone()),
             (Some(entry), None) => (entry.connect)(account.clone()),
@@ -70,7 +76,7 @@ impl Seat {
             (connector, _) => connector,
         };
         let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
-        Self { record: Arc::new(record), entry, account, connector, gate, platform, revision }
+        Self { record: Arc::new(record), entry, account, connector, gate, platform, platform_set, revision }
     }
 
     /// The tenant's queue.
@@ -104,12 +110,12 @@ impl Seat {
             tenant: Some(tenant),
             revision: self.revision,
             prefetch: self.record.policy.prefetch,
-            lane: TenantActor::lane,
+            lane: tenant::lane,
             last_words: None,
             standing,
             cause,
             factory: Arc::new(move |birth| match &office {
-                Some(office) => TenantActor::start(office.clone(), birth),
+                Some(office) => tenant::start(office.clone(), birth),
                 None => crate::hub::directory::nobody(birth),
             }),
         }
@@ -133,12 +139,13 @@ pub(super) fn child_name(tenant: &TenantName) -> ChildName {
 }
 
 /// A number that changes with anything that a running actor was made from, and with nothing else: a change of standing is
-/// no reason to make it anew.
-pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret], platform: Option<i128>) -> u64 {
+/// no reason to make it anew, nor is another token of the platform, which it does not call.
+pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&record.ats, &record.platform, format!("{:?}", record.policy), &record.unreadable, platform).hash(&mut hasher);
+    (&record.ats, &record.platform, format!("{:?}", record.policy), &record.unreadable).hash(&mut hasher);
     for secret in secrets {
-        (&secret.name, &secret.fingerprint, secret.set_at.as_nanosecond()).hash(&mut hasher);
+        // Not how it is sealed: sealed anew with another key it is the same credential.
+        (&secret.name, secret.set_at.as_nanosecond()).hash(&mut hasher);
     }
     hasher.finish()
 }

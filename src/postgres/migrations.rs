@@ -1,6 +1,8 @@
-//! The schema: brought up to date under a lock, so that many processes may try at once.
+//! The schema: brought up to date under a lock, so that many processes may try at once. A migration lets the release before work on; one that
+//! does not raises `least_schema` (see [`Schema`]) in the same file.
 
 use super::connection::{Database, Fault};
+use crate::records::{LEAST_SCHEMA, Schema};
 use atshub_actors::ports::StoreError;
 use futures_util::FutureExt;
 use std::time::Duration;
@@ -14,8 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Only one process at a time migrates.
 const LOCK: i64 = 0x6174_7368_7562_0001;
 
-/// Applies what is missing; answers with the names of what was applied.
+/// Applies what is missing; answers with the names of what was applied. What a newer release has laid out stays.
 pub(super) async fn migrate(database: &Database) -> Result<Vec<String>, Fault> {
+    match state(database).await? {
+        Schema::Current | Schema::Newer => return Ok(Vec::new()),
+        Schema::TooNew => return Err(Fault::Lasting(StoreError::Broken(Schema::TOO_NEW.into()))),
+        Schema::Older => {}
+    }
     database
         .run_within(PATIENCE, |connection| {
             async move {
@@ -39,20 +46,24 @@ pub(super) async fn migrate(database: &Database) -> Result<Vec<String>, Fault> {
         .await
 }
 
-/// Whether the schema is the one this program was made for: neither behind it nor ahead of it.
-pub(super) async fn is_current(database: &Database) -> Result<bool, Fault> {
+/// How the schema stands to the one that this program was made for.
+pub(super) async fn state(database: &Database) -> Result<Schema, Fault> {
     database
         .run(|connection| {
             async move {
                 let made: bool =
                     connection.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?.try_get(0)?;
                 if !made {
-                    return Ok(false);
+                    return Ok(Schema::Older);
                 }
                 let found: Option<i64> =
                     connection.query_one("select max(version)::int8 from refinery_schema_history", &[]).await?.try_get(0)?;
                 let known = embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).max();
-                Ok(found == known)
+                let least = match found > known {
+                    true => connection.query_opt(LEAST_SCHEMA, &[]).await?.map(|row| row.try_get(0)).transpose()?,
+                    false => None,
+                };
+                Ok(Schema::of(found, known, least))
             }
             .boxed()
         })

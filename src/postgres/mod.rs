@@ -25,6 +25,8 @@ mod sending;
 mod statement;
 mod write;
 
+pub use crate::records::Schema;
+
 use crate::records::Turns;
 use atshub_actors::ports::{Clock, StoreError, SystemClock};
 use clock::Clocks;
@@ -72,7 +74,7 @@ impl std::fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects. The schema is not looked at: see [`PostgresStore::migrate`] and [`PostgresStore::schema_is_current`].
+    /// Connects. The schema is not looked at: see [`PostgresStore::migrate`] and [`PostgresStore::schema`].
     ///
     /// # Errors
     /// [`StoreError::Broken`] for an unusable URL, [`StoreError::Away`] if nobody answers there.
@@ -121,7 +123,7 @@ impl PostgresStore {
     }
 
     /// Brings the schema up to date and makes the first partitions. Safe to run from many processes at once. Answers
-    /// with the names of what was applied.
+    /// with the names of what was applied; none if a newer release has laid it out.
     ///
     /// # Errors
     /// [`StoreError::Broken`] if a migration fails; then nothing of that migration was applied.
@@ -132,12 +134,12 @@ impl PostgresStore {
         Ok(applied)
     }
 
-    /// Whether the schema is the one this program was made for.
+    /// How the schema stands to the one that this program was made for.
     ///
     /// # Errors
     /// As any call.
-    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
-        Ok(migrations::is_current(&self.database).await?)
+    pub async fn schema(&self) -> Result<Schema, StoreError> {
+        Ok(migrations::state(&self.database).await?)
     }
 
     /// Now, by the database's clock.

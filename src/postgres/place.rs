@@ -5,7 +5,7 @@ use super::{
     connection::{Database, Fault},
     outbox::send_again_within,
 };
-use crate::records::stored;
+use crate::records::{new_identity, shown_identity, stored};
 use deadpool_postgres::Object;
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -21,6 +21,10 @@ const TABLE: &str = "select 'outbox'::regclass::oid::text";
 const KNOWN: &str = "select mark from place for update";
 const NOTE: &str = "insert into place (only_one, mark, went_back) values (true, $1, $2) \
     on conflict (only_one) do update set mark = excluded.mark, went_back = excluded.went_back";
+
+/// A write that changes nothing, of one row that nobody waits for: a database that is read-only, full, or held up by its copies answers a
+/// question well, and takes nothing.
+pub(super) const WRITES: &str = "update place set went_back = went_back";
 
 /// In a store that has gone back: puts what was sent and is not handled among what is to be sent, and answers how many rows; the place
 /// is known then.
@@ -56,6 +60,21 @@ async fn look(connection: &mut Object, now: Timestamp) -> Result<Option<u64>, Fa
     transaction.execute(NOTE, &[&here, &went_back]).await?;
     transaction.commit().await?;
     Ok(Some(again))
+}
+
+/// The store's own name, given when it is first asked for. It is a row, so that a dump keeps it.
+pub(super) async fn identity(database: &Database) -> Result<String, Fault> {
+    const GIVE: &str = "insert into versions (name, value) values ('identity', $1) on conflict (name) do nothing";
+    database
+        .run(|connection| {
+            async move {
+                connection.execute(&connection.prepare_cached(GIVE).await?, &[&new_identity()]).await?;
+                let asked = connection.prepare_cached("select value from versions where name = 'identity'").await?;
+                Ok(shown_identity(connection.query_one(&asked, &[]).await?.try_get(0)?))
+            }
+            .boxed()
+        })
+        .await
 }
 
 /// When a store was last found to have gone back.

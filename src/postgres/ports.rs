@@ -214,6 +214,14 @@ impl Store for PostgresStore {
         Ok(registry::put_secret(&self.database, secret).await?)
     }
 
+    async fn keep_secret(&self, secret: SealedSecret) -> Result<SealedSecret, StoreError> {
+        Ok(registry::keep_secret(&self.database, secret).await?)
+    }
+
+    async fn reseal(&self, before: &SealedSecret, after: SealedSecret) -> Result<bool, StoreError> {
+        Ok(registry::reseal(&self.database, before.clone(), after).await?)
+    }
+
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
         Ok(registry::secrets(&self.database, owner.to_owned()).await?)
     }
@@ -248,7 +256,11 @@ impl Store for PostgresStore {
         Ok(place::went_back(&self.database).await?.map(|at| self.clocks.to_own(at)))
     }
 
+    async fn identity(&self) -> Result<String, StoreError> {
+        Ok(place::identity(&self.database).await?)
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.database.run(|connection| async move { Ok(connection.batch_execute("select 1").await?) }.boxed()).await?)
+        Ok(self.database.run(|connection| async move { Ok(connection.batch_execute(place::WRITES).await?) }.boxed()).await?)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::connection::{Database, Fault};
 use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
-use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
+use atshub_actors::ports::{PlatformAccount, SealedSecret, StoreError, TenantRecord};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -204,6 +204,40 @@ pub(super) async fn put_secret(database: &Database, secret: SealedSecret) -> Res
     .await?;
     wiped(database, true).await?;
     Ok(())
+}
+
+pub(super) async fn keep_secret(database: &Database, secret: SealedSecret) -> Result<SealedSecret, Fault> {
+    const SQL: &str = "insert into secrets (owner, name, sealed, fingerprint, set_at) values ($1, $2, $3, $4, $5) \
+        on conflict (owner, name) do nothing";
+    let kept = secret.clone();
+    let new = changed(database, move |transaction, _| {
+        async move {
+            let sealed = secret.sealed.as_ref();
+            execute(transaction, SQL, &[&secret.owner, &secret.name, &sealed, &secret.fingerprint, &stored(secret.set_at)]).await
+        }
+        .boxed()
+    });
+    if new.await? {
+        return Ok(kept);
+    }
+    let there = secrets(database, kept.owner.clone()).await?;
+    // Deleted again between the two: whoever asks does so again.
+    let away = || Fault::Lasting(StoreError::Away(format!("`{}` of `{}` was there, and is gone", kept.name, kept.owner)));
+    there.into_iter().find(|other| other.name == kept.name).ok_or_else(away)
+}
+
+/// The counter is not raised: what the credential is has not changed.
+pub(super) async fn reseal(database: &Database, before: SealedSecret, after: SealedSecret) -> Result<bool, Fault> {
+    const SQL: &str = "update secrets set sealed = $4, fingerprint = $5 where owner = $1 and name = $2 and sealed = $3";
+    let resealed = database.run(move |connection| {
+        async move {
+            let statement = connection.prepare_cached(SQL).await?;
+            let (old, new) = (before.sealed.as_ref(), after.sealed.as_ref());
+            Ok(connection.execute(&statement, &[&before.owner, &before.name, &old, &new, &after.fingerprint]).await? > 0)
+        }
+        .boxed()
+    });
+    wiped(database, resealed.await?).await
 }
 
 pub(super) async fn secrets(database: &Database, owner: String) -> Result<Vec<SealedSecret>, Fault> {

@@ -48,6 +48,8 @@ pub(super) struct Shared {
     suspect: Arc<AtomicBool>,
     /// Rung when something that should be there was not.
     pub(super) mend: Notify,
+    /// Which store the broker is to belong to, once that was said.
+    owner: OnceLock<String>,
     /// Who hears of queues before they are made.
     pub(super) missing: Arc<OnceLock<Arc<dyn Missing>>>,
     registry: Mutex<BTreeMap<String, QueueSpec>>,
@@ -65,6 +67,7 @@ impl Shared {
             unanswered: watch::Sender::new(0),
             suspect: Arc::default(),
             mend: Notify::new(),
+            owner: OnceLock::new(),
             missing: Arc::default(),
             registry: Mutex::default(),
         }
@@ -105,6 +108,12 @@ impl Shared {
         };
     }
 
+    /// Keeps which store the broker is to belong to, for every session to come.
+    pub(super) fn owned_by(&self, store: String) {
+        // A second one would be a mistake of this program; the first stays.
+        let _ = self.owner.set(store);
+    }
+
     /// The queue as it was declared.
     pub(super) fn kept(&self, queue: &str) -> Option<QueueSpec> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).get(queue).cloned()
@@ -119,6 +128,9 @@ impl Shared {
 pub(super) async fn establish(shared: &Shared, epoch: u64) -> Result<Arc<Session>, BrokerError> {
     let (options, missing) = (Arc::clone(&shared.options), Arc::clone(&shared.missing));
     let session = Session::dial(shared.uri.clone(), options, missing, Arc::clone(&shared.suspect), epoch).await?;
+    if let Some(store) = shared.owner.get() {
+        Scratch::new(&session).belongs_to(store).await?;
+    }
     if shared.options.puts_topology {
         Scratch::new(&session).declare_fixed().await?;
     }

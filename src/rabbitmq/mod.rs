@@ -99,6 +99,36 @@ impl Broker for RabbitBroker {
         .await
     }
 
+    async fn belongs_to(&self, store: &str) -> Result<(), BrokerError> {
+        let (shared, store) = (Arc::clone(&self.shared), store.to_owned());
+        self.on_io(async move {
+            shared.owned_by(store.clone());
+            let session = shared.session()?;
+            Scratch::new(&session).belongs_to(&store).await
+        })
+        .await
+    }
+
+    async fn disown(&self) -> Result<(), BrokerError> {
+        let shared = Arc::clone(&self.shared);
+        self.on_io(async move {
+            let session = shared.session()?;
+            Scratch::new(&session).disown().await
+        })
+        .await
+    }
+
+    async fn takes(&self) -> Result<(), BrokerError> {
+        if let Some(reason) = self.shared.session()?.blocked() {
+            return Err(BrokerError::Away(format!("it takes no publications for now: {reason}")));
+        }
+        match self.publish(vec![Publication::probe()]).await.pop() {
+            Some(Err(PublishError::Away(cause))) => Err(BrokerError::Away(cause)),
+            Some(Err(PublishError::Refused(cause))) => Err(BrokerError::Refused(cause)),
+            Some(Ok(()) | Err(PublishError::Unroutable { .. })) | None => Ok(()),
+        }
+    }
+
     fn when_missing(&self, hears: Arc<dyn Missing>) {
         // A second one would be a mistake of this program; the first stays.
         let _ = self.shared.missing.set(hears);

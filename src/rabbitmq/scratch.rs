@@ -7,9 +7,10 @@ use super::{
     topology,
 };
 use atshub_actors::ports::{BrokerError, QueueInfo, QueueSpec};
+use atshub_schemas::topology::STORE;
 use lapin::{
-    Channel,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
+    Channel, ExchangeKind,
+    options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::{FieldTable, ShortString},
 };
 use std::future::Future;
@@ -74,6 +75,28 @@ impl<'a> Scratch<'a> {
             self.answer(&what, asked).await?.ok_or_else(|| BrokerError::Refused(format!("{what}: not found")))?;
         }
         Ok(made)
+    }
+
+    /// Marks the virtual host as this store's, or finds it so. The mark is an exchange that nobody publishes to; what it is declared with
+    /// cannot be changed, so that of two that come at once one is refused.
+    pub(super) async fn belongs_to(&mut self, store: &str) -> Result<(), BrokerError> {
+        let what = format!("mark the virtual host as belonging to store `{store}`");
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let channel = self.channel().await?;
+        let asked = channel.exchange_declare(STORE.into(), ExchangeKind::Fanout, options, topology::mark_of(store));
+        match self.answer(&what, asked).await {
+            Err(BrokerError::Refused(said)) if said.contains(topology::INEQUIVALENT) => {
+                Err(BrokerError::Refused(topology::other_store(store, &said)))
+            }
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Takes the mark away.
+    pub(super) async fn disown(&mut self) -> Result<(), BrokerError> {
+        let channel = self.channel().await?;
+        let asked = channel.exchange_delete(STORE.into(), ExchangeDeleteOptions::default());
+        self.answer("take away the mark of the store", asked).await.map(drop)
     }
 
     /// Declares a queue and binds it. If it is not there, who wants to hear of that is told before it is made.

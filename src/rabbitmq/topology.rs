@@ -2,7 +2,7 @@
 
 use super::options::QueueType;
 use atshub_actors::ports::QueueSpec;
-use atshub_schemas::topology::{COMMANDS, CONTROL, DEAD, DELIVERY_LIMIT, EVENTS, LIFECYCLE, UNROUTED, WORK};
+use atshub_schemas::topology::{self, COMMANDS, CONTROL, DEAD, DELIVERY_LIMIT, EVENTS, LIFECYCLE, STORE, UNROUTED, WORK};
 use lapin::{
     ExchangeKind,
     types::{AMQPValue, FieldTable, ShortString},
@@ -33,6 +33,25 @@ pub(super) fn exchange_arguments(exchange: &str) -> FieldTable {
         arguments.insert("alternate-exchange".into(), text(UNROUTED));
     }
     arguments
+}
+
+/// What a refusal says of arguments that differ from those of what is there.
+pub(super) const INEQUIVALENT: &str = "inequivalent";
+
+/// Arguments of the exchange that marks the virtual host: an alternate exchange that is never asked for, since RabbitMQ compares that
+/// argument, and this exchange gets no message.
+pub(super) fn mark_of(store: &str) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("alternate-exchange".into(), text(&format!("{STORE}.{store}")));
+    arguments
+}
+
+/// The sentence for a virtual host that is marked as another store's, out of what RabbitMQ said.
+pub(super) fn other_store(own: &str, said: &str) -> String {
+    let before = format!("{STORE}.");
+    let marks = said.split(&before).skip(1).map(|rest| rest.split('\'').next().unwrap_or_default());
+    let theirs = marks.filter(|mark| *mark != own).last();
+    topology::other_store(own, theirs)
 }
 
 /// Arguments of a queue. One that goes by itself is classic whatever the others are: quorum queues cost more than a queue of

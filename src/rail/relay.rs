@@ -11,7 +11,10 @@ use super::{
     lines::{FIRST_WAIT, LineOf, Lines, Turn, line_of},
     windows::{Ended, Windows},
 };
-use atshub_actors::ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Rail, StoreError, handover};
+use atshub_actors::{
+    meters::meters,
+    ports::{Broker, BrokerHealth, ClaimedRow, Clock, Publication, PublishError, Rail, StoreError, handover},
+};
 use atshub_schemas::{CONTENT_TYPE, topology};
 use futures_util::{
     FutureExt, StreamExt,
@@ -237,7 +240,9 @@ async fn window<'a>(ground: Ground<'a>, rows: Vec<ClaimedRow>) -> Ended<'a> {
             continue;
         }
         let mut one = async move {
+            let began = Instant::now();
             let answers = broker.publish(rows.iter().map(publication).collect()).await;
+            meters().publication(began.elapsed());
             (line, rows, answers)
         }
         .boxed();

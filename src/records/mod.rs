@@ -2,7 +2,9 @@
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
 mod clocks;
+mod identity;
 mod policy;
+mod schema;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,10 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 pub(crate) use clocks::{LONGEST_LEASE, PULLED_LEASE, TOLERANCE};
+pub(crate) use identity::{new_identity, shown_identity};
 pub(crate) use policy::{policy_of, policy_to_store};
+pub(crate) use schema::LEAST_SCHEMA;
+pub use schema::Schema;
 pub(crate) use search::{SearchColumn, SearchKeys, page_of, sought};
 pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};

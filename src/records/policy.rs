@@ -34,10 +34,24 @@ mod tests {
 
     #[test]
     fn why_settings_cannot_be_read_is_said_shortly_however_long_they_are() {
-        let json = format!("{{\"{}\": 1}}", "é".repeat(300_000));
+        let json = format!("{{\"recruiter_from\": [\"{}\"]}}", "é".repeat(300_000));
         let (policy, why) = policy_of(&json);
         assert_eq!(policy, Policy::default());
         let why = why.unwrap();
-        assert!(why.contains("unknown field `ééé") && why.chars().count() < SAID_CHARS + 100, "{}", why.chars().count());
+        assert!(why.contains("unknown variant `ééé") && why.chars().count() < SAID_CHARS + 100, "{}", why.chars().count());
+    }
+
+    #[test]
+    fn settings_that_only_another_version_knows_are_saved_again_as_they_were() {
+        let json = r#"{"prefetch": 4, "of_tomorrow": {"deep": [1, null, "x"]}, "also": true}"#;
+        let (policy, why) = policy_of(json);
+        assert_eq!((policy.prefetch, why), (4, None));
+        assert_eq!(policy.unknown.keys().collect::<Vec<_>>(), ["also", "of_tomorrow"]);
+        let saved: serde_json::Value = serde_json::from_str(&to_json(&policy).unwrap()).unwrap();
+        let given: serde_json::Value = serde_json::from_str(json).unwrap();
+        for (key, value) in given.as_object().unwrap() {
+            assert_eq!(&saved[key], value, "{key}");
+        }
+        assert_eq!(policy_of(&saved.to_string()).0, policy);
     }
 }

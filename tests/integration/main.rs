@@ -20,6 +20,7 @@ mod deploy;
 mod doors;
 mod doubles;
 mod gate;
+mod health;
 mod no_field;
 mod operators;
 mod outlives;

@@ -107,6 +107,18 @@ impl Broker for Slow {
         self.broker.declare(queue).await
     }
 
+    async fn belongs_to(&self, store: &str) -> Result<(), BrokerError> {
+        self.broker.belongs_to(store).await
+    }
+
+    async fn disown(&self) -> Result<(), BrokerError> {
+        self.broker.disown().await
+    }
+
+    async fn takes(&self) -> Result<(), BrokerError> {
+        self.broker.takes().await
+    }
+
     fn when_missing(&self, hears: Arc<dyn Missing>) {
         self.broker.when_missing(hears);
     }

@@ -1,6 +1,6 @@
 //! How tries end that came to nothing: postponed, on the retry schedule, or parked.
 
-use super::{About, Desk, route_of};
+use super::{About, Desk};
 use crate::{
     domain::{Effect, EffectKey},
     failure::Failure,
@@ -51,7 +51,7 @@ impl Desk {
         let text = format!("{why}. Waits until {until}; no attempt is used up");
         let row = OutboxRow {
             exchange: topology::WORK.to_owned(),
-            routing_key: route_of(envelope, queue),
+            routing_key: topology::work_key(&envelope.tenant, queue),
             envelope: Arc::clone(envelope),
             not_before: Some(*until),
             // The same twice, because its answer was lost, is one row.
@@ -81,7 +81,7 @@ impl Desk {
 
     /// Ends a failed try: on the schedule, or parked. Returns once that is durable.
     pub(crate) async fn settle(&self, envelope: &Arc<Envelope>, queue: &str, failure: &Failure, progress: Progress, about: About<'_>) {
-        let route = (topology::WORK, route_of(envelope, queue));
+        let route = (topology::WORK, topology::work_key(&envelope.tenant, queue));
         let change = self.settled(Change::default(), envelope, queue, route, failure, progress, about);
         self.record(change).await;
     }
@@ -96,7 +96,7 @@ impl Desk {
         progress: Progress,
         about: About<'_>,
     ) -> Result<CommitOutcome, Failure> {
-        let route = (topology::WORK, route_of(envelope, queue));
+        let route = (topology::WORK, topology::work_key(&envelope.tenant, queue));
         self.commit(self.settled(change, envelope, queue, route, failure, progress, about)).await
     }
 

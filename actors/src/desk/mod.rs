@@ -15,6 +15,7 @@ use crate::{
     lag::Lag,
     lease::Lease,
     lifecycle,
+    meters::meters,
     ports::{
         Change, Claim, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, Parked, Progress, Store,
         StoreError,
@@ -93,6 +94,8 @@ impl Desk {
 
     /// The parts of a change that say "this message is handled, and this became of it".
     pub(crate) fn handled(&self, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>) -> (Option<Handled>, JournalEntry) {
+        let age = self.clock.now().duration_since(envelope.time);
+        meters().age(envelope.message.kind(), Duration::try_from(age).unwrap_or_default());
         let disposition = Disposition {
             verdict: tame(verdict.word),
             code: Some(tame(&verdict.code)),
@@ -135,6 +138,7 @@ impl Desk {
         let outcome = self.patiently("commit", || self.store.commit(change.clone())).await;
         let ended = Instant::now();
         self.lag.took(ended.duration_since(began), ended);
+        meters().commit(ended.duration_since(began));
         outcome
     }
 
@@ -241,11 +245,6 @@ impl Desk {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
         self.lease.held().await;
     }
-}
-
-/// Routing key on the work exchange that leads to the queue a message came from.
-pub(crate) fn route_of(envelope: &Envelope, queue: &str) -> String {
-    if queue == topology::tenant_queue(&envelope.tenant) { topology::tenant_work_key(&envelope.tenant) } else { queue.to_owned() }
 }
 
 fn tame(word: &str) -> Line {

@@ -1,5 +1,6 @@
 //! What follows from the platform's answers: invited, refused, still open, not open any more (B2, B5, B8).
 
+use super::invitation::{Invitation, InvitationRequest, PlatformRole};
 use super::{
     Context, Decision, Dossier, Heard, InviteError, State,
     ask::{self, Step, told},
@@ -7,7 +8,6 @@ use super::{
     tell::{label, note, standing, status},
     verdict::Verdict,
 };
-use crate::ports::{Invitation, InvitationRequest, PlatformRole};
 use atshub_schemas::Line;
 use jiff::Timestamp;
 use uuid::Uuid;

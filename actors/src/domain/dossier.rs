@@ -1,8 +1,8 @@
 //! A dossier: all that the hub knows of one application, and the candidacies that came of it. The unit of concurrency:
 //! it has one version, and whoever saves it must have read that version.
 
+use super::invitation::{Invitation, PlatformRole};
 use super::{Interviews, State, Versions, versions::Mark};
-use crate::ports::{Invitation, PlatformRole};
 use atshub_schemas::{
     Email, ExternalId, Link, TenantName, Unread,
     fact::{Application, Candidate, Job, Person, Stage},

@@ -1,6 +1,9 @@
 //! A tenant's settings: which stages mean "invite", how jobs name roles, what the status field is called. Data only.
 
-use atshub_schemas::fact::{Job, Stage};
+use atshub_schemas::{
+    Carried,
+    fact::{Job, Stage},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,9 +19,9 @@ pub enum RecruiterSource {
     Job,
 }
 
-/// Everything a tenant may set. Unknown keys are refused.
+/// Everything a tenant may set. What this release does not know is kept, and saved again as it was: another release may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Policy {
     /// Stages that mean "invite", by id or by name (names compare without case).
     pub trigger_stages: Vec<String>,
@@ -46,6 +49,9 @@ pub struct Policy {
     pub prefetch: u16,
     /// Settings of the connector, by its own names (its registry entry lists them).
     pub connector: BTreeMap<String, String>,
+    /// Settings that this release does not know. They have no effect here.
+    #[serde(flatten)]
+    pub unknown: Carried,
 }
 
 impl Default for Policy {
@@ -64,6 +70,7 @@ impl Default for Policy {
             sandbox: false,
             prefetch: 16,
             connector: BTreeMap::new(),
+            unknown: Carried::default(),
         }
     }
 }

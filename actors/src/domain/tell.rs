@@ -50,7 +50,8 @@ pub fn status_as_note(request: &WritebackRequested, policy: &Policy) -> Option<W
 }
 
 /// The words for a state, as the tenant wants them.
-pub(super) fn label(policy: &Policy, code: &str) -> String {
+#[must_use]
+pub fn label(policy: &Policy, code: &str) -> String {
     policy.labels.get(code).cloned().unwrap_or_else(|| {
         match code {
             "received" => "Received",

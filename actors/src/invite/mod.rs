@@ -15,10 +15,10 @@ use crate::{
     domain::Policy,
     gate::Gate,
     ports::{Connector, Platform},
-    supervision::{Birth, Deliver, Lanes, Link, Workload},
+    supervision::{Birth, Deliver, Link, WorkActor, Workload},
     turns::Turns,
 };
-use actix::{Actor, Context, Handler, Recipient};
+use actix::Recipient;
 use async_trait::async_trait;
 use atshub_schemas::{Envelope, Message, TenantName};
 use std::{
@@ -59,12 +59,7 @@ pub struct InviteOffice {
     pub prefetch: u16,
 }
 
-/// The actor.
-pub struct InviteActor {
-    lanes: Lanes<InviteWork>,
-    prefetch: usize,
-}
-
+/// The work of an invite actor.
 pub(crate) struct InviteWork {
     office: InviteOffice,
     link: Link,
@@ -80,41 +75,16 @@ impl InviteWork {
     }
 }
 
-impl InviteActor {
-    /// Which of its messages are worked on one after the other.
-    #[must_use]
-    pub fn lane(envelope: &Envelope) -> String {
-        InviteWork::lane(envelope)
-    }
-
-    /// Makes a generation on the arbiter it is born to.
-    #[must_use]
-    pub fn start(office: InviteOffice, birth: Birth) -> Recipient<Deliver> {
-        let Birth { arbiter, lifeline } = birth;
-        Self::start_in_arbiter(&arbiter, move |_| {
-            let prefetch = usize::from(office.prefetch.max(1));
-            let work = InviteWork { office, link: lifeline.link(), calls: Mutex::default() };
-            Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
-        })
-        .recipient()
-    }
+/// Which of its messages are worked on one after the other.
+#[must_use]
+pub fn lane(envelope: &Envelope) -> String {
+    InviteWork::lane(envelope)
 }
 
-impl Actor for InviteActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(self.prefetch + 1);
-        self.lanes.link().up();
-    }
-}
-
-impl Handler<Deliver> for InviteActor {
-    type Result = ();
-
-    fn handle(&mut self, delivery: Deliver, ctx: &mut Context<Self>) {
-        self.lanes.take(delivery, |actor: &mut Self| &mut actor.lanes, ctx);
-    }
+/// Makes a generation of the invite actor on the arbiter it is born to.
+#[must_use]
+pub fn start(office: InviteOffice, birth: Birth) -> Recipient<Deliver> {
+    WorkActor::start(birth, office.prefetch, move |link| InviteWork { office, link, calls: Mutex::default() })
 }
 
 #[async_trait(?Send)]

@@ -16,11 +16,13 @@
 //!   takes messages. Nothing of it is dead-lettered: what nobody wanted in time is of no use later.
 //! - A queue that is not there is made by `declare`, after a reconnect, or when it was deleted meanwhile; before it is made, what was
 //!   set with `when_missing` is told its name, every time, and if that fails the queue is not made yet.
+//! - It belongs to one store: the first that is named. To another it is refused, until it is disowned.
 //! - When the broker goes away and comes back, consumptions go on by themselves with new deliveries; acknowledging an
 //!   old one answers [`AckError::Stale`]. One whose acknowledgement was on its way when the connection ended answers
 //!   [`AckError::Unsure`], and is delivered again only if the broker had not taken it.
 
 use async_trait::async_trait;
+use atshub_schemas::topology;
 use bytes::Bytes;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -40,6 +42,21 @@ pub struct Publication {
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Bytes,
+}
+
+impl Publication {
+    /// A message that no queue takes: that it is answered at all says that the broker takes messages.
+    #[must_use]
+    pub fn probe() -> Self {
+        Self {
+            exchange: topology::WORK.to_owned(),
+            routing_key: "nobody".to_owned(),
+            message_id: "probe".to_owned(),
+            content_type: "text/plain".to_owned(),
+            headers: BTreeMap::new(),
+            body: Bytes::new(),
+        }
+    }
 }
 
 /// Why one message was not taken.
@@ -197,6 +214,23 @@ pub trait Missing: Send + Sync + 'static {
 pub trait Broker: Send + Sync + 'static {
     /// Declares a queue and its bindings; the same again is no error. Kept, and declared anew after every reconnect.
     async fn declare(&self, queue: QueueSpec) -> Result<(), BrokerError>;
+
+    /// Says which store ([`Store::identity`](super::Store::identity)) this process works on: the first to say so makes the broker that
+    /// store's. Kept, and said anew after every reconnect.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] if it is another store's: two hubs that share the queues and not the store would each take half of the
+    /// messages, for tenants that the other one knows.
+    async fn belongs_to(&self, store: &str) -> Result<(), BrokerError>;
+
+    /// Makes the broker nobody's, for the next to say whose it is.
+    async fn disown(&self) -> Result<(), BrokerError>;
+
+    /// Answers if a publication would be taken now: a broker that is there and out of memory or disk takes none.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn takes(&self) -> Result<(), BrokerError>;
 
     /// Sets who hears of queues that are not there. Once, before the first queue is declared.
     fn when_missing(&self, hears: std::sync::Arc<dyn Missing>);

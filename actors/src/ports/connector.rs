@@ -75,6 +75,35 @@ pub enum Written {
     NotSupported(&'static str),
 }
 
+/// Something that an account has, by its id and by the name that people see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A field that an account has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// What can be chosen there; empty for a field of free text.
+    pub choices: Vec<String>,
+}
+
+/// What an account has of what a tenant's settings name. Each `Err`: why it could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// The stages that an application can be in.
+    pub stages: Result<Vec<Named>, String>,
+    /// Fields of applications, for the status.
+    pub application_fields: Result<Vec<Place>, String>,
+    /// Fields of jobs, for the role.
+    pub job_fields: Result<Vec<Place>, String>,
+}
+
 /// One tenant's account at its ATS.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
@@ -105,6 +134,11 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// As any call; never `acted`.
     async fn look(&self, request: &WritebackRequested) -> Result<bool, Failure>;
+
+    /// What the account has of what the tenant's settings name. `None`: it cannot be asked.
+    async fn inventory(&self) -> Option<Inventory> {
+        None
+    }
 
     /// Tests the credential, and names permissions that are missing.
     ///

@@ -20,7 +20,7 @@ pub use broker::{
     Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Cut, Delivery, Missing, Publication, PublishError, QueueInfo, QueueSpec,
 };
 pub use clock::{Clock, SystemClock};
-pub use connector::{Capabilities, Connector, Feature, NO_PLACE_FOR_STATUS, Written};
+pub use connector::{Capabilities, Connector, Feature, Inventory, NO_PLACE_FOR_STATUS, Named, Place, Written};
 pub use dossiers::{Dossiers, Found};
 pub use handover::{Fresh, Handover, handover};
 pub use journal::Journal;

@@ -1,7 +1,7 @@
 //! The hub processes on one store, as they say of themselves, and what their children are doing. Values only; how they are
 //! kept is the contract in `store.rs`.
 
-use crate::supervision::ChildSnapshot;
+use crate::shown::ChildSnapshot;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -59,13 +59,14 @@ const BY: &str = "by ";
 /// A sealed credential: cipher text that only the hub's sealing key opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret {
-    /// `tenant/<name>` or `platform/<name>`.
+    /// `tenant/<name>` or `platform/<name>`; `hub` for what proves the sealing key.
     pub owner: String,
     /// Which of the owner's: `api_key`, `webhook_secret`, `partner_key`, `token`.
     pub name: String,
     /// Cipher text with its nonce.
     pub sealed: Bytes,
-    /// First characters of the secret's SHA-256, so that people can tell two keys apart without seeing either.
+    /// First characters of a code that the sealing key gives to the secret (HMAC-SHA256, RFC 2104), so that people can tell two
+    /// secrets apart without seeing either, and a copy of the store does not help anybody to guess one.
     pub fingerprint: String,
     /// When it was set.
     pub set_at: Timestamp,

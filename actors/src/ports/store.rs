@@ -10,7 +10,7 @@ use super::{
     records::{JournalEntry, MessageView},
     registry::{PlatformAccount, SealedSecret, TenantRecord},
 };
-use crate::supervision::ChildSnapshot;
+use crate::shown::ChildSnapshot;
 use async_trait::async_trait;
 use atshub_schemas::{ExternalId, TenantName};
 use jiff::Timestamp;
@@ -105,6 +105,13 @@ pub trait Store: Journal + Rail + Dossiers {
     /// Saves a credential in place of the one before.
     async fn put_secret(&self, secret: SealedSecret) -> Result<(), StoreError>;
 
+    /// Saves a credential if its owner has none of this name. Answers the one that stands then: this, or the one that was there.
+    async fn keep_secret(&self, secret: SealedSecret) -> Result<SealedSecret, StoreError>;
+
+    /// Puts a credential in the place of exactly this one: sealed anew, and otherwise the same. Nobody is told of it: it is no change
+    /// of what the hub does. False: it is not there any more, or was set since.
+    async fn reseal(&self, before: &SealedSecret, after: SealedSecret) -> Result<bool, StoreError>;
+
     /// All credentials of an owner.
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError>;
 
@@ -113,6 +120,9 @@ pub trait Store: Journal + Rail + Dossiers {
 
     /// Deletes a credential for good. False: there was none.
     async fn delete_secret(&self, owner: &str, name: &str) -> Result<bool, StoreError>;
+
+    /// Which store this is: a name that it gave itself when it was first asked, and that a back-up of it keeps.
+    async fn identity(&self) -> Result<String, StoreError>;
 
     /// Drops history older than `before`: inbox, journal, sent outbox rows, and partitions made of them. Never drops a
     /// row that has not been sent. Also makes the partitions of the days to come.
@@ -130,6 +140,6 @@ pub trait Store: Journal + Rail + Dossiers {
     /// When it was last found to have gone back.
     async fn went_back(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Answers if the store does.
+    /// Answers if the store takes a write. One that can only be read, or whose last change failed for its own fault, is not well.
     async fn ping(&self) -> Result<(), StoreError>;
 }

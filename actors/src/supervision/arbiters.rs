@@ -2,9 +2,9 @@
 //! made its thread stand still. A thread that stands still is replaced at once; it cannot be ended, only waited for.
 
 use super::{
+    notice::{ChildName, ThreadNumber},
     pulse::Pulse,
-    spec::ChildName,
-    watchdog::{ThreadNumber, Watchdog},
+    watchdog::Watchdog,
 };
 use actix_rt::{Arbiter, ArbiterHandle};
 use serde::{Deserialize, Serialize};

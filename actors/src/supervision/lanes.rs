@@ -3,38 +3,17 @@
 //! left.
 
 use super::{
+    deliver::Deliver,
     guard::{Ended, Guard},
-    intake::Work,
     lifeline::{Lifeline, Link},
-    token::Token,
 };
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Message};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context};
 use async_trait::async_trait;
 use atshub_schemas::Envelope;
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
-
-/// A delivery on its way to a child.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Deliver {
-    /// The linear token.
-    pub token: Token,
-    /// The message.
-    pub envelope: Arc<Envelope>,
-    /// Queue it came from.
-    pub queue: Arc<str>,
-    /// True if this process has had it in hand before: the calls it made then have ended.
-    pub known: bool,
-}
-
-impl Deliver {
-    pub(super) fn new(token: Token, work: &Work, queue: &Arc<str>, known: bool) -> Self {
-        Self { token, envelope: Arc::clone(&work.envelope), queue: Arc::clone(queue), known }
-    }
-}
 
 /// What a child does with a message.
 #[async_trait(?Send)]

@@ -3,42 +3,16 @@
 
 use super::{
     arbiters::Home,
-    board::{Board, BreakerSnapshot},
+    board::Board,
+    notice::{ChildName, Notice},
     pulse::Pulse,
     rehearsal::Stage,
-    spec::ChildName,
-    watchdog::ThreadNumber,
 };
+use crate::shown::BreakerSnapshot;
 use actix_rt::ArbiterHandle;
-use atshub_schemas::TenantName;
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// What the supervisor hears: from children, from their dispatchers, from the watchdog.
-#[derive(Debug)]
-pub(super) enum Notice {
-    /// The generation is up and takes deliveries.
-    Up { child: ChildName, generation: u64 },
-    /// The generation is gone.
-    Down { child: ChildName, generation: u64, panicking: bool },
-    /// A future of the generation panicked; its death follows.
-    Crashed { child: ChildName, generation: u64, cause: String },
-    /// A tenant's message crashed a child that works for all tenants, or made its thread stand still.
-    Blamed { tenant: TenantName, cause: String, froze: bool },
-    /// The credential was refused twice: pause the child, with this cause.
-    Unauthorized { child: ChildName, generation: u64, cause: String },
-    /// The generation has had work in hand for too long without getting anything done.
-    NoProgress { child: ChildName, generation: u64, cause: String },
-    /// A closed child has nothing in hand any more.
-    Closed { child: ChildName },
-    /// A standing of the supervisor's own making is in the store.
-    Stored { child: ChildName },
-    /// A thread stands still, in the middle of work for the child of this number.
-    Stuck { thread: ThreadNumber, child: u64, age: Duration },
-    /// A thread that stood still goes on.
-    Returned { thread: ThreadNumber },
-}
 
 /// A child's way to speak to its supervisor.
 #[derive(Debug, Clone)]

@@ -8,17 +8,19 @@
 //! - A dispatcher per child stands between broker and child and outlives the child's generations: it holds what a dead
 //!   child did not begin, and hands it to the next.
 //! - [`Lanes`] run a child's work: one message per application at a time, each inside a guard that ties a panic to it.
+//! - [`WorkActor`] is a child: lanes and a [`Workload`], whatever the work is.
 
 mod arbiters;
 mod backoff;
 mod board;
+mod deliver;
 mod dispatcher;
 mod fairness;
 mod guard;
 mod intake;
 mod lanes;
 mod lifeline;
-mod phase;
+mod notice;
 mod pulse;
 #[cfg(test)]
 mod races;
@@ -29,16 +31,23 @@ mod supervisor;
 mod tests;
 mod token;
 mod watchdog;
+mod worker;
 
+pub use crate::{
+    phase::{PHASES, Phase, Step},
+    shown::{BreakerSnapshot, BreakerState, ChildSnapshot, Restart},
+};
 pub use arbiters::ThreadSnapshot;
 pub use backoff::{Intensity, RestartPolicy, Verdict as RestartVerdict, delay};
-pub use board::{Board, BreakerSnapshot, BreakerState, Changes, ChildSnapshot, Restart};
+pub use board::{Board, Changes};
+pub use deliver::Deliver;
 pub use fairness::Share;
 pub use intake::{Intake, Work, Works};
-pub use lanes::{Deliver, Lanes, Workload};
+pub use lanes::{Lanes, Workload};
 pub use lifeline::{Birth, Lifeline, Link};
-pub use phase::{PHASES, Phase, Step};
+pub use notice::ChildName;
 pub use rehearsal::Rehearsal;
-pub use spec::{Action, ChildName, ChildSpec, Control, Factory, LaneOf, LastWords, Relinquish, Roster, Shutdown};
+pub use spec::{Action, ChildSpec, Control, Factory, LaneOf, LastWords, Relinquish, Roster, Shutdown};
 pub use supervisor::{Supervisor, SupervisorOptions};
 pub use token::Token;
+pub use worker::WorkActor;

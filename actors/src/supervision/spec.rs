@@ -1,7 +1,10 @@
 //! What the supervisor is told: which children there should be, and what is asked of one.
 
-use super::{lanes::Deliver, lifeline::Birth, phase::Phase, rehearsal::Rehearsal};
-use crate::ports::{Change, QueueSpec};
+use super::{deliver::Deliver, lifeline::Birth, notice::ChildName, rehearsal::Rehearsal};
+use crate::{
+    phase::Phase,
+    ports::{Change, QueueSpec},
+};
 use actix::{Message, Recipient};
 use atshub_schemas::{Envelope, TenantName};
 use futures_util::future::BoxFuture;
@@ -10,16 +13,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// The name of a child, for example `tenant/acme` or `invites/1`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChildName(pub Arc<str>);
-
-impl fmt::Display for ChildName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Makes a generation of a child. Called for every start; state comes from the store, never from the generation before.
 pub type Factory = Arc<dyn Fn(Birth) -> Recipient<Deliver> + Send + Sync>;

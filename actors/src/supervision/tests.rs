@@ -1,6 +1,6 @@
 //! The table of phases.
 
-use super::phase::{PHASES, Phase, Step};
+use crate::phase::{PHASES, Phase, Step};
 
 const ALL: [Phase; 7] =
     [Phase::Starting, Phase::Running, Phase::Paused, Phase::BackingOff, Phase::Quarantined, Phase::Draining, Phase::Disabled];

@@ -6,7 +6,7 @@
 //! is waited for, up to a bound. That the machine is busy the watchdog knows by its own lateness.
 
 use super::{
-    lifeline::Notice,
+    notice::Notice,
     pulse::{BEAT, Pulse, Seen},
 };
 use std::{
@@ -28,9 +28,6 @@ const BUSY_FOR: Duration = Duration::from_secs(2);
 const ASLEEP: u32 = 3;
 /// The watchdog itself came so late: the whole process did not run, and no pulse tells anything yet.
 const OVERSLEPT: Duration = Duration::from_millis(250);
-
-/// Number of a thread that children live on.
-pub(super) type ThreadNumber = u64;
 
 struct Watched {
     pulse: Weak<Pulse>,

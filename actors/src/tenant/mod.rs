@@ -13,10 +13,10 @@ use crate::{
     domain::Policy,
     gate::{Gate, Halt, Lapsed},
     ports::{Connector, Progress, TenantRecord},
-    supervision::{Birth, Deliver, Lanes, Link, Workload},
+    supervision::{Birth, Deliver, Link, WorkActor, Workload},
     turns::Turns,
 };
-use actix::{Actor, Context, Handler, Recipient};
+use actix::Recipient;
 use async_trait::async_trait;
 use atshub_schemas::{Envelope, ExternalId, Message};
 use std::sync::{Arc, atomic::AtomicBool};
@@ -84,35 +84,23 @@ impl TenantWork {
     }
 }
 
-/// The actor.
-pub struct TenantActor {
-    lanes: Lanes<TenantWork>,
-    prefetch: usize,
+/// Which of its messages are worked on one after the other.
+#[must_use]
+pub fn lane(envelope: &Envelope) -> String {
+    TenantWork::lane(envelope)
 }
 
-impl TenantActor {
-    /// Which of its messages are worked on one after the other.
-    #[must_use]
-    pub fn lane(envelope: &Envelope) -> String {
-        TenantWork::lane(envelope)
-    }
-
-    /// Makes a generation on the arbiter it is born to.
-    #[must_use]
-    pub fn start(office: TenantOffice, birth: Birth) -> Recipient<Deliver> {
-        let Birth { arbiter, lifeline } = birth;
-        Self::start_in_arbiter(&arbiter, move |_| {
-            let prefetch = usize::from(office.record.policy.prefetch.max(1));
-            let link = lifeline.link();
-            office.gate.show_on(&link);
-            // A paused tenant that was resumed: somebody has seen to the credential.
-            office.gate.relent();
-            let (writes, reads) = shares(prefetch);
-            let work = TenantWork { office, link, writes: Turns::new(writes), reads: Turns::new(reads), asking: AtomicBool::new(false) };
-            Self { lanes: Lanes::new(lifeline, Arc::new(work)), prefetch }
-        })
-        .recipient()
-    }
+/// Makes a generation of a tenant's actor on the arbiter it is born to.
+#[must_use]
+pub fn start(office: TenantOffice, birth: Birth) -> Recipient<Deliver> {
+    let prefetch = office.record.policy.prefetch.max(1);
+    WorkActor::start(birth, prefetch, move |link| {
+        office.gate.show_on(&link);
+        // A paused tenant that was resumed: somebody has seen to the credential.
+        office.gate.relent();
+        let (writes, reads) = shares(usize::from(prefetch));
+        TenantWork { office, link, writes: Turns::new(writes), reads: Turns::new(reads), asking: AtomicBool::new(false) }
+    })
 }
 
 /// Calls that may be on their way at once, of those that write and those that read: half, and what is left but for an eighth,
@@ -120,23 +108,6 @@ impl TenantActor {
 fn shares(prefetch: usize) -> (usize, usize) {
     let writes = prefetch.div_ceil(2);
     (writes, prefetch.saturating_sub(writes + prefetch.div_ceil(8)).max(1))
-}
-
-impl Actor for TenantActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(self.prefetch + 1);
-        self.lanes.link().up();
-    }
-}
-
-impl Handler<Deliver> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, delivery: Deliver, ctx: &mut Context<Self>) {
-        self.lanes.take(delivery, |actor: &mut Self| &mut actor.lanes, ctx);
-    }
 }
 
 #[async_trait(?Send)]

@@ -50,8 +50,11 @@ pub(super) const LIST_FIELDS: Method = reads("customField.list", "hiringProcessM
 pub(super) const SET_FIELD: Method = acts("customField.setValue", "candidatesWrite");
 pub(super) const UPDATE_ASSESSMENT: Method = acts("assessment.update", "candidatesWrite");
 pub(super) const KEY_INFO: Method = reads("apiKey.info", "apiKeysRead");
+/// Looked at for `tenant check` alone: a key without the permission does all of its work.
+pub(super) const LIST_PLANS: Method = reads("interviewPlan.list", "interviewsRead");
+pub(super) const LIST_STAGES: Method = reads("interviewStage.list", "interviewsRead");
 
-/// Every method that is called.
+/// Every method that is called for a candidate.
 pub(super) const METHODS: [Method; 9] =
     [APPLICATION_INFO, CANDIDATE_INFO, LIST_NOTES, CREATE_NOTE, JOB_INFO, LIST_FIELDS, SET_FIELD, UPDATE_ASSESSMENT, KEY_INFO];
 
@@ -167,9 +170,8 @@ pub(super) fn strange(method: Method, what: &str) -> Failure {
 pub(super) fn key(account: &crate::ats::Account) -> Result<SecretString, String> {
     account
         .secrets
-        .get(API_KEY)
+        .need(API_KEY, || format!("tenant `{}` has no `{API_KEY}`; set it with `atshub tenant set-key`", account.tenant))
         .cloned()
-        .ok_or_else(|| format!("tenant `{}` has no `{API_KEY}`; set it with `atshub tenant set-key`", account.tenant))
 }
 
 /// The body of a call that names one object.

@@ -3,14 +3,14 @@
 use super::{
     client::{self, Client, by_id, needed_permissions, strange},
     entry::{API_BASE, APP_BASE, CAPABILITIES},
-    fields, mapping, partner,
+    fields, inventory, mapping, partner,
 };
 use crate::{ats::Account, http::base_url};
 use async_trait::async_trait;
 use atshub_actors::{
     domain::{Policy, Snapshot},
     failure::Failure,
-    ports::{Capabilities, Connector, Written},
+    ports::{Capabilities, Connector, Inventory, Written},
 };
 use atshub_schemas::{
     ExternalId, Line, Link, Prose,
@@ -226,6 +226,10 @@ impl Connector for Ashby {
                 }
             }
         }
+    }
+
+    async fn inventory(&self) -> Option<Inventory> {
+        Some(inventory::look(&self.client).await)
     }
 
     async fn test(&self) -> Result<Vec<String>, Failure> {

@@ -7,6 +7,7 @@ mod entry;
 mod fields;
 mod hook;
 mod inbound;
+mod inventory;
 mod mapping;
 mod partner;
 

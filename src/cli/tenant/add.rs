@@ -16,6 +16,7 @@ use atshub_actors::{
 };
 use atshub_schemas::TenantName;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use std::{path::PathBuf, time::Duration};
 use tokio::time::timeout;
 
@@ -82,12 +83,19 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
     let mut policy = Policy::default();
     policy::stages(&mut policy, &args.trigger_stages)?;
     policy::apply(&mut policy, entry, &args.settings)?;
-    let sealed = credentials(&args, entry, session)?;
+    let given = credentials(&args, entry)?;
     let store = session.store().await?;
     platform(store.as_ref(), &args.platform).await?;
     if store.tenants().await?.iter().any(|there| there.name == args.name) {
         return Err(Stop::failed(format!("tenant `{}` exists already", args.name))
             .next(format!("`atshub tenant set {0}` changes its settings, `atshub tenant set-key {0}` its credentials", args.name)));
+    }
+    let mut sealed = Vec::new();
+    if !given.is_empty() {
+        let sealer = session.sealer(store.as_ref()).await?;
+        for (name, secret) in &given {
+            sealed.push(sealer.seal(&format!("tenant/{}", args.name), name, key_input::clear(secret)).map_err(Stop::failed)?);
+        }
     }
     // Credentials first: the hub takes a tenant over within a second of its being there.
     for secret in sealed.iter().cloned() {
@@ -116,22 +124,22 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
     Ok(Exit::Done)
 }
 
-fn credentials(args: &Args, entry: &ats::Entry, session: &Session) -> Result<Vec<SealedSecret>, Stop> {
+/// Those that were given, read from their files.
+fn credentials(args: &Args, entry: &ats::Entry) -> Result<Vec<(&'static str, SecretString)>, Stop> {
     let given = [
         ("api_key", "--key-file", args.key_file.as_deref()),
         ("webhook_secret", "--webhook-secret-file", args.webhook_secret_file.as_deref()),
         ("partner_key", "--partner-key-file", args.partner_key_file.as_deref()),
     ];
     key_input::one_stdin(&given.map(|(_, _, file)| file))?;
-    let mut sealed = Vec::new();
+    let mut read = Vec::new();
     for (name, option, file) in given.into_iter().filter_map(|(name, option, file)| Some((name, option, file?))) {
         if !entry.secrets.iter().any(|spec| spec.name == name) {
             return Err(Stop::usage(format!("{} takes no `{name}`", entry.name)).next(format!("leave out {option}")));
         }
-        let secret = key_input::read(option, file)?;
-        sealed.push(session.sealer()?.seal(&format!("tenant/{}", args.name), name, key_input::clear(&secret)).map_err(Stop::failed)?);
+        read.push((name, key_input::read(option, file)?));
     }
-    Ok(sealed)
+    Ok(read)
 }
 
 /// A tenant's queue should be there from now on: what is published before a hub runs must wait, not go astray.

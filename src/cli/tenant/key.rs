@@ -66,7 +66,7 @@ async fn replace(
 ) -> Ended {
     let secret = key_input::read("--key-file", file)?;
     let owner = format!("tenant/{name}");
-    let sealer = session.sealer()?;
+    let sealer = session.sealer(store).await?;
     let before = store.secrets(&owner).await?;
     for other in before.iter().filter(|other| other.name != spec.name) {
         if let Err(error) = sealer.open(other) {
@@ -125,7 +125,7 @@ pub(super) async fn test(name: &TenantName, session: &Session) -> Ended {
     let store = session.store().await?;
     let record = tenant(store.as_ref(), name).await?;
     let entry = entry(&record.ats)?;
-    let secrets = session.sealer()?.open_all(store.as_ref(), &format!("tenant/{name}")).await.map_err(Stop::failed)?;
+    let secrets = session.sealer(store.as_ref()).await?.open_all(store.as_ref(), &format!("tenant/{name}")).await?;
     let http = Http::new(Handle::current(), Options::default()).map_err(Stop::failed)?;
     let account = ats::Account { tenant: name.clone(), policy: Arc::new(record.policy), secrets, http };
     let set_key = format!("`atshub tenant set-key {name} --key-file <file>` sets another one");

@@ -2,12 +2,15 @@
 
 mod act;
 mod add;
+mod check;
 mod doing;
 mod key;
 mod list;
 mod policy;
 mod remove;
+mod settings;
 mod show;
+mod unset;
 
 pub(super) use act::{let_go_on, tell};
 
@@ -28,6 +31,15 @@ pub(super) enum Verb {
     Add(Box<add::Args>),
     /// Change settings of a tenant
     Set(add::SetArgs),
+    /// Take settings of a tenant back: they are as by default again
+    Unset(unset::Args),
+    /// List every setting that a tenant can have, with its default and what it means
+    Settings(settings::Args),
+    /// Look up at the ATS and the platform what the settings name: stages, fields, roles, credentials
+    Check {
+        /// Which tenant
+        name: TenantName,
+    },
     /// Set, replace or delete a credential
     SetKey(key::SetArgs),
     /// Ask the ATS whether it accepts the credential, and which permissions are missing
@@ -58,6 +70,9 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
         Verb::Show { name } => show::run(&name, session).await,
         Verb::Add(args) => add::run(*args, session).await,
         Verb::Set(args) => add::set(args, session).await,
+        Verb::Unset(args) => unset::run(args, session).await,
+        Verb::Settings(args) => settings::run(&args, session),
+        Verb::Check { name } => check::run(&name, session).await,
         Verb::SetKey(args) => key::set(args, session).await,
         Verb::TestKey { name } => key::test(&name, session).await,
         Verb::Restart(args) => act::run(act::RESTART, args, session).await,

@@ -4,11 +4,23 @@ use crate::{ats::Entry, cli::exit::Stop, cli::key_input, config::nearest};
 use atshub_actors::domain::{Policy, RecruiterSource};
 use atshub_schemas::Line;
 
-/// Keys of the policy that take one value.
-const PLAIN: [&str; 8] =
-    ["status_field", "role_field", "platform_name", "recruiter_from", "invited_note", "cancel_from_ats", "sandbox", "prefetch"];
-/// Keys of the policy that are tables, with what stands behind the full stop.
-const TABLES: [(&str, &str); 3] = [("roles", "<job id or title, or *>"), ("labels", "<state>"), ("trigger_stages_by_job", "<job id>")];
+/// Keys of the policy that take one value, and what they mean.
+pub(super) const PLAIN: [(&str, &str); 8] = [
+    ("status_field", "name of the ATS's custom field that shows the status"),
+    ("role_field", "name of the job's custom field that names the platform's role"),
+    ("platform_name", "name of the platform in the words that recruiters read"),
+    ("recruiter_from", "where the recruiter is taken from, in the order tried: candidate, grader, job"),
+    ("invited_note", "whether a note with the link is added when the candidate was invited: true or false"),
+    ("cancel_from_ats", "whether a candidate who is archived is cancelled at the platform: true or false"),
+    ("sandbox", "nobody depends on this tenant, so drills may make faults here: true or false"),
+    ("prefetch", "most messages of this tenant in hand at once: 1 to 1000"),
+];
+/// Keys of the policy that are tables, with what stands behind the full stop, and what they mean.
+pub(super) const TABLES: [(&str, &str, &str); 3] = [
+    ("roles", "<job id or title, or *>", "the platform's role for a job, by id or name"),
+    ("labels", "<state>", "the words that the status field shows for a state"),
+    ("trigger_stages_by_job", "<job id>", "the stages that mean \"invite\" for one job, with commas between, in place of --trigger-stage"),
+];
 /// States that can have a label.
 const STATES: [&str; 12] = [
     "received",
@@ -104,9 +116,45 @@ fn table_or_connector(policy: &mut Policy, entry: &Entry, key: &str, value: &str
 
 /// Every key there is for this kind.
 fn known(entry: &Entry) -> Vec<String> {
-    let plain = PLAIN.iter().map(|key| (*key).to_owned());
-    let tables = TABLES.iter().map(|(key, behind)| format!("{key}.{behind}"));
+    let plain = PLAIN.iter().map(|(key, _)| (*key).to_owned());
+    let tables = TABLES.iter().map(|(key, behind, _)| format!("{key}.{behind}"));
     plain.chain(tables).chain(entry.settings.iter().map(|setting| setting.key.to_owned())).collect()
+}
+
+/// Takes a setting back: it is as by default. False: it was so already.
+///
+/// # Errors
+/// For a key that no setting has.
+pub(super) fn unset(policy: &mut Policy, entry: &Entry, key: &str) -> Result<bool, Stop> {
+    let before = policy.clone();
+    let default = Policy::default();
+    match (key, key.split_once('.')) {
+        ("trigger_stages", _) => policy.trigger_stages = default.trigger_stages,
+        ("status_field", _) => policy.status_field = default.status_field,
+        ("role_field", _) => policy.role_field = default.role_field,
+        ("platform_name", _) => policy.platform_name = default.platform_name,
+        ("recruiter_from", _) => policy.recruiter_from = default.recruiter_from,
+        ("invited_note", _) => policy.invited_note = default.invited_note,
+        ("cancel_from_ats", _) => policy.cancel_from_ats = default.cancel_from_ats,
+        ("sandbox", _) => policy.sandbox = default.sandbox,
+        ("prefetch", _) => policy.prefetch = default.prefetch,
+        ("roles", _) => policy.roles = default.roles,
+        ("labels", _) => policy.labels = default.labels,
+        ("trigger_stages_by_job", _) => policy.trigger_stages_by_job = default.trigger_stages_by_job,
+        (_, Some(("roles", job))) => drop(policy.roles.remove(job)),
+        (_, Some(("labels", state))) => drop(policy.labels.remove(state)),
+        (_, Some(("trigger_stages_by_job", job))) => drop(policy.trigger_stages_by_job.remove(job)),
+        // Also what another release, or another connector, has left.
+        _ if policy.unknown.drop_field(key) || policy.connector.remove(key).is_some() => {}
+        _ if entry.settings.iter().any(|setting| setting.key == key) => {}
+        _ => {
+            let known = known(entry);
+            let near = nearest(key, known.iter().cloned()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(Stop::usage(format!("there is no setting `{key}` for {}{near}", entry.name))
+                .next(format!("settings are: {}", known.join(", "))));
+        }
+    }
+    Ok(*policy != before)
 }
 
 fn line(key: &str, value: &str) -> Result<String, Stop> {
@@ -202,11 +250,47 @@ mod tests {
     }
 
     #[test]
+    fn whatever_can_be_set_can_be_taken_back() {
+        let entry = REGISTRY.iter().find(|entry| !entry.settings.is_empty()).unwrap();
+        let connector = format!("{}=http://127.0.0.1:1", entry.settings[0].key);
+        for pair in [
+            "status_field=x",
+            "role_field=x",
+            "platform_name=x",
+            "recruiter_from=job",
+            "invited_note=false",
+            "cancel_from_ats=true",
+            "sandbox=true",
+            "prefetch=4",
+            "roles.J.1=x",
+            "labels.invited=x",
+            "trigger_stages_by_job.j-9=x",
+            &connector,
+        ] {
+            let mut policy = set(&[pair]).unwrap();
+            assert_ne!(policy, Policy::default(), "{pair}");
+            let key = pair.split_once('=').unwrap().0;
+            assert!(unset(&mut policy, entry, key).unwrap(), "{pair}");
+            assert_eq!(policy, Policy::default(), "{pair}");
+            assert!(!unset(&mut policy, entry, key).unwrap(), "{pair} is taken back already");
+        }
+        for (key, _) in PLAIN {
+            assert!(unset(&mut Policy::default(), entry, key).is_ok(), "{key}");
+        }
+        for (table, ..) in TABLES {
+            assert!(unset(&mut Policy::default(), entry, table).is_ok(), "{table}");
+        }
+        let mut policy: Policy = serde_json::from_str(r#"{"of_tomorrow": 1}"#).unwrap();
+        assert!(unset(&mut policy, entry, "of_tomorrow").unwrap());
+        assert!(unset(&mut policy, entry, "prefetchh").unwrap_err().text.contains("did you mean `prefetch`?"));
+    }
+
+    #[test]
     fn every_key_of_the_policy_can_be_set() {
         let policy = serde_json::to_value(Policy::default()).unwrap();
         let elsewhere = ["trigger_stages", "connector"];
         for key in policy.as_object().unwrap().keys().filter(|key| !elsewhere.contains(&key.as_str())) {
-            assert!(PLAIN.contains(&key.as_str()) || TABLES.iter().any(|(table, _)| table == key), "{key}");
+            assert!(PLAIN.iter().any(|(plain, _)| plain == key) || TABLES.iter().any(|(table, ..)| table == key), "{key}");
         }
         for state in STATES {
             assert!(

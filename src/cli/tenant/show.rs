@@ -86,7 +86,11 @@ fn text(
     if record.unreadable.is_none()
         && let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy)
     {
-        policy.iter().filter(|(_, value)| !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
+        let known = |key: &String| !record.policy.unknown.contains_key(key);
+        policy.iter().filter(|(key, value)| known(key) && !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
+        for (key, value) in record.policy.unknown.iter() {
+            line(key, &format!("{value} (not known to this release: kept, without effect)"));
+        }
     }
     line("\nCREDENTIALS", "");
     for (name, spec, secret) in credentials(entry, set) {

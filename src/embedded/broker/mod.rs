@@ -14,7 +14,7 @@ mod routing;
 mod table;
 mod work;
 
-use super::backup::BROKER;
+use super::{backup::BROKER, damage::told};
 use async_trait::async_trait;
 use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Missing, Publication, PublishError, QueueInfo, QueueSpec};
 use engine::Engine;
@@ -68,7 +68,7 @@ impl EmbeddedBroker {
 
     fn start(folder: Option<&Path>) -> Result<Self, String> {
         let file = folder.map(|folder| folder.join(BROKER));
-        let connection = table::open(file.as_deref()).map_err(|cause| cause.to_string())?;
+        let connection = table::open(file.as_deref()).map_err(|cause| told(&cause))?;
         let (requests, received) = channel();
         let health = watch::Sender::new(BrokerHealth::Up { epoch: 1 });
         let engine = Engine::new(connection, Role::of(folder), health.clone(), requests.clone()).map_err(|cause| cause.to_string())?;
@@ -121,6 +121,18 @@ impl Broker for EmbeddedBroker {
             hears.missing(&queue.name).await.map_err(|cause| BrokerError::Away(format!("{what} {cause}")))?;
         }
         self.ask(|answer| Request::Declare(queue, answer)).await?
+    }
+
+    async fn belongs_to(&self, store: &str) -> Result<(), BrokerError> {
+        self.ask(|answer| Request::Belongs(store.to_owned(), answer)).await?
+    }
+
+    async fn disown(&self) -> Result<(), BrokerError> {
+        self.ask(Request::Disown).await
+    }
+
+    async fn takes(&self) -> Result<(), BrokerError> {
+        self.ask(Request::Write).await
     }
 
     fn when_missing(&self, hears: Arc<dyn Missing>) {

@@ -11,10 +11,25 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// What can be asked of the thread. A dropped answer means that the transaction failed; `health` says why.
 pub(super) enum Request {
     Declare(QueueSpec, oneshot::Sender<Result<(), BrokerError>>),
+    /// The store that is to be the broker's.
+    Belongs(String, oneshot::Sender<Result<(), BrokerError>>),
+    Disown(oneshot::Sender<()>),
+    /// A write that changes nothing.
+    Write(oneshot::Sender<()>),
     Delete(String, oneshot::Sender<Result<(), BrokerError>>),
     Publish(Vec<Publication>, oneshot::Sender<Vec<Result<(), PublishError>>>, OwnedSemaphorePermit),
-    Consume { queue: String, prefetch: usize, deliveries: mpsc::Sender<Delivery>, answer: oneshot::Sender<Result<u64, ConsumeError>> },
-    Ack { consumption: u64, seq: i64, epoch: u64, answer: oneshot::Sender<Result<(), AckError>> },
+    Consume {
+        queue: String,
+        prefetch: usize,
+        deliveries: mpsc::Sender<Delivery>,
+        answer: oneshot::Sender<Result<u64, ConsumeError>>,
+    },
+    Ack {
+        consumption: u64,
+        seq: i64,
+        epoch: u64,
+        answer: oneshot::Sender<Result<(), AckError>>,
+    },
     End(u64),
     Queues(Vec<String>, oneshot::Sender<Vec<QueueInfo>>),
     Lose(String, oneshot::Sender<()>),

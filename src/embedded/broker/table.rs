@@ -28,6 +28,8 @@ const SCHEMA: &str = "
         exchange text not null, routing_key text not null, message_id text not null, content_type text not null,
         headers text not null, body blob not null, delivery_count integer not null default 0, claimed integer not null default 0
     ) strict;
+    create table if not exists owner (only_one integer primary key check (only_one = 1), store text) strict;
+    insert into owner (only_one) values (1) on conflict do nothing;
     create index if not exists message_of_queue on message (queue, claimed, seq);
 ";
 
@@ -101,6 +103,21 @@ pub(super) fn topology(connection: &Connection) -> Result<Topology> {
         topology.bind(&exchange, &key, &queue);
     }
     Ok(topology)
+}
+
+/// The store whose broker this is: this one, if it was nobody's.
+pub(super) fn owner(connection: &Connection, store: &str) -> Result<String> {
+    connection.prepare_cached("update owner set store = coalesce(store, ?) returning store")?.query_row([store], |row| row.get(0))
+}
+
+/// Makes the broker nobody's.
+pub(super) fn disown(connection: &Connection) -> Result<()> {
+    connection.prepare_cached("update owner set store = null")?.execute([]).map(drop)
+}
+
+/// A write that changes nothing.
+pub(super) fn write(connection: &Connection) -> Result<()> {
+    connection.prepare_cached("update owner set store = store")?.execute([]).map(drop)
 }
 
 /// Adds a queue and its bindings; what is there stays.

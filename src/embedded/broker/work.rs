@@ -8,6 +8,7 @@ use super::{
     routing, table,
 };
 use atshub_actors::ports::{AckError, BrokerError, Publication, PublishError, QueueSpec};
+use atshub_schemas::topology;
 
 /// Longest name, as in AMQP.
 const LONGEST_NAME: usize = 255;
@@ -18,6 +19,19 @@ impl Engine {
             Request::Declare(spec, answer) => {
                 let said = self.declare(&spec)?;
                 return Ok(Some(Box::new(move |_| drop(answer.send(said)))));
+            }
+            Request::Belongs(store, answer) => {
+                let owner = table::owner(&self.connection, &store)?;
+                let said = if owner == store { Ok(()) } else { Err(BrokerError::Refused(topology::other_store(&store, Some(&owner)))) };
+                return Ok(Some(Box::new(move |_| drop(answer.send(said)))));
+            }
+            Request::Disown(answer) => {
+                table::disown(&self.connection)?;
+                return Ok(Some(Box::new(move |_| answer.send(()).unwrap_or_default())));
+            }
+            Request::Write(answer) => {
+                table::write(&self.connection)?;
+                return Ok(Some(Box::new(move |_| answer.send(()).unwrap_or_default())));
             }
             Request::Delete(queue, answer) => {
                 table::delete(&self.connection, &queue)?;

@@ -1,9 +1,12 @@
 //! Opening the file, and what its errors mean. Knows the schema's versions, and none of its tables.
 
 use super::searched;
-use crate::embedded::backup::STORE;
+use crate::{
+    embedded::{backup::STORE, damage::told},
+    records::{LEAST_SCHEMA, Schema},
+};
 use atshub_actors::ports::StoreError;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rusqlite_migration::{M, Migrations};
 use std::{
     path::{Path, PathBuf},
@@ -32,7 +35,7 @@ pub(super) struct Fault(pub StoreError);
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         // A constraint's message names columns, never values.
-        let text = error.to_string();
+        let text = told(&error);
         Self(match error.sqlite_error_code() {
             Some(
                 ErrorCode::DatabaseBusy
@@ -127,7 +130,16 @@ fn pragma(connection: &Connection, name: &str, value: &str) -> Result<(), Fault>
 fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     let migrations = Migrations::from_slice(MIGRATIONS);
     let failed = |e: rusqlite_migration::Error| Fault(StoreError::Broken(format!("the schema cannot be brought up to date: {e}")));
-    if migrations.pending_migrations(connection).map_err(failed)? == 0 {
+    let pending = migrations.pending_migrations(connection).map_err(failed)?;
+    if pending < 0 {
+        let known = i64::try_from(MIGRATIONS.len()).ok();
+        let least: Option<i64> = connection.query_row(LEAST_SCHEMA, [], |row| row.get(0)).optional()?;
+        return match Schema::of(known.map(|known| known - i64::from(pending)), known, least) {
+            Schema::TooNew => Err(Fault(StoreError::Broken(Schema::TOO_NEW.into()))),
+            _ => Ok(()),
+        };
+    }
+    if pending == 0 {
         return Ok(());
     }
     if let Err(error) = migrations.to_latest(connection) {

@@ -271,6 +271,15 @@ impl Store for SqliteStore {
         self.threads.wipe(move |connection| registry::put_secret(connection, &secret)).await
     }
 
+    async fn keep_secret(&self, secret: SealedSecret) -> Result<SealedSecret, StoreError> {
+        self.threads.write(move |connection| registry::keep_secret(connection, &secret)).await
+    }
+
+    async fn reseal(&self, before: &SealedSecret, after: SealedSecret) -> Result<bool, StoreError> {
+        let before = before.clone();
+        self.threads.wipe(move |connection| registry::reseal(connection, &before, &after)).await
+    }
+
     async fn secrets(&self, owner: &str) -> Result<Vec<SealedSecret>, StoreError> {
         let owner = owner.to_owned();
         self.threads.read(move |connection| registry::secrets(connection, &owner)).await
@@ -308,7 +317,11 @@ impl Store for SqliteStore {
         self.threads.read(place::went_back).await
     }
 
+    async fn identity(&self) -> Result<String, StoreError> {
+        self.threads.write(place::identity).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
-        self.threads.read(|connection| Ok(connection.query_row("select 1", [], |_| Ok(()))?)).await
+        self.threads.look(place::writes).await
     }
 }

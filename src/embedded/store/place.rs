@@ -1,7 +1,7 @@
 //! Whether this file is the one that was last worked on, or a copy of it.
 
 use super::{connection::Fault, outbox, threads::Kept, words::Micros};
-use crate::records::stored;
+use crate::records::{new_identity, shown_identity, stored};
 use atshub_actors::ports::StoreError;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -21,6 +21,20 @@ pub(super) fn gone_back(connection: &Connection, file: &Path, now: Timestamp) ->
         on conflict (only_one) do update set mark = excluded.mark, went_back = excluded.went_back";
     connection.prepare_cached(note)?.execute(params![mark, went_back])?;
     Ok(Kept::All(Some(again)))
+}
+
+/// A write that changes nothing: a full disk, or a file that may only be read, answers a question well.
+pub(super) fn writes(connection: &Connection) -> Result<Kept<()>, Fault> {
+    connection.prepare_cached("update place set went_back = went_back")?.execute([])?;
+    Ok(Kept::All(()))
+}
+
+/// The store's own name, given when it is first asked for.
+pub(super) fn identity(connection: &Connection) -> Result<Kept<String>, Fault> {
+    let give = "insert into versions (name, value) values ('identity', ?) on conflict do nothing";
+    connection.prepare_cached(give)?.execute([new_identity()])?;
+    let asked = "select value from versions where name = 'identity'";
+    Ok(Kept::All(shown_identity(connection.prepare_cached(asked)?.query_row([], |row| row.get(0))?)))
 }
 
 /// When a copy was last found.

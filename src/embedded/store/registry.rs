@@ -144,6 +144,21 @@ pub(super) fn put_secret(connection: &Connection, secret: &SealedSecret) -> Resu
     Ok(Kept::All(()))
 }
 
+pub(super) fn keep_secret(connection: &Connection, secret: &SealedSecret) -> Result<Kept<SealedSecret>, Fault> {
+    let there = secrets(connection, &secret.owner)?.into_iter().find(|other| other.name == secret.name);
+    match there {
+        Some(other) => Ok(Kept::Nothing(other)),
+        None => put_secret(connection, secret).map(|_| Kept::All(secret.clone())),
+    }
+}
+
+/// The counter is not raised: what the credential is has not changed.
+pub(super) fn reseal(connection: &Connection, before: &SealedSecret, after: &SealedSecret) -> Result<Kept<bool>, Fault> {
+    let sql = "update secrets set sealed = ?4, fingerprint = ?5 where owner = ?1 and name = ?2 and sealed = ?3";
+    let parameters = params![before.owner, before.name, before.sealed.as_ref(), after.sealed.as_ref(), after.fingerprint];
+    Ok(kept(execute(connection, sql, parameters)?))
+}
+
 pub(super) fn secrets(connection: &Connection, owner: &str) -> Result<Vec<SealedSecret>, Fault> {
     let mut statement =
         connection.prepare_cached("select owner, name, sealed, fingerprint, set_at from secrets where owner = ? order by name")?;

@@ -36,13 +36,28 @@ trait Piece: Send {
     fn answer(self: Box<Self>, failed: Option<&StoreError>);
     /// What it deleted is to be gone from the log as well.
     fn wipes(&self) -> bool;
+    /// Why the store did not do it, if it was the store.
+    fn fault(&self) -> Option<&StoreError>;
+    /// It only asks how the store fares.
+    fn looks(&self) -> bool;
 }
+
+/// What the last piece of work that was no look came to.
+type Fares = Arc<Mutex<Option<StoreError>>>;
 
 struct Call<T, W> {
     work: Option<W>,
     result: Result<T, StoreError>,
     reply: oneshot::Sender<Result<T, StoreError>>,
-    wipes: bool,
+    kind: Kind,
+}
+
+/// What a piece of work is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Writes,
+    Wipes,
+    Looks,
 }
 
 impl<T, W> Piece for Call<T, W>
@@ -67,7 +82,15 @@ where
     }
 
     fn wipes(&self) -> bool {
-        self.wipes
+        self.kind == Kind::Wipes
+    }
+
+    fn fault(&self) -> Option<&StoreError> {
+        self.result.as_ref().err().filter(|error| matches!(error, StoreError::Away(_) | StoreError::Broken(_)))
+    }
+
+    fn looks(&self) -> bool {
+        self.kind == Kind::Looks
     }
 }
 
@@ -78,6 +101,7 @@ pub(super) struct Threads {
     writer: mpsc::Sender<Box<dyn Piece>>,
     /// None in memory: there is but one connection.
     readers: Option<mpsc::Sender<Reading>>,
+    fares: Fares,
 }
 
 impl Threads {
@@ -85,8 +109,10 @@ impl Threads {
         let failed = |e: std::io::Error| StoreError::Broken(format!("no thread for the store: {e}"));
         let connection = writing(path)?;
         let (writer, pieces) = mpsc::channel(WAITING);
-        std::thread::Builder::new().name("store-writer".into()).spawn(move || write(&connection, pieces)).map_err(failed)?;
-        let Some(path) = path else { return Ok(Self { writer, readers: None }) };
+        let fares = Fares::default();
+        let told = Arc::clone(&fares);
+        std::thread::Builder::new().name("store-writer".into()).spawn(move || write(&connection, pieces, &told)).map_err(failed)?;
+        let Some(path) = path else { return Ok(Self { writer, readers: None, fares }) };
         let (readers, readings) = mpsc::channel::<Reading>(WAITING);
         let readings = Arc::new(Mutex::new(readings));
         for _ in 0..READERS {
@@ -94,7 +120,7 @@ impl Threads {
             let readings = Arc::clone(&readings);
             std::thread::Builder::new().name("store-reader".into()).spawn(move || read(&connection, &readings)).map_err(failed)?;
         }
-        Ok(Self { writer, readers: Some(readers) })
+        Ok(Self { writer, readers: Some(readers), fares })
     }
 
     /// Has the writer do this, in a group with others; its writes are durable when this answers.
@@ -103,7 +129,7 @@ impl Threads {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<Kept<T>, Fault> + Send + 'static,
     {
-        self.call(work, false).await
+        self.call(work, Kind::Writes).await
     }
 
     /// The same for work that deletes what must not be found on the disk again.
@@ -112,16 +138,27 @@ impl Threads {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<Kept<T>, Fault> + Send + 'static,
     {
-        self.call(work, true).await
+        self.call(work, Kind::Wipes).await
     }
 
-    async fn call<T, W>(&self, work: W, wipes: bool) -> Result<T, StoreError>
+    /// Has the writer do this, which only asks whether writing works; a fault of the last work that was more than that counts as well: a
+    /// damaged page is met by who needs it, and by nobody else.
+    pub(super) async fn look<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<Kept<T>, Fault> + Send + 'static,
+    {
+        let answer = self.call(work, Kind::Looks).await?;
+        self.fares.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(answer), Err)
+    }
+
+    async fn call<T, W>(&self, work: W, kind: Kind) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<Kept<T>, Fault> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let call = Call { work: Some(work), result: Err(gone()), reply, wipes };
+        let call = Call { work: Some(work), result: Err(gone()), reply, kind };
         self.writer.send(Box::new(call)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -158,7 +195,7 @@ fn read(connection: &Connection, readings: &Mutex<mpsc::Receiver<Reading>>) {
     }
 }
 
-fn write(connection: &Connection, mut pieces: mpsc::Receiver<Box<dyn Piece>>) {
+fn write(connection: &Connection, mut pieces: mpsc::Receiver<Box<dyn Piece>>, fares: &Fares) {
     let mut group = Vec::with_capacity(GROUP);
     while pieces.blocking_recv_many(&mut group, GROUP) > 0 {
         let failed = transact(connection, &mut group).err().map(StoreError::from);
@@ -169,6 +206,10 @@ fn write(connection: &Connection, mut pieces: mpsc::Receiver<Box<dyn Piece>>) {
         let wipes = failed.is_none() && group.iter().any(|piece| piece.wipes());
         if wipes {
             wipe(connection);
+        }
+        if let Some(last) = group.iter().rev().find(|piece| !piece.looks()) {
+            let fault = failed.as_ref().or_else(|| last.fault()).cloned();
+            *fares.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         }
         group.drain(..).for_each(|piece| piece.answer(failed.as_ref()));
     }

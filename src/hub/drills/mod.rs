@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::Snapshot,
     failure::Failure,
-    ports::{Capabilities, Connector, Store, StoreError, Written},
+    ports::{Capabilities, Connector, Inventory, Store, StoreError, Written},
 };
-use atshub_schemas::{ExternalId, TenantName, control::DrillFault, internal::WritebackRequested};
+use atshub_schemas::{ExternalId, Message, TenantName, control::DrillFault, internal::WritebackRequested};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -37,6 +37,12 @@ impl Drills {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Where they are allowed.
+    #[must_use]
+    pub fn allowed(allowed: bool) -> Option<Arc<Self>> {
+        allowed.then(Self::new)
     }
 
     /// The tenant's ATS fails like this for so long. Other faults than an ATS's change nothing.
@@ -96,6 +102,15 @@ struct DrilledConnector {
 impl Connector for DrilledConnector {
     fn capabilities(&self) -> &'static Capabilities {
         self.connector.capabilities()
+    }
+
+    fn command(&self, request: &WritebackRequested) -> Option<Message> {
+        let is_probe = request.application.as_str().starts_with(PROBE);
+        if is_probe { None } else { self.connector.command(request) }
+    }
+
+    async fn inventory(&self) -> Option<Inventory> {
+        self.connector.inventory().await
     }
 
     async fn read(&self, application: &ExternalId) -> Result<Option<Snapshot>, Failure> {

@@ -89,9 +89,12 @@ passed_on! {
         put_platform(account: PlatformAccount) -> ();
         remove_platform(name: &str) -> bool;
         put_secret(secret: SealedSecret) -> ();
+        keep_secret(secret: SealedSecret) -> SealedSecret;
+        reseal(before: &SealedSecret, after: SealedSecret) -> bool;
         secrets(owner: &str) -> Vec<SealedSecret>;
         all_secrets() -> Vec<SealedSecret>;
         delete_secret(owner: &str, name: &str) -> bool;
+        identity() -> String;
         sweep(now: Timestamp, before: Timestamp) -> ();
         pull_back() -> u64;
         gone_back() -> Option<u64>;

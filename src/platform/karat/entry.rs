@@ -18,10 +18,8 @@ pub const ENTRY: Entry = Entry {
     name: "Karat",
     connect: |account, secrets, http| {
         let endpoint = endpoint(&account.url).map_err(|error| format!("the url of platform account `{}` {error}", account.name))?;
-        let token = secrets
-            .get(TOKEN)
-            .cloned()
-            .ok_or_else(|| format!("platform account `{}` has no `{TOKEN}`; set it with `atshub platform add`", account.name))?;
+        let unset = || format!("platform account `{}` has no `{TOKEN}`; set it with `atshub platform add`", account.name);
+        let token = secrets.need(TOKEN, unset)?.clone();
         Ok(Arc::new(Karat::new(http, endpoint, token)))
     },
 };

@@ -37,6 +37,8 @@ conformance! { cases:
     queues_tells_what_waits_and_leaves_out_what_is_not_there
     the_queues_at_the_end_of_the_line_are_there_from_the_start
     closing_ends_consumptions_and_publishes_nothing_more
+    a_broker_belongs_to_the_first_store_that_says_so_until_it_is_disowned
+    a_broker_that_is_well_takes_a_publication_that_nobody_gets
 }
 
 async fn a_delivery_carries_all_that_was_published(broker: &dyn Broker) {
@@ -50,6 +52,30 @@ async fn a_delivery_carries_all_that_was_published(broker: &dyn Broker) {
     assert_eq!((got.routing_key, got.message_id), (sent.routing_key, Some(sent.message_id)));
     assert_eq!((got.headers, got.body), (sent.headers, sent.body));
     assert_eq!((got.redelivered, got.delivery_count), (false, 0));
+}
+
+async fn a_broker_belongs_to_the_first_store_that_says_so_until_it_is_disowned(broker: &dyn Broker) {
+    let first = join_all(["0a", "0b", "0c"].map(|store| broker.belongs_to(store))).await;
+    assert_eq!(first.iter().filter(|answer| answer.is_ok()).count(), 1, "{first:?}");
+    let at = first.iter().position(Result::is_ok).unwrap();
+    let (own, other) = (["0a", "0b", "0c"][at], ["0b", "0c", "0a"][at]);
+    for _ in 0..2 {
+        assert_eq!(broker.belongs_to(own).await, Ok(()));
+        let Err(BrokerError::Refused(why)) = broker.belongs_to(other).await else { panic!("it is another store's") };
+        assert!(why.contains(&format!("`{own}`")) && why.contains(&format!("`{other}`")) && why.contains("broker release"), "{why}");
+    }
+    broker.disown().await.unwrap();
+    broker.disown().await.unwrap();
+    assert_eq!(broker.belongs_to(other).await, Ok(()));
+    assert!(matches!(broker.belongs_to(own).await, Err(BrokerError::Refused(_))));
+}
+
+async fn a_broker_that_is_well_takes_a_publication_that_nobody_gets(broker: &dyn Broker) {
+    broker.declare(queue("q", &[(WORK, "#"), (EVENTS, "#")])).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(broker.takes().await, Ok(()));
+    }
+    assert_eq!(info(broker, "q").await.map(|q| q.ready), Some(0));
 }
 
 async fn publish_answers_every_message_in_order(broker: &dyn Broker) {

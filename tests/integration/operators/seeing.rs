@@ -8,6 +8,8 @@ on_both_pairs! {
     a_tenants_live_state_is_shown
     what_a_process_that_is_gone_said_last_is_told_apart
     a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_them
+    settings_that_only_another_version_knows_are_kept_and_shown_and_the_tenant_runs
+    what_a_tenants_settings_name_and_its_ats_and_platform_do_not_have_is_found_before_a_candidate_is
 }
 
 fn a_tenants_live_state_is_shown(pair: Pair) {
@@ -62,20 +64,76 @@ fn what_a_process_that_is_gone_said_last_is_told_apart(pair: Pair) {
     });
 }
 
+fn settings_that_only_another_version_knows_are_kept_and_shown_and_the_tenant_runs(pair: Pair) {
+    on_hub(pair, &["acme"], &[], async |walk| {
+        walk.running("acme").await;
+        let (postgres, sqlite) = set_policy("policy::jsonb || '{\"of_tomorrow\": 1}'", "json_set(policy, '$.of_tomorrow', 1)");
+        walk.ground.alter(&postgres, &sqlite).await;
+        walk.ground.says(&["tenant", "set", "acme", "--set", "prefetch=7"]).await;
+        let policy = walk.store().tenants().await.unwrap().remove(0).policy;
+        assert_eq!((policy.prefetch, policy.unknown["of_tomorrow"].as_i64()), (7, Some(1)));
+        let shown = walk.ground.says(&["tenant", "show", "acme"]).await;
+        assert!(shown.contains("of_tomorrow            1 (not known to this release: kept, without effect)"), "{shown}");
+        let fact = walk.fact("acme").await;
+        walk.message(&fact, "handled").await;
+        walk.ground.says(&["tenant", "unset", "acme", "of_tomorrow", "prefetch"]).await;
+        let policy = walk.store().tenants().await.unwrap().remove(0).policy;
+        assert_eq!((policy.prefetch, policy.unknown.len()), (16, 0));
+    });
+}
+
+fn what_a_tenants_settings_name_and_its_ats_and_platform_do_not_have_is_found_before_a_candidate_is(pair: Pair) {
+    on_hub(pair, &["acme"], &["dune"], async |walk| {
+        walk.running("acme").await;
+        let found = async |tenant: &str, well: bool| {
+            let output = walk.ground.command(&["tenant", "check", tenant, "-o", "json"]).await;
+            let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(if well { 0 } else { 1 }), "{rows:?} {}", String::from_utf8_lossy(&output.stderr));
+            rows
+        };
+        let row = |rows: &[Value], what: &str| rows.iter().find(|row| row["what"] == what).cloned().unwrap_or_default();
+        let rows = found("acme", true).await;
+        for what in ["credential", "trigger stage", "status field", "role field", "platform"] {
+            assert_eq!(row(&rows, what)["state"], "well", "{rows:?}");
+        }
+        let acme = &walk.world.ashby[0].1;
+        acme.revoke_permission("interviewsRead");
+        let rows = found("acme", true).await;
+        assert_eq!(row(&rows, "trigger stage")["state"], "unknown", "{rows:?}");
+        acme.grant_permission("interviewsRead");
+
+        let typos = ["--trigger-stage", "Karat Assesment", "--set", "status_field=Karat Statu", "--set", "roles.*=No such role"];
+        walk.ground.says(&[&["tenant", "set", "acme"], &typos[..]].concat()).await;
+        let rows = found("acme", false).await;
+        for (what, said) in [
+            ("trigger stage", "did you mean `Karat Assessment`?"),
+            ("status field", "did you mean `Karat Status`?"),
+            ("role", "the platform has none"),
+        ] {
+            let row = row(&rows, what);
+            assert!(row["state"] == "wrong" && row["found"].as_str().is_some_and(|found| found.contains(said)), "{rows:?}");
+        }
+        let rows = found("dune", true).await;
+        assert_eq!(row(&rows, "settings")["state"], "unknown", "a bridge's ATS cannot be asked: {rows:?}");
+    });
+}
+
+const NOTICED: &str = "update versions set value = value + 1 where name = 'tenants'";
+
+fn set_policy(postgres: &str, sqlite: &str) -> (String, String) {
+    (
+        format!("update tenants set policy = ({postgres})::json where name = 'acme'; {NOTICED}"),
+        format!("update tenants set policy = {sqlite} where name = 'acme'; {NOTICED}"),
+    )
+}
+
 fn a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_them(pair: Pair) {
-    const NOTICED: &str = "update versions set value = value + 1 where name = 'tenants'";
     on_hub(pair, &["acme", "birch"], &[], async |walk| {
         walk.running("acme").await;
         walk.running("birch").await;
-        let set = |postgres, sqlite| {
-            (
-                format!("update tenants set policy = ({postgres})::json where name = 'acme'; {NOTICED}"),
-                format!("update tenants set policy = {sqlite} where name = 'acme'; {NOTICED}"),
-            )
-        };
-        let (postgres, sqlite) = set("policy::jsonb || '{\"of_tomorrow\": 1}'", "json_set(policy, '$.of_tomorrow', 1)");
+        let (postgres, sqlite) = set_policy("policy::jsonb || '{\"prefetch\": \"many\"}'", "json_set(policy, '$.prefetch', 'many')");
         walk.ground.alter(&postgres, &sqlite).await;
-        let why = "this version of atshub cannot read its settings: unknown field `of_tomorrow`";
+        let why = "this version of atshub cannot read its settings: invalid type: string \"many\"";
         let aside = |row: &atshub_actors::supervision::ChildSnapshot| {
             row.phase == Phase::Paused && row.cause.as_ref().is_some_and(|cause| cause.starts_with(why))
         };
@@ -90,7 +148,7 @@ fn a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_th
         let version = acme.version;
         assert!(matches!(walk.store().put_tenant(acme, Some(version)).await, Err(StoreError::Broken(text)) if text.contains(why)));
 
-        let (postgres, sqlite) = set("policy::jsonb - 'of_tomorrow'", "json_remove(policy, '$.of_tomorrow')");
+        let (postgres, sqlite) = set_policy("policy::jsonb - 'prefetch'", "json_remove(policy, '$.prefetch')");
         walk.ground.alter(&postgres, &sqlite).await;
         walk.running("acme").await;
     });

@@ -18,6 +18,7 @@ mod processes;
 mod progress;
 mod registry;
 mod retention;
+mod sealing;
 mod search;
 mod sent_again;
 

@@ -5,7 +5,7 @@ use crate::support::{
     postgres::{MAX_CONNECTIONS, TestDatabase, address, client},
     proxy::Proxy,
 };
-use atshub::postgres::{PostgresOptions, PostgresStore};
+use atshub::postgres::{PostgresOptions, PostgresStore, Schema};
 use atshub_actors::{
     domain::Lookup,
     ports::{Beat, Change, CommitOutcome, Dossiers, Journal, MessageKey, Rail, Store, StoreError},
@@ -259,18 +259,24 @@ fn futures_executor<F: Future>(work: F) -> F::Output {
 async fn many_processes_may_migrate_at_once_and_one_of_them_does() {
     let database = TestDatabase::empty().await;
     let stores = join_all((0..3).map(|_| database.unmigrated())).await;
-    assert_eq!(stores[0].schema_is_current().await, Ok(false));
+    assert_eq!(stores[0].schema().await, Ok(Schema::Older));
     let applied: Vec<Vec<String>> = join_all(stores.iter().map(PostgresStore::migrate)).await.into_iter().map(Result::unwrap).collect();
     let mut lengths: Vec<usize> = applied.iter().map(Vec::len).collect();
     lengths.sort_unstable();
     let all = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/migrations")).unwrap().count();
     assert_eq!(lengths, [0, 0, all], "{applied:?}");
     for store in &stores {
-        assert_eq!(store.schema_is_current().await, Ok(true));
+        assert_eq!(store.schema().await, Ok(Schema::Current));
     }
     let ahead = "insert into refinery_schema_history (version, name, applied_on, checksum) values (999, 'later', '', '0')";
-    client(&database.url).await.batch_execute(ahead).await.unwrap();
-    assert_eq!(stores[0].schema_is_current().await, Ok(false), "made for a later program");
+    let behind = client(&database.url).await;
+    behind.batch_execute(ahead).await.unwrap();
+    assert_eq!(stores[0].schema().await, Ok(Schema::Newer), "laid out by a later release that lets this one work");
+    assert_eq!(stores[0].migrate().await, Ok(Vec::new()), "and there is nothing to do");
+    behind.batch_execute("insert into versions (name, value) values ('least_schema', 999)").await.unwrap();
+    assert_eq!(stores[0].schema().await, Ok(Schema::TooNew));
+    let refused = stores[0].migrate().await.unwrap_err().to_string();
+    assert!(refused.contains("a newer release of atshub"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

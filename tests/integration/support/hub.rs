@@ -68,6 +68,11 @@ impl Ground {
         Self { config, addresses, folder, host: services.0, _database: services.1 }
     }
 
+    /// Its folder.
+    pub(crate) fn place(&self) -> &Path {
+        self.folder.path()
+    }
+
     async fn outbox(&self) -> Outbox {
         match self.addresses.1.strip_prefix("embedded:") {
             None => Outbox::Postgres(client(&self.addresses.1).await),

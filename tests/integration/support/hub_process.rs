@@ -29,15 +29,29 @@ impl HubProcess {
         hub
     }
 
+    /// The same with more settings: section, name, text.
+    pub(crate) async fn start_set(folder: &Path, broker: &str, store: &str, key: &Path, more: &[(&str, &str, &str)]) -> Self {
+        let mut hub = Self::begin_set(folder, broker, store, key, more);
+        hub.ready().await;
+        hub
+    }
+
     /// The same without waiting.
     pub(crate) fn begin(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
+        Self::begin_set(folder, broker, store, key, &[])
+    }
+
+    fn begin_set(folder: &Path, broker: &str, store: &str, key: &Path, more: &[(&str, &str, &str)]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], super::services::free_port()));
         fs::create_dir_all(folder).unwrap();
         let config = folder.join("atshub.toml");
-        let text = format!(
+        let mut text = format!(
             "[broker]\nurl = \"{broker}\"\n[store]\nurl = \"{store}\"\nconnections = 4\n[http]\nlisten = \"{address}\"\n[seal]\nkey_file = \"{}\"\n[log]\nlevel = \"warn\"\n",
             key.display()
         );
+        for (section, name, value) in more {
+            text = text.replacen(&format!("[{section}]\n"), &format!("[{section}]\n{name} = \"{value}\"\n"), 1);
+        }
         fs::write(&config, text).unwrap();
         let log = folder.join("hub.log");
         let child = spawn(&config, &log);

@@ -5,11 +5,10 @@ use super::{
     held::{Held, State},
 };
 use crate::{
-    desk::route_of,
     lifecycle,
     ports::{AckError, BrokerError, Change, CommitOutcome, MessageKey, Parked, StoreError},
     supervision::{
-        lifeline::Notice,
+        notice::Notice,
         spec::LastWords,
         token::{Fenced, Report},
     },
@@ -186,7 +185,8 @@ impl Dispatcher {
         let (store, now) = (Arc::clone(&self.parts.store), self.parts.clock.now());
         // The hub's own messages go by the name of their queue: `<tenant>.<type>` leads nowhere on that exchange.
         let exchange = envelope.message.family().exchange();
-        let routing_key = if exchange == topology::WORK { route_of(&envelope, &self.queue) } else { envelope.routing_key() };
+        let routing_key =
+            if exchange == topology::WORK { topology::work_key(&envelope.tenant, &self.queue) } else { envelope.routing_key() };
         let parked = Parked {
             at: now,
             tenant: Some(envelope.tenant.to_string()),

@@ -11,11 +11,11 @@ mod patience;
 
 use super::{
     board::Board,
+    deliver::Deliver,
     fairness::Allowance,
     intake::{Intake, Work, Works},
-    lanes::Deliver,
-    lifeline::Notice,
-    spec::{ChildName, LaneOf, LastWords},
+    notice::{ChildName, Notice},
+    spec::{LaneOf, LastWords},
     token::{Report, Token},
 };
 use crate::ports::{AckError, BrokerError, Clock, QueueSpec, Store};

@@ -2,7 +2,7 @@
 //! away is nobody's crash, so it is asked twice, with time between for work that only waited for it.
 
 use super::{Dispatcher, Later};
-use crate::supervision::lifeline::Notice;
+use crate::supervision::notice::Notice;
 use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};

@@ -1,15 +1,14 @@
 //! What follows from a death, from a child that gets nothing done, and from a thread that stands still.
 
 use super::{Child, Supervisor};
+use crate::phase::{Phase, Step};
+use crate::shown::Restart;
 use crate::supervision::{
     arbiters::Home,
     backoff::Verdict,
-    board::Restart,
     dispatcher::{Abandoned, Order},
-    phase::{Phase, Step},
+    notice::{ChildName, ThreadNumber},
     pulse::NOBODY,
-    spec::ChildName,
-    watchdog::ThreadNumber,
 };
 use actix::{AsyncContext, Context};
 use jiff::SignedDuration;

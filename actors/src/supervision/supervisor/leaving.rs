@@ -2,7 +2,10 @@
 //! when what they have in hand is not this process's any more.
 
 use super::{Child, Supervisor};
-use crate::supervision::spec::{ChildName, ChildSpec, Relinquish, Roster};
+use crate::supervision::{
+    notice::ChildName,
+    spec::{ChildSpec, Relinquish, Roster},
+};
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::{FutureExt, future::join_all};
 use std::{collections::HashSet, time::Duration};

@@ -15,16 +15,17 @@ use super::{
     dispatcher::{Dispatcher, Order, Parts},
     fairness::{Allowance, Crowd, Share},
     intake::Intake,
-    lifeline::{Birth, Lifeline, Link, Notice},
-    phase::{Phase, Step},
+    lifeline::{Birth, Lifeline, Link},
+    notice::{ChildName, Notice},
     pulse::NOBODY,
     rehearsal::Stage,
-    spec::{ChildName, ChildSpec},
+    spec::ChildSpec,
     watchdog::Watchdog,
 };
 use crate::{
     lag::Lag,
     lifecycle,
+    phase::{Phase, Step},
     ports::{Change, Clock, Store},
 };
 use actix::{Actor, AsyncContext, Context, StreamHandler};

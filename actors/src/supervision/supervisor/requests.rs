@@ -1,10 +1,11 @@
 //! What follows from somebody's wish: a standing that was stored, what is asked of a child, the end of the process.
 
 use super::{Child, Supervisor};
+use crate::phase::{Phase, Step};
 use crate::supervision::{
     dispatcher::{Abandoned, Order},
-    phase::{Phase, Step},
-    spec::{Action, ChildName, ChildSpec, Control, Shutdown},
+    notice::ChildName,
+    spec::{Action, ChildSpec, Control, Shutdown},
 };
 use actix::{Context, Handler, ResponseFuture};
 use futures_util::{FutureExt, future::join_all};

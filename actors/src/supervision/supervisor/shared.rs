@@ -2,10 +2,10 @@
 //! of them die, the child goes on at once, and the death counts against the tenant.
 
 use super::{STORE_AGAIN, Supervisor, deaths::FREEZES};
+use crate::phase::{Phase, Step};
 use crate::supervision::{
     backoff::{Intensity, Verdict},
-    phase::{Phase, Step},
-    spec::ChildName,
+    notice::ChildName,
 };
 use actix::Context;
 use atshub_schemas::TenantName;

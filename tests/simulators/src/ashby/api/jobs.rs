@@ -27,6 +27,11 @@ pub(super) fn interview_plan(account: &Account, arguments: &Arguments) -> Reply 
     Ok(results(json!({ "jobId": job, "interviewPlanId": world.plan, "stages": stages.collect::<Value>() })))
 }
 
+pub(super) fn plans(account: &Account, arguments: &Arguments) -> Reply {
+    let plan = json!({ "id": account.lock().plan, "title": "Engineering", "isArchived": false });
+    page(vec![plan], arguments)
+}
+
 pub(super) fn stages(account: &Account, arguments: &Arguments) -> Reply {
     let world = account.lock();
     if text(arguments, "interviewPlanId")? != world.plan {
