@@ -3,19 +3,20 @@
 
 use crate::{
     api::{self, Doors, Limits, TenantDoor, TenantRow},
-    config::{self, AddressError, BrokerAddress, Config, SealKey, StoreAddress},
-    credentials::{KeyFileError, KeyProofError, Sealer, prove, sealed},
+    config::{self, AddressError, BrokerAddress, Config, StoreAddress},
+    credentials::{KeyFileError, KeyProofError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
     hub::{self, Drills, Hub, HubError, HubOptions, Parts},
     postgres::{PostgresOptions, PostgresStore, Schema},
     rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
+    sealing,
 };
 use actix_web::dev::ServerHandle;
 use atshub_actors::{
     gate::GatePolicy,
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
-    supervision::{Board, RestartPolicy, Share, ThreadSnapshot},
+    supervision::{Board, BreakerSnapshot, BreakerState, ChildSnapshot, RestartPolicy, Share, ThreadSnapshot},
 };
 use atshub_schemas::TenantName;
 use std::{
@@ -171,62 +172,6 @@ async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> 
     })
 }
 
-/// The sealing key that the configuration means, and proof that the store's credentials were sealed with it.
-///
-/// # Errors
-/// [`AppError::SealKey`], which says how to make one, [`AppError::OtherKey`] if it is another one, [`AppError::Store`].
-pub async fn open_sealer(config: &Config, store: &dyn Store) -> Result<Sealer, AppError> {
-    let sealer = unproven_sealer(config, store).await?;
-    proven(&sealer, config, store).await?;
-    Ok(sealer)
-}
-
-/// The sealing key that the configuration means, whatever the store's credentials were sealed with.
-///
-/// # Errors
-/// [`AppError::SealKey`], [`AppError::Store`].
-pub async fn unproven_sealer(config: &Config, store: &dyn Store) -> Result<Sealer, AppError> {
-    let sealer = match config.seal_key()? {
-        SealKey::File(path) => Sealer::from_key_file(&path)?,
-        SealKey::FileOrNew(path) if path.exists() => Sealer::from_key_file(&path)?,
-        // A new key in the place of one that is gone would be a silent loss of every credential.
-        SealKey::FileOrNew(path) => match sealed(store).await.map_err(|source| away(config, source))? {
-            0 => Sealer::from_key_file_or_new(&path)?,
-            credentials => return Err(KeyFileError::Gone { path, credentials }.into()),
-        },
-        SealKey::Forgetful => Sealer::forgetful(),
-        SealKey::NotSet => return Err(KeyFileError::NotSet.into()),
-    };
-    Ok(match config.seal.previous() {
-        Some(previous) => sealer.with_previous(previous)?,
-        None => sealer,
-    })
-}
-
-/// Whether the configured sealing key can be read at all: what no wait makes right is said before the store is waited for.
-///
-/// # Errors
-/// [`AppError::SealKey`].
-pub fn check_seal_key(config: &Config) -> Result<(), AppError> {
-    match config.seal_key()? {
-        SealKey::File(path) => drop(Sealer::from_key_file(&path)?),
-        SealKey::NotSet => return Err(KeyFileError::NotSet.into()),
-        SealKey::FileOrNew(_) | SealKey::Forgetful => {}
-    }
-    Ok(())
-}
-
-async fn proven(sealer: &Sealer, config: &Config, store: &dyn Store) -> Result<(), AppError> {
-    prove(sealer, store).await.map_err(|error| match error {
-        KeyProofError::Store(source) => away(config, source),
-        other => AppError::OtherKey(other),
-    })
-}
-
-fn away(config: &Config, source: StoreError) -> AppError {
-    AppError::Store { address: config.store.url.masked(), source }
-}
-
 /// The time by which a hub and its store go: this machine's, unless somebody sets another.
 #[derive(Clone, Default)]
 pub struct TheClock(pub Option<Arc<dyn Clock>>);
@@ -300,7 +245,7 @@ impl api::Directory for Tenants {
                 generation: child.as_ref().map_or(0, |child| child.generation),
                 restarts: child.as_ref().map_or(0, |child| child.restarts),
                 next_start: child.as_ref().and_then(|child| child.next_start),
-                breakers: child.as_ref().map(|child| child.breakers.clone()).unwrap_or_default(),
+                breakers: breakers(child.as_ref(), &seat),
                 in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
                 held_since: child.as_ref().and_then(|child| child.held_since),
                 oldest: child.as_ref().and_then(|child| child.oldest),
@@ -317,6 +262,13 @@ impl api::Directory for Tenants {
     fn threads(&self) -> Vec<ThreadSnapshot> {
         self.1.threads()
     }
+}
+
+/// The breakers before a tenant's ATS and, where it lets no or few calls through, before its platform.
+fn breakers(child: Option<&ChildSnapshot>, seat: &hub::Seat) -> Vec<BreakerSnapshot> {
+    let own = child.map(|child| child.breakers.clone()).unwrap_or_default();
+    let platform = seat.platform.as_ref().map(|platform| platform.gate.shown());
+    own.into_iter().chain(platform.filter(|breaker| breaker.state != BreakerState::Closed)).collect()
 }
 
 /// What a hub stands on, opened.
@@ -356,9 +308,9 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
     let Ground { store: opened, broker, listener } = ground;
     let sealer = match tuning.sealer {
         Some(sealer) => sealer,
-        None => Arc::new(unproven_sealer(config, &*opened).await?),
+        None => Arc::new(sealing::unproven(config, &*opened).await?),
     };
-    proven(&sealer, config, &*opened).await?;
+    sealing::proven(&sealer, config, &*opened).await?;
     let drills = Drills::allowed(config.hub.drills);
     let store = drills.as_ref().map_or_else(|| Arc::clone(&opened), |drills| drills.over_store(Arc::clone(&opened)));
     let clock = tuning.clock.get();

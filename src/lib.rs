@@ -17,5 +17,6 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod rail;
 mod records;
+pub mod sealing;
 pub mod serving;
 pub mod telemetry;

@@ -6,6 +6,7 @@ use crate::{
     api::{Waited, waiting},
     app::{self, AppError, Ground, Tuning},
     config::Config,
+    sealing,
 };
 use atshub_actors::ports::{BrokerError, StoreError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
 /// the hub itself.
 async fn ground(config: &Config, io: &Handle) -> Result<Ground, AppError> {
     // What no wait makes right comes first.
-    app::check_seal_key(config)?;
+    sealing::check(config)?;
     let listener = app::listen(config)?;
     let (mut store, mut broker) = (None, None);
     let (waited, mut door) = (Waited::default(), None);

@@ -48,6 +48,80 @@ pub struct BreakerSnapshot {
     pub failed: u32,
     /// What the last failed one said.
     pub last_error: Option<String>,
+    /// Why no calls are made, as a stable code: `host_away`, `rate_limited` or `unauthorized`. `None` while calls are made.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What keeps a tenant's work from being done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Stable code: `credential_refused`, `platform_credential_refused`, `ats_down`, `platform_down` or `rate_limited_until`.
+    pub code: &'static str,
+    /// One sentence: the cause, and what to do next.
+    pub text: String,
+}
+
+impl BreakerSnapshot {
+    /// What it means for a tenant that no calls are made. `None` while they are, or for a while that nobody has to care about.
+    #[must_use]
+    pub fn trouble(&self, tenant: &str) -> Option<Trouble> {
+        let error = self.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        let next = self.next_call.map(|at| format!("; next call at {at}")).unwrap_or_default();
+        let account = self.host.strip_prefix("platform/");
+        let host = account.map_or_else(|| "the ATS".to_owned(), |account| format!("the platform (account `{account}`)"));
+        let (code, text) = match (self.reason.as_deref()?, account) {
+            ("unauthorized", Some(account)) => (
+                "platform_credential_refused",
+                format!(
+                    "{host} does not accept the token{error}: nobody is invited; `atshub platform add {account} … --token-file <file>` sets another one, and what waits is done"
+                ),
+            ),
+            ("unauthorized", None) => (
+                "credential_refused",
+                format!(
+                    "{host} does not accept the credential{error}; `atshub tenant set-key {tenant} --key-file <file>` replaces it{next}"
+                ),
+            ),
+            ("rate_limited", _) => ("rate_limited_until", format!("{host} asked for a pause{next}; what waits is done then")),
+            (_, account) => (
+                if account.is_some() { "platform_down" } else { "ats_down" },
+                format!("{host} is taken to be away{error}{next}; what waits is done when it answers"),
+            ),
+        };
+        Some(Trouble { code, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_work_from_being_done_is_one_sentence_with_its_next_step() {
+        let at: Timestamp = "2026-11-30T10:00:00Z".parse().unwrap();
+        let shown = |host: &str, reason: Option<&str>| BreakerSnapshot {
+            host: host.into(),
+            state: BreakerState::Limited,
+            since: at,
+            next_call: Some(at),
+            calls: 1,
+            failed: 1,
+            last_error: Some("answered with 401".into()),
+            reason: reason.map(str::to_owned),
+        };
+        for (host, reason, code, words) in [
+            ("platform/main", "unauthorized", "platform_credential_refused", "`atshub platform add main … --token-file <file>`"),
+            ("ats", "unauthorized", "credential_refused", "`atshub tenant set-key acme --key-file <file>`"),
+            ("platform/main", "host_away", "platform_down", "(account `main`) is taken to be away (answered with 401); next call at 2026"),
+            ("ats", "host_away", "ats_down", "the ATS is taken to be away"),
+            ("ats", "rate_limited", "rate_limited_until", "asked for a pause; next call at 2026-11-30T10:00:00Z"),
+        ] {
+            let trouble = shown(host, Some(reason)).trouble("acme").unwrap();
+            assert!(trouble.code == code && trouble.text.contains(words), "{trouble:?}");
+        }
+        assert_eq!(shown("ats", None).trouble("acme"), None);
+    }
 }
 
 /// A death or a restart of a child.

@@ -175,6 +175,7 @@ fn concerns(row: &TenantRow, now: jiff::Timestamp) -> Markup {
         concerns.push(html! {
             "breaker before its " (Text(&breaker.host)) ": " (chip("warn", &breaker.state.as_str().replace('_', " ")))
             @if let Some(at) = breaker.next_call { ", next call in " (until(at)) }
+            @if let Some(trouble) = breaker.trouble(&row.name) { " · " (Sentence(&trouble.text)) }
         });
     }
     html! { @for (at, concern) in concerns.iter().enumerate() { @if at > 0 { " · " } (concern) } }

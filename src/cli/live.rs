@@ -5,7 +5,7 @@ use super::exit::Stop;
 use crate::hub::ALIVE;
 use atshub_actors::{
     ports::{ProcessRecord, ShownChild, Store, TenantRecord},
-    supervision::{ChildSnapshot, Phase},
+    supervision::{ChildSnapshot, Phase, Trouble},
 };
 use atshub_schemas::{Line, TenantName};
 use jiff::{SignedDuration, Timestamp};
@@ -65,6 +65,20 @@ impl Live {
         let known = self.processes.iter().find(|known| known.process == *process);
         let place = known.map_or("a process that is forgotten", |known| known.name.as_str());
         Some(Seen { child, at: *at, process: *process, place, live: known.is_some_and(|known| known.live) })
+    }
+
+    /// What keeps a tenant's work from being done, as the processes that are heard of say: at its ATS, then at its platform account.
+    pub(super) fn troubles(&self, record: &TenantRecord) -> Vec<Trouble> {
+        let own = self.tenant(&record.name).filter(|seen| seen.live).map(|seen| seen.child.breakers.as_slice()).unwrap_or_default();
+        let account = format!("platform/{}", record.platform);
+        let is_live = |shown: &&ShownChild| self.processes.iter().any(|known| known.live && known.process == shown.process);
+        let elsewhere = self.children.iter().filter(is_live).flat_map(|shown| &shown.child.breakers);
+        let of_account = elsewhere.filter(|breaker| breaker.host == account).max_by_key(|breaker| breaker.since);
+        own.iter()
+            .filter(|breaker| breaker.host != account)
+            .chain(of_account)
+            .filter_map(|breaker| breaker.trouble(record.name.as_str()))
+            .collect()
     }
 
     /// What a tenant is doing: what its actor says, while its process lives; else what is stored.

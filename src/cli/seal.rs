@@ -8,6 +8,7 @@ use super::{
 use crate::{
     app,
     credentials::{Sealer, forget_all, look, rotate},
+    sealing,
 };
 use atshub_actors::ports::Store;
 use clap::Subcommand;
@@ -46,7 +47,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
 }
 
 async fn sealer(store: &dyn Store, session: &Session) -> Result<Sealer, Stop> {
-    Ok(app::unproven_sealer(&session.loaded.config, store).await?)
+    Ok(sealing::unproven(&session.loaded.config, store).await?)
 }
 
 async fn show(store: &dyn Store, session: &Session) -> Ended {

@@ -4,7 +4,7 @@ use super::{
     exit::Stop,
     out::{Out, Progress},
 };
-use crate::{app, config::Loaded, credentials::Sealer};
+use crate::{app, config::Loaded, credentials::Sealer, sealing};
 use atshub_actors::ports::{Broker, PlatformAccount, Store, TenantRecord};
 use atshub_schemas::TenantName;
 use std::{sync::Arc, time::Duration};
@@ -55,7 +55,7 @@ impl Session {
     /// # Errors
     /// If there is no key, or the store's credentials were sealed with another one.
     pub(super) async fn sealer(&self, store: &dyn Store) -> Result<Sealer, Stop> {
-        Ok(app::open_sealer(&self.loaded.config, store).await?)
+        Ok(sealing::open(&self.loaded.config, store).await?)
     }
 
     fn wait_for(&self, what: &str, place: &str) -> Progress {

@@ -80,16 +80,12 @@ fn check(sealer: &Sealer) -> Result<SealedSecret, SealError> {
 /// [`KeyProofError::OtherKey`] if it is not.
 pub async fn prove(sealer: &Sealer, store: &dyn Store) -> Result<(), KeyProofError> {
     let other = |theirs| KeyProofError::OtherKey { theirs, ours: sealer.mark() };
-    let stands = match store.secrets(OWNER).await?.into_iter().find(is_check) {
+    let (checks, all): (Vec<_>, Vec<_>) = store.all_secrets().await?.into_iter().partition(is_check);
+    let stands = match checks.into_iter().next() {
         Some(check) => check,
-        None => {
-            // Sealed by a release that left no check value: one credential that opens says as much, since each process had one key.
-            let all = store.all_secrets().await?;
-            if !all.is_empty() && !all.iter().any(|secret| sealer.open(secret).is_ok()) {
-                return Err(other(TheirKey::Unmarked));
-            }
-            store.keep_secret(check(sealer)?).await?
-        }
+        // Sealed by a release that left no check value: one credential that opens says as much, since each process had one key.
+        None if !all.is_empty() && !all.iter().any(|secret| sealer.open(secret).is_ok()) => return Err(other(TheirKey::Unmarked)),
+        None => store.keep_secret(check(sealer)?).await?,
     };
     sealer.open(&stands).map(drop).map_err(|_| other(TheirKey::Marked(stands.fingerprint)))
 }

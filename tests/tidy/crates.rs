@@ -164,3 +164,56 @@ fn no_file_picks_a_toolchain() {
         files().into_iter().filter(|file| file.rsplit('/').next().is_some_and(|name| name.starts_with("rust-toolchain"))).collect();
     none(&found, "rust-version in Cargo.toml is enough");
 }
+
+/// Licences under which what a hub is built from may be shipped with it. A new one is a decision, not an accident.
+const LICENCES: &[&str] = &[
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+    "0BSD",
+    "Unlicense",
+    "CC0-1.0",
+];
+
+/// Whether an expression can be met with these licences alone.
+fn may_be_shipped(expression: &str) -> bool {
+    // Older manifests write "/" for "or".
+    let parsed = spdx::Expression::parse_mode(expression, spdx::ParseMode::LAX);
+    parsed.is_ok_and(|parsed| parsed.evaluate(|needed| needed.license.id().is_some_and(|id| LICENCES.contains(&id.name))))
+}
+
+/// What is shipped is under licences that allow it, and comes from where everybody can get the same.
+#[test]
+fn what_a_hub_is_built_from_may_be_shipped_with_it() {
+    let metadata = metadata();
+    let built_from = dependencies(&metadata, "atshub", true);
+    assert!(built_from.len() > 100, "the graph was not read");
+    let foreign = metadata.packages.iter().filter(|package| built_from.contains(package.name.as_str()) && package.source.is_some());
+    let (mut unlicensed, mut elsewhere) = (Vec::new(), Vec::new());
+    for package in foreign {
+        let licence = package.license.clone().unwrap_or_default();
+        if !may_be_shipped(&licence) {
+            unlicensed.push(format!("{} {}: {licence:?}", package.name, package.version));
+        }
+        if !package.source.as_ref().is_some_and(cargo_metadata::Source::is_crates_io) {
+            elsewhere.push(format!("{} {}: {:?}", package.name, package.version, package.source));
+        }
+    }
+    none(&unlicensed, "these dependencies are under licences that nobody has looked at");
+    none(&elsewhere, "these dependencies come from somewhere else than the registry");
+}
+
+#[test]
+fn a_licence_that_nobody_has_looked_at_is_noticed() {
+    for fine in ["MIT OR Apache-2.0", "MIT/Apache-2.0", "(MIT OR GPL-3.0) AND Unicode-3.0", "MIT OR Apache-2.0 OR LGPL-2.1-or-later"] {
+        assert!(may_be_shipped(fine), "{fine}");
+    }
+    for wrong in ["", "GPL-3.0-only", "MIT AND GPL-3.0-only", "SSPL-1.0", "LicenseRef-ours"] {
+        assert!(!may_be_shipped(wrong), "{wrong}");
+    }
+}

@@ -341,6 +341,16 @@ impl Breaker {
         self.since
     }
 
+    /// Why no calls are made, as a stable code.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self.state {
+            BreakerState::Closed => None,
+            BreakerState::Limited if self.credential => Some("unauthorized"),
+            BreakerState::Limited => Some("rate_limited"),
+            BreakerState::Open | BreakerState::HalfOpen => Some("host_away"),
+        }
+    }
+
     /// When the next call may be made, unless calls are made.
     pub(super) fn next_call(&self) -> Option<Timestamp> {
         matches!(self.state, BreakerState::Open | BreakerState::Limited).then_some(self.next)

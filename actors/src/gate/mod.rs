@@ -151,6 +151,13 @@ impl Gate {
         Ok(Pass { gate: self, draw, ticket: Some(ticket) })
     }
 
+    /// How calls are going now.
+    #[must_use]
+    pub fn shown(&self) -> BreakerSnapshot {
+        let kept = self.lock();
+        self.snapshot(&kept.breaker)
+    }
+
     /// What it stands before, as on the board.
     pub(crate) fn label(&self) -> &str {
         &self.0.host.label
@@ -243,6 +250,7 @@ impl Gate {
             calls,
             failed,
             last_error: breaker.last_error().map(str::to_owned),
+            reason: breaker.reason().map(str::to_owned),
         }
     }
 

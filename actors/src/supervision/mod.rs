@@ -35,7 +35,7 @@ mod worker;
 
 pub use crate::{
     phase::{PHASES, Phase, Step},
-    shown::{BreakerSnapshot, BreakerState, ChildSnapshot, Restart},
+    shown::{BreakerSnapshot, BreakerState, ChildSnapshot, Restart, Trouble},
 };
 pub use arbiters::ThreadSnapshot;
 pub use backoff::{Intensity, RestartPolicy, Verdict as RestartVerdict, delay};

@@ -91,6 +91,7 @@ mod tests {
             calls: 12,
             failed: 7,
             last_error: Some("no answer".into()),
+            reason: Some("host_away".into()),
         };
         let child = ChildSnapshot {
             name: "tenant/acme".into(),

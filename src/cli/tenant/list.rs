@@ -18,6 +18,7 @@ pub(super) async fn run(session: &Session) -> Ended {
     for tenant in store.tenants().await? {
         // A process that is gone runs nothing, whatever it said last.
         let seen = live.tenant(&tenant.name).filter(|seen| seen.live);
+        let trouble = live.troubles(&tenant).into_iter().next().map(|trouble| trouble.text);
         listing.row(vec![
             tenant.name.as_str().into(),
             tenant.ats.into(),
@@ -25,7 +26,7 @@ pub(super) async fn run(session: &Session) -> Ended {
             tenant.standing.into(),
             seen.as_ref().map(|seen| seen.child.phase.as_str()).into(),
             seen.as_ref().map(|seen| seen.place).into(),
-            seen.as_ref().and_then(|seen| seen.child.cause.clone()).or(tenant.cause).into(),
+            seen.as_ref().and_then(|seen| seen.child.cause.clone()).or(tenant.cause).or(trouble).into(),
             tenant.policy.trigger_stages.into(),
             tenant.updated_at.to_string().into(),
         ]);

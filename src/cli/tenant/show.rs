@@ -25,11 +25,17 @@ pub(super) async fn run(name: &TenantName, session: &Session) -> Ended {
     let candidacies = store.candidacy_counts(Some(name)).await?;
     let parked = store.parked_counts(Some(name)).await?;
     let entry = ats::entry(&record.ats);
-    let live = Live::of(store.as_ref(), name).await?;
+    // Of all children: what stands before the platform is said by those that invite.
+    let live = Live::all(store.as_ref()).await?;
+    let troubles = live.troubles(&record);
     let mut value = value(&record, entry, &set, &candidacies, &parked);
     value["live"] = doing::value(live.tenant(name).as_ref());
+    value["troubles"] = json!(troubles);
     let now = Timestamp::now();
-    let doing = |line: &mut dyn FnMut(&str, &str)| doing::lines(&live, name, now, line);
+    let doing = |line: &mut dyn FnMut(&str, &str)| {
+        troubles.iter().for_each(|trouble| line("trouble", &format!("{}: {}", trouble.code, trouble.text)));
+        doing::lines(&live, name, now, line);
+    };
     session.out.one(&text(&record, entry, &set, &[("candidacies", &candidacies), ("parked", &parked)], doing), &value)?;
     Ok(Exit::Done)
 }

@@ -63,6 +63,7 @@ async fn metrics_tell_how_actors_threads_and_processes_fare() {
         calls: 12,
         failed: 7,
         last_error: None,
+        reason: Some("host_away".into()),
     };
     let hour = SignedDuration::from_hours(1);
     let ill = TenantRow {

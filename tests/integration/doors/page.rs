@@ -23,7 +23,8 @@ async fn what_a_tenant_waits_for_and_the_other_processes_are_shown() {
     let at = Timestamp::now() + SignedDuration::from_mins(30);
     let since = Timestamp::now();
     let (host, last_error) = ("ats".to_owned(), None);
-    let breaker = BreakerSnapshot { host, state: BreakerState::HalfOpen, since, next_call: Some(at), calls: 9, failed: 8, last_error };
+    let breaker =
+        BreakerSnapshot { host, state: BreakerState::HalfOpen, since, next_call: Some(at), calls: 9, failed: 8, last_error, reason: None };
     let ill = TenantRow { next_start: Some(at), breakers: vec![breaker], ..row("acme", "backing_off", Some("told to")) };
     let world = Making { rows: vec![ill], ..Making::well() }.open();
     for name in ["here:1", "<b>there</b>:2"] {

@@ -120,3 +120,49 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(gu
         }
     });
 }
+
+#[test]
+fn a_wrong_token_of_the_platform_is_said_of_every_tenant_of_the_account_and_the_right_one_lets_what_waits_go_on() {
+    on_quick_hub(&[], &["dune", "ember"], async |walk| {
+        let tenants = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
+        let set = async |token: &str| {
+            let sealed = walk.running.sealer.seal("platform/main", "token", token).unwrap();
+            walk.store().put_secret(sealed).await.unwrap();
+            walk.running.hub.reload().await.unwrap();
+        };
+        let generation =
+            |tenant: &atshub_schemas::TenantName| walk.running.hub.board().child(&format!("tenant/{tenant}")).map(|child| child.generation);
+        let before: Vec<_> = tenants.iter().map(generation).collect();
+        set("a-token-that-the-platform-does-not-know").await;
+        let facts: Vec<_> = tenants.iter().map(|tenant| moved(tenant, "a-1", "one", None)).collect();
+        publish(walk, &facts).await;
+        let said = "does not accept the token";
+        let listed = until(async || {
+            let rows: Vec<serde_json::Value> = serde_json::from_str(&walk.ground.says(&["tenant", "list", "-o", "json"]).await).unwrap();
+            rows.len() == 2 && rows.iter().all(|row| row["cause"].as_str().is_some_and(|cause| cause.contains(said)))
+        });
+        assert!(listed.await, "{}", walk.ground.says(&["tenant", "list"]).await);
+        let shown = walk.ground.says(&["tenant", "show", tenants[0].as_str()]).await;
+        assert!(
+            shown.contains("platform_credential_refused: ") && shown.contains("`atshub platform add main … --token-file <file>`"),
+            "{shown}"
+        );
+        let client = atshub_simulators::loopback_client(Duration::from_secs(10)).unwrap();
+        let get = async |path: &str| {
+            let answer = client.get(format!("http://{}{path}", walk.running.address)).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        let (_, page) = get("/").await;
+        assert_eq!(page.matches(said).count(), 2, "{page}");
+        let (_, metrics) = get("/metrics").await;
+        let series = format!("atshub_tenant_breaker_not_closed{{tenant=\"{}\",host=\"platform/main\",state=\"limited\"}} 1", tenants[0]);
+        assert!(metrics.lines().any(|line| line == series), "{series} is not in\n{metrics}");
+        assert_eq!(get("/readyz").await.0, 200, "one account's token is no fault of the process");
+
+        set(walk.world.platform.token()).await;
+        let ledger = walk.world.platform.ledger();
+        happens(&ledger, "both are invited", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == 2).await;
+        walk.nothing_is_left().await;
+        assert_eq!(tenants.iter().map(generation).collect::<Vec<_>>(), before, "no tenant was started anew");
+    });
+}

@@ -9,7 +9,6 @@ on_both_pairs! {
     what_a_process_that_is_gone_said_last_is_told_apart
     a_tenant_whose_settings_another_version_wrote_is_set_aside_alone_and_keeps_them
     settings_that_only_another_version_knows_are_kept_and_shown_and_the_tenant_runs
-    what_a_tenants_settings_name_and_its_ats_and_platform_do_not_have_is_found_before_a_candidate_is
 }
 
 fn a_tenants_live_state_is_shown(pair: Pair) {
@@ -82,8 +81,9 @@ fn settings_that_only_another_version_knows_are_kept_and_shown_and_the_tenant_ru
     });
 }
 
-fn what_a_tenants_settings_name_and_its_ats_and_platform_do_not_have_is_found_before_a_candidate_is(pair: Pair) {
-    on_hub(pair, &["acme"], &["dune"], async |walk| {
+#[test]
+fn what_a_tenants_settings_name_and_its_ats_and_platform_do_not_have_is_found_before_a_candidate_is() {
+    on_hub(Pair::Embedded, &["acme"], &["dune"], async |walk| {
         walk.running("acme").await;
         let found = async |tenant: &str, well: bool| {
             let output = walk.ground.command(&["tenant", "check", tenant, "-o", "json"]).await;
