@@ -26,6 +26,10 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     let doors: Vec<_> =
         shared.counters.all().into_iter().map(|((door, outcome), n)| (labels(&[("door", door), ("outcome", outcome)]), n)).collect();
     metric(&mut text, "atshub_door_requests_total", "counter", "Webhooks and partner calls, by how they ended.", &doors);
+    let (bytes, bodies) = shared.strangers.held();
+    let (help, one) = ("Bytes held of bodies whose sender is not known yet.", |n: usize| [(String::new(), n)]);
+    metric(&mut text, "atshub_door_unverified_bytes", "gauge", help, &one(bytes));
+    metric(&mut text, "atshub_door_unverified_bodies", "gauge", "Bodies on their way whose sender is not known yet.", &one(bodies));
     let mut phases = BTreeMap::new();
     status.tenants.iter().for_each(|row| *phases.entry(row.phase.as_str()).or_insert(0) += 1);
     let by = |name: &'static str| move |(code, n): (&str, u64)| (labels(&[(name, code)]), n);

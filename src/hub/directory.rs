@@ -4,7 +4,7 @@
 use super::{
     Parts,
     ownership::View,
-    seats::{Connected, Seat, child_name, revision},
+    seats::{Connected, Seat, child_name, credentials, revision},
 };
 use crate::platform;
 use actix::{Actor, Addr, Context, Handler, Recipient};
@@ -119,6 +119,23 @@ impl Directory {
         Ok(())
     }
 
+    /// Removes what this process's tenants' callers may show no longer.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn end_predecessors(&self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        for seat in self.seats().values().filter(|seat| self.owns(&seat.record.name)) {
+            let tenant = &seat.record.name;
+            for name in seat.account.secrets.expired(now) {
+                if self.parts.store.delete_secret(&format!("tenant/{tenant}"), name).await? {
+                    tracing::info!(%tenant, name, "a credential that had been replaced is good no longer, and is removed");
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at the store, and makes anew the seats that have changed. True if anything had.
     ///
     /// # Errors
@@ -141,14 +158,20 @@ impl Directory {
         for record in store.tenants().await? {
             let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
             let (stamp, platform) = platforms.get(&record.platform).map_or((None, None), |(stamp, p)| (Some(*stamp), Some(p.clone())));
-            let revision = revision(&record, &sealed, stamp);
+            let (revision, credentials) = (revision(&record, &sealed, stamp), credentials(&sealed));
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
             let seat = match kept {
-                Some(seat) if *seat.record == record => Arc::clone(seat),
-                Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), ..Seat::clone(seat) }),
+                Some(seat) if *seat.record == record && seat.credentials == credentials => Arc::clone(seat),
+                Some(seat) => {
+                    let mut seat = Seat { record: Arc::new(record.clone()), ..Seat::clone(seat) };
+                    if seat.credentials != credentials {
+                        (seat.account.secrets, seat.credentials) = (self.open(&record.name, &sealed), credentials);
+                    }
+                    Arc::new(seat)
+                }
                 None => {
                     let secrets = self.open(&record.name, &sealed);
-                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, platform, revision))
+                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, platform, (revision, credentials)))
                 }
             };
             if kept.is_none() {

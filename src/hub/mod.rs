@@ -315,6 +315,9 @@ async fn follow(
         if let Err(error) = directory.end_standings().await {
             tracing::warn!(%error, "failed to let a tenant go on whose time has come; trying again");
         }
+        if let Err(error) = directory.end_predecessors().await {
+            tracing::warn!(%error, "failed to remove a credential that is good no longer; it is not accepted all the same; trying again");
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! A seat: one tenant, ready to be run: its record, its opened credentials, its connector, its platform.
 
-use crate::{ats, credentials::Secrets, hub::Parts};
+use crate::{
+    ats,
+    credentials::{Secrets, predecessor},
+    hub::Parts,
+};
 use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host},
@@ -40,6 +44,8 @@ pub struct Seat {
     pub platform: Option<Connected>,
     /// Another number means another configuration.
     pub revision: u64,
+    /// Another number means other credentials, those included that only say who calls the hub.
+    pub credentials: u64,
 }
 
 impl Seat {
@@ -50,7 +56,7 @@ impl Seat {
         record: TenantRecord,
         secrets: Secrets,
         platform: Option<Connected>,
-        revision: u64,
+        (revision, credentials): (u64, u64),
     ) -> Self {
         let entry = ats::entry(&record.ats);
         let account = ats::Account {
@@ -70,7 +76,7 @@ impl Seat {
             (connector, _) => connector,
         };
         let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
-        Self { record: Arc::new(record), entry, account, connector, gate, platform, revision }
+        Self { record: Arc::new(record), entry, account, connector, gate, platform, revision, credentials }
     }
 
     /// The tenant's queue.
@@ -132,12 +138,23 @@ pub(super) fn child_name(tenant: &TenantName) -> ChildName {
     ChildName(format!("tenant/{tenant}").into())
 }
 
-/// A number that changes with anything that a running actor was made from, and with nothing else: a change of standing is
-/// no reason to make it anew.
-pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret], platform: Option<i128>) -> u64 {
+/// A number that changes with anything that a running actor was made from, and with nothing else: neither a change of standing nor
+/// another secret of those who call the hub is a reason to make it anew.
+pub(super) fn revision(record: &TenantRecord, sealed: &[SealedSecret], platform: Option<i128>) -> u64 {
+    let inbound = |name: &str| {
+        let name = predecessor(name).map_or(name, |(of, _)| of);
+        ats::entry(&record.ats).is_some_and(|entry| entry.secrets.iter().any(|spec| spec.name == name && spec.inbound))
+    };
     let mut hasher = DefaultHasher::new();
     (&record.ats, &record.platform, format!("{:?}", record.policy), &record.unreadable, platform).hash(&mut hasher);
-    for secret in secrets {
+    credentials(sealed.iter().filter(|secret| !inbound(&secret.name))).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number that changes with any of these credentials.
+pub(super) fn credentials<'a>(sealed: impl IntoIterator<Item = &'a SealedSecret>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for secret in sealed {
         (&secret.name, &secret.fingerprint, secret.set_at.as_nanosecond()).hash(&mut hasher);
     }
     hasher.finish()

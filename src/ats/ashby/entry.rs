@@ -52,16 +52,19 @@ pub const ENTRY: Entry = Entry {
         SecretSpec {
             name: API_KEY,
             required: true,
+            inbound: false,
             help: "Ashby, Admin, Integrations, API Keys; permissions candidatesRead, candidatesWrite, jobsRead, hiringProcessMetadataRead, apiKeysRead",
         },
         SecretSpec {
             name: WEBHOOK_SECRET,
             required: false,
+            inbound: true,
             help: "the secret typed in at Ashby, Admin, Integrations, Webhooks; needed for webhooks",
         },
         SecretSpec {
             name: PARTNER_KEY,
             required: false,
+            inbound: true,
             help: "the key the customer types in at Ashby for the assessment partner; needed for partner calls",
         },
     ],

@@ -3,6 +3,7 @@
 mod act;
 mod add;
 mod doing;
+mod grace;
 mod key;
 mod list;
 mod policy;
