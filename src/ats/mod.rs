@@ -37,6 +37,8 @@ pub struct Entry {
     pub capabilities: &'static Capabilities,
     /// What `tenant add --set key=value` takes for it.
     pub settings: &'static [Setting],
+    /// Which of these is the address of its API, if the hub calls one: tenants with the same host there are refused together.
+    pub address: Option<&'static Setting>,
     /// The credentials it wants.
     pub secrets: &'static [SecretSpec],
     /// Makes the connector of one tenant.

@@ -4,13 +4,14 @@
 use super::{
     Parts,
     ownership::View,
+    retest::{Retests, is_paused_for_credential},
     seats::{Connected, Seat, child_name, credentials, revision},
 };
 use crate::platform;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
-    gate::{Gate, Host},
+    gate::{Gate, Host, Hosts},
     invite::{Account, Accounts, InviteActor, InviteOffice, last_words},
     ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
     supervision::{Birth, Board, ChildName, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
@@ -29,7 +30,7 @@ const DECLARING: usize = 8;
 /// How often a queue that could not go yet is looked at.
 const RETIRE_AGAIN: Duration = Duration::from_secs(5);
 
-type Seats = BTreeMap<TenantName, Arc<Seat>>;
+pub(super) type Seats = BTreeMap<TenantName, Arc<Seat>>;
 /// Credentials as stored, by their owner.
 type Sealed = HashMap<String, Vec<SealedSecret>>;
 
@@ -43,6 +44,8 @@ pub struct Directory {
     seen: tokio::sync::Mutex<Seen>,
     enrolling: tokio::sync::Mutex<()>,
     retiring: Mutex<BTreeMap<TenantName, Retiring>>,
+    retests: Retests,
+    hosts: Hosts,
 }
 
 /// A tenant that is gone, whose queues are still to go.
@@ -68,12 +71,20 @@ struct Seen {
 
 impl Directory {
     pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
-        let (seen, enrolling, retiring) = Default::default();
+        let (seen, enrolling, retiring, retests, hosts) = Default::default();
         let read = RwLock::new(Read { seats: Arc::default(), at: Instant::now() });
-        Self { parts, desk, board, views, read, seen, enrolling, retiring }
+        Self { parts, desk, board, views, read, seen, enrolling, retiring, retests, hosts }
     }
 
-    fn seats(&self) -> Arc<Seats> {
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(super) fn retests(&self) -> &Retests {
+        &self.retests
+    }
+
+    pub(super) fn seats(&self) -> Arc<Seats> {
         Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).seats)
     }
 
@@ -109,7 +120,8 @@ impl Directory {
         let now = self.parts.clock.now();
         for seat in self.seats().values() {
             let record = &seat.record;
-            if let Some(until) = record.until.filter(|until| *until <= now)
+            // A pause for a credential ends when that is accepted.
+            if let Some(until) = record.until.filter(|until| *until <= now && !is_paused_for_credential(record))
                 && self.owns(&record.name)
                 && self.parts.store.end_standing(&record.name, until).await?
             {
@@ -171,7 +183,7 @@ impl Directory {
                 }
                 None => {
                     let secrets = self.open(&record.name, &sealed);
-                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, platform, (revision, credentials)))
+                    Arc::new(Seat::new((&self.parts, &self.desk, &self.hosts), record.clone(), secrets, platform, (revision, credentials)))
                 }
             };
             if kept.is_none() {
@@ -186,6 +198,7 @@ impl Directory {
             let gone = before.keys().filter(|name| !after.contains_key(*name)).cloned();
             retiring.extend(gone.map(|name| (name, Retiring { next_look: Instant::now(), told: false })));
         }
+        self.retests.see(&after);
         *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read { seats: Arc::new(after), at: began };
         seen.version = Some(version);
         Ok(true)

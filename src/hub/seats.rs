@@ -3,11 +3,12 @@
 use crate::{
     ats,
     credentials::{Secrets, predecessor},
+    http::base_url,
     hub::Parts,
 };
 use atshub_actors::{
     desk::Desk,
-    gate::{Gate, Host},
+    gate::{Gate, Host, HostRefusals, Hosts},
     ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
     supervision::{ChildName, ChildSpec, Phase},
     tenant::{TenantActor, TenantOffice},
@@ -40,6 +41,8 @@ pub struct Seat {
     pub connector: Result<Arc<dyn Connector>, String>,
     /// What stands before its ATS: as old as this configuration, not as the actor.
     pub gate: Gate,
+    /// What else the host of its ATS refuses.
+    pub refusals: HostRefusals,
     /// Its platform, if the account is set up.
     pub platform: Option<Connected>,
     /// Another number means another configuration.
@@ -51,8 +54,7 @@ pub struct Seat {
 impl Seat {
     /// Makes the seat of a tenant.
     pub(super) fn new(
-        parts: &Parts,
-        desk: &Desk,
+        (parts, desk, hosts): (&Parts, &Desk, &Hosts),
         record: TenantRecord,
         secrets: Secrets,
         platform: Option<Connected>,
@@ -76,7 +78,8 @@ impl Seat {
             (connector, _) => connector,
         };
         let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
-        Self { record: Arc::new(record), entry, account, connector, gate, platform, revision, credentials }
+        let refusals = hosts.host(host(entry, &account));
+        Self { record: Arc::new(record), entry, account, connector, gate, refusals, platform, revision, credentials }
     }
 
     /// The tenant's queue.
@@ -102,6 +105,7 @@ impl Seat {
             record: Arc::clone(&self.record),
             connector: Arc::clone(connector),
             gate: self.gate.clone(),
+            refusals: self.refusals.clone(),
             desk: desk.clone(),
         });
         ChildSpec {
@@ -120,6 +124,13 @@ impl Seat {
             }),
         }
     }
+}
+
+/// The host that a tenant's ATS is called at; the kind of ATS, where it is not called.
+fn host(entry: Option<&'static ats::Entry>, account: &ats::Account) -> String {
+    let address = entry.and_then(|entry| entry.address).and_then(|row| base_url(account.setting(row)).ok());
+    let host = address.and_then(|address| address.host_str().map(str::to_owned));
+    host.unwrap_or_else(|| entry.map_or_else(String::new, |entry| entry.kind.to_owned()))
 }
 
 /// A tenant's one queue.

@@ -26,8 +26,8 @@ pub(super) enum Notice {
     Crashed { child: ChildName, generation: u64, cause: String },
     /// A tenant's message crashed a child that works for all tenants, or made its thread stand still.
     Blamed { tenant: TenantName, cause: String, froze: bool },
-    /// The credential was refused twice: pause the child, with this cause.
-    Unauthorized { child: ChildName, generation: u64, cause: String },
+    /// The credential was refused twice: pause the child, with this cause, and test it then.
+    Unauthorized { child: ChildName, generation: u64, cause: String, until: Timestamp },
     /// The generation has had work in hand for too long without getting anything done.
     NoProgress { child: ChildName, generation: u64, cause: String },
     /// A closed child has nothing in hand any more.
@@ -55,9 +55,11 @@ impl Link {
         let _ = self.notices.send(Notice::Up { child: self.child.clone(), generation: self.generation });
     }
 
-    /// The child's credential is not accepted: it is to be paused until somebody changes it.
-    pub fn unauthorized(&self, cause: impl Into<String>) {
-        let _ = self.notices.send(Notice::Unauthorized { child: self.child.clone(), generation: self.generation, cause: cause.into() });
+    /// The child's credential is not accepted: it is to be paused until the credential is changed, or is accepted when it is tested, at
+    /// this time for the first time.
+    pub fn unauthorized(&self, cause: impl Into<String>, until: Timestamp) {
+        let (child, generation, cause) = (self.child.clone(), self.generation, cause.into());
+        let _ = self.notices.send(Notice::Unauthorized { child, generation, cause, until });
     }
 
     /// Something was written into the tenant's ATS.

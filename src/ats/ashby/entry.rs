@@ -48,6 +48,7 @@ pub const ENTRY: Entry = Entry {
     name: "Ashby",
     capabilities: &CAPABILITIES,
     settings: &[API_BASE, APP_BASE],
+    address: Some(&API_BASE),
     secrets: &[
         SecretSpec {
             name: API_KEY,

@@ -86,7 +86,9 @@ fn text(
     line("ats", entry.map_or("unknown to this build", |entry| entry.name));
     line("platform", &record.platform);
     let cause = record.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let ends = record.until.map(|at| format!("; active by itself at {at}")).unwrap_or_default();
+    let by_itself =
+        if record.standing == "paused" && !record.is_stopped_by_operator() { "the ATS is asked again" } else { "active by itself" };
+    let ends = record.until.map(|at| format!("; {by_itself} at {at}")).unwrap_or_default();
     line("standing", &format!("{}{cause}{ends}", record.standing));
     line("added", &format!("{}, changed {}", record.created_at, record.updated_at));
     line("\nLIVE", "");

@@ -57,6 +57,7 @@ const ENTRY: Entry = Entry {
     name: "Scripted",
     capabilities: &CAPABILITIES,
     settings: &[],
+    address: None,
     secrets: &[],
     connect: |_| Err("not in this test".into()),
     inbound: Some(&Scripted),
