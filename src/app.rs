@@ -342,6 +342,7 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
         max_body: config.http.max_body_bytes,
         request_time: config.http.request_time(),
         max_in_hand: config.http.max_in_hand,
+        max_unverified: config.http.max_unverified_bytes,
         ..Limits::default()
     };
     let directory = Arc::new(Tenants(hub.directory(), hub.board()));

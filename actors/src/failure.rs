@@ -1,10 +1,13 @@
-//! The seven ways in which work can fail. Made where the cause is known (connector, platform, store); turned into what
+//! The eight ways in which work can fail. Made where the cause is known (connector, platform, store); turned into what
 //! happens to the message in `settlement.rs` and nowhere else.
 
 use std::time::Duration;
 
 /// The code under which a message is parked whose row of the store cannot be read.
 pub const UNREADABLE: &str = "row_unreadable";
+
+/// The code of work for which the credential lacks a permission.
+pub const NOT_PERMITTED: &str = "missing_permission";
 
 /// Why a call or a piece of work did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,10 +27,17 @@ pub enum Failure {
         /// How long to wait.
         retry_after: Duration,
     },
-    /// The credential was not accepted, or lacks a permission. Pauses the tenant; never repeated by itself.
+    /// The other side said, in its own documented form, that it does not accept the credential. Pauses the tenant, which has the
+    /// credential tested again by itself. A 401 or 403 of something else in between is [`Failure::Transient`].
     #[error("not authorised: {detail}")]
     Unauthorized {
         /// What the other side said, without the credential.
+        detail: String,
+    },
+    /// The credential is good, and lacks a permission for this one thing. Tried again, for somebody may give it; concerns nothing else.
+    #[error("not permitted: {detail}")]
+    NotPermitted {
+        /// Which permission is missing, for what.
         detail: String,
     },
     /// The other side understood and refused, for good.
@@ -77,6 +87,7 @@ impl Failure {
             Self::Transient { acted: true, .. } => "unclear",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unauthorized { .. } => "unauthorized",
+            Self::NotPermitted { .. } => NOT_PERMITTED,
             Self::Rejected { code, .. } => code,
             Self::Malformed { .. } => "malformed",
             Self::Unreadable { .. } => UNREADABLE,

@@ -1,7 +1,7 @@
 //! What happens to a message whose work failed. The only place where a failure becomes a settlement; pure, the draw comes
 //! in as an argument.
 
-use crate::failure::{Failure, UNREADABLE};
+use crate::failure::{Failure, NOT_PERMITTED, UNREADABLE};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub fn settle(failure: &Failure, failures: u32, now: Timestamp, draw: f64) -> Se
     };
     match failure {
         Failure::Transient { .. } => retried(&RETRIES, "retries_used_up"),
+        Failure::NotPermitted { .. } => retried(&RETRIES, NOT_PERMITTED),
         Failure::Malformed { .. } => retried(&RETRIES[..NOT_UNDERSTOOD], "malformed_answer"),
         Failure::RateLimited { retry_after } => {
             // Spread over a tenth more than asked for, so that the wave does not come back as a wave.
@@ -91,6 +92,13 @@ mod tests {
         let settled: Vec<Settlement> = (0..=4).map(|failures| settle(&malformed, failures, now(), 1.0)).collect();
         assert!(settled[..4].iter().all(|settlement| matches!(settlement, Settlement::Retry { counts: true, .. })), "{settled:?}");
         assert_eq!(settled[4], Settlement::Park { code: "malformed_answer".into() });
+    }
+
+    #[test]
+    fn a_missing_permission_has_the_whole_schedule_in_which_somebody_may_give_it_and_its_own_code_at_the_end() {
+        let missing = Failure::NotPermitted { detail: "needs candidatesWrite".into() };
+        assert!((0..6).all(|failures| matches!(settle(&missing, failures, now(), 1.0), Settlement::Retry { counts: true, .. })));
+        assert_eq!(settle(&missing, 6, now(), 1.0), Settlement::Park { code: "missing_permission".into() });
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How much may be in hand at the doors: over all tenants, and for each, so that one tenant's flood leaves room for the others.
+//! How much may be in hand at the doors: over all tenants, and for each, so that one tenant's flood leaves room for the others. Only
+//! requests whose sender is known come here: what strangers send is bounded by its bytes, in `bodies.rs`, and takes no place.
 
 use super::problem::Problem;
 use atshub_schemas::TenantName;
@@ -21,13 +22,22 @@ pub struct Limits {
     pub request_time: Duration,
     /// Longest time for making it durable.
     pub commit_time: Duration,
-    /// Webhooks and partner calls in hand at once, over all tenants; one tenant may have a quarter.
+    /// Webhooks and partner calls of known senders in hand at once, over all tenants; one tenant may have a quarter.
     pub max_in_hand: usize,
+    /// Bytes held at once of bodies whose sender is not known yet, over all connections; and as many of bodies that are still coming
+    /// from senders who showed their key.
+    pub max_unverified: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_body: 1024 * 1024, request_time: Duration::from_secs(10), commit_time: Duration::from_secs(8), max_in_hand: 128 }
+        Self {
+            max_body: 1024 * 1024,
+            request_time: Duration::from_secs(10),
+            commit_time: Duration::from_secs(8),
+            max_in_hand: 128,
+            max_unverified: 64 * 1024 * 1024,
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! `POST /hooks/{tenant}`: the ATS's own webhooks.
 
-use super::{Shared, intake, problem::Problem};
-use crate::ats::{Heard, Raw};
+use super::{
+    Shared,
+    intake::{self, Taken},
+    problem::Problem,
+};
+use crate::ats::{Call, Heard};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -27,11 +31,12 @@ pub(super) async fn take(
 }
 
 async fn work(shared: &Shared, name: &str, request: &HttpRequest, payload: web::Payload) -> Result<(&'static str, HttpResponse), Problem> {
-    let taken = intake::take(shared, name, request, payload).await?;
-    let tenant = &taken.door.record.name;
+    let Taken { door, inbound, request, in_hand: _in_hand } = intake::take(shared, name, Call::Hook, request, payload).await?;
+    let tenant = &door.record.name;
     let now = shared.doors.clock.now();
-    let raw = Raw { headers: &taken.headers, body: &taken.body };
-    let heard = intake::guarded(shared, tenant, || taken.inbound.hook(&taken.door.account, raw, now))?;
+    let heard = intake::guarded(shared, tenant, || inbound.hook(&door.account, &request, now))?;
+    // Not kept while the store is waited for.
+    drop(request);
     match heard? {
         Heard::Facts(facts) => {
             // By these, `atshub message show` tells what became of each.

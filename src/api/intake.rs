@@ -1,12 +1,16 @@
-//! What webhooks and partner calls have in common: finding the tenant, reading the body as it came, within limits, and making
-//! facts durable. Nothing here reads a body's meaning, and none of it is logged.
+//! What webhooks and partner calls have in common: finding the tenant, finding out who sent the request, reading the body as it came,
+//! within limits, and making facts durable. Nothing here reads a body's meaning, and none of it is logged.
 
-use super::{Shared, TenantDoor, gate::InHand, problem::Problem};
-use crate::ats::Inbound;
+use super::{
+    Shared, TenantDoor,
+    bodies::{Bodies, GivenUp},
+    gate::InHand,
+    problem::Problem,
+};
+use crate::ats::{Call, Claim, Head, Inbound, Known};
 use actix_web::{HttpRequest, web};
 use atshub_actors::ports::{Change, CommitOutcome, OutboxRow};
 use atshub_schemas::{Envelope, TenantName, topology};
-use bytes::BytesMut;
 use futures_util::StreamExt;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,17 +23,47 @@ use tokio::time::timeout;
 /// give up (several never retry after 404).
 const UNKNOWN: Duration = Duration::from_secs(300);
 
-/// A request for a tenant that has a door, its body read.
+/// A request of a known sender, for a tenant that has a door. In hand until it is dropped.
 pub(super) struct Taken {
     pub(super) door: TenantDoor,
     pub(super) inbound: &'static dyn Inbound,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: BytesMut,
-    _in_hand: InHand,
+    pub(super) request: Known,
+    pub(super) in_hand: InHand,
 }
 
-/// Finds the tenant and reads the body.
-pub(super) async fn take(shared: &Shared, name: &str, request: &HttpRequest, payload: web::Payload) -> Result<Taken, Problem> {
+/// A request whose head has been looked at, and whose body has not been read.
+struct Knocking {
+    door: TenantDoor,
+    inbound: &'static dyn Inbound,
+    headers: Vec<(String, String)>,
+    /// Of a sender whose key is in the head.
+    place: Option<InHand>,
+}
+
+/// Finds the tenant, finds out who sent the request, and reads its body: in this order, so that a stranger costs a look at the head, or
+/// some bytes for some seconds, and no place that a known sender could want.
+pub(super) async fn take(
+    shared: &Shared,
+    name: &str,
+    call: Call<'_>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Taken, Problem> {
+    // What is refused here has sent a head: how much else it would send, or for how long, is not waited for.
+    let Knocking { door, inbound, headers, place } = look(shared, name, call, request).map_err(Problem::hang_up)?;
+    let bodies = if place.is_some() { &shared.known } else { &shared.strangers };
+    let body = read(shared, bodies, request, payload).await?;
+    let (account, now) = (&door.account, shared.doors.clock.now());
+    let request = guarded(shared, &account.tenant, || Known::authenticate(inbound, account, call, headers, body, now))??;
+    let in_hand = match place {
+        Some(place) => place,
+        None => shared.gate.enter(&account.tenant)?,
+    };
+    Ok(Taken { door, inbound, request, in_hand })
+}
+
+/// Looks at path and headers alone.
+fn look(shared: &Shared, name: &str, call: Call<'_>, request: &HttpRequest) -> Result<Knocking, Problem> {
     let tenant = TenantName::new(name).map_err(|_| {
         Problem::new(404, "not_a_tenant_name", "the path names no tenant")
             .next("use /hooks/<tenant> with the name that `atshub tenant list` prints")
@@ -43,34 +77,50 @@ pub(super) async fn take(shared: &Shared, name: &str, request: &HttpRequest, pay
         return Err(Problem::new(404, "no_inbound", format!("{} does not call the hub", door.entry.name))
             .next("its facts come by the broker: publish them on `atshub.events`"));
     };
-    let in_hand = shared.gate.enter(&tenant)?;
-    let body = read(shared, request, payload).await?;
+    if let Call::Partner(path) = call
+        && guarded(shared, &tenant, || inbound.partner_needs_roles(path))?.is_none()
+    {
+        return Err(Problem::new(404, "unknown_path", format!("{} makes no such partner call", door.entry.name))
+            .next("check the base address set at the ATS: /partner/<tenant>"));
+    }
     let headers = request.headers().iter();
-    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
-    Ok(Taken { door, inbound, headers, body, _in_hand: in_hand })
+    let headers: Vec<(String, String)> =
+        headers.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+    let now = shared.doors.clock.now();
+    let place = match guarded(shared, &tenant, || inbound.claim(&door.account, call, Head(&headers), now))?? {
+        Claim::Proven => Some(shared.gate.enter(&tenant)?),
+        Claim::Signed => None,
+    };
+    Ok(Knocking { door, inbound, headers, place })
 }
 
 /// The body as it came: no decompression, no re-encoding; signatures are over exactly these bytes.
-async fn read(shared: &Shared, request: &HttpRequest, mut payload: web::Payload) -> Result<BytesMut, Problem> {
+async fn read(shared: &Shared, bodies: &Bodies, request: &HttpRequest, mut payload: web::Payload) -> Result<Vec<u8>, Problem> {
     let limits = shared.doors.limits;
     let too_large = || {
         Problem::new(413, "too_large", format!("the body is larger than {} bytes", limits.max_body))
             .next("send less at once, or raise `http.max_body_bytes`")
     };
+    let no_room = |_: GivenUp| Problem::ours("busy", "too much is on its way at this moment, and this body took longest").hang_up();
     let announced = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.max_body as u64) {
         return Err(too_large());
     }
+    let mut coming = bodies.begin(request.peer_addr().map(|address| address.ip()));
     let reading = async {
-        let mut body = BytesMut::new();
-        while let Some(part) = payload.next().await {
+        loop {
+            let part = tokio::select! {
+                biased;
+                given_up = coming.given_up() => return Err(no_room(given_up)),
+                part = payload.next() => part,
+            };
+            let Some(part) = part else { return coming.whole().map_err(no_room) };
             let part = part.map_err(|_| Problem::new(400, "body_cut_short", "the body did not come whole").next("send it again"))?;
-            if body.len() + part.len() > limits.max_body {
+            if coming.len() + part.len() > limits.max_body {
                 return Err(too_large());
             }
-            body.extend_from_slice(&part);
+            coming.add(&part, limits.max_body).map_err(no_room)?;
         }
-        Ok(body)
     };
     timeout(limits.request_time, reading).await.unwrap_or_else(|_| {
         Err(Problem::new(408, "too_slow", format!("the body was not here within {} s", limits.request_time.as_secs()))

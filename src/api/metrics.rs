@@ -33,6 +33,10 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     let doors = shared.counters.all().into_iter();
     let doors = doors.map(|((door, outcome), n)| (labels([("door", door), ("outcome", outcome)]), n));
     total(of, "atshub_door_requests", "Webhooks and partner calls, by how they ended", doors);
+    let (bytes, bodies) = shared.strangers.held();
+    let one = |n: usize| [(none(), n as u64)];
+    count(of, "atshub_door_unverified_bytes", "Bytes held of bodies whose sender is not known yet", one(bytes));
+    count(of, "atshub_door_unverified_bodies", "Bodies on their way whose sender is not known yet", one(bodies));
     let mut phases = BTreeMap::new();
     status.tenants.iter().for_each(|row| *phases.entry(row.phase.as_str()).or_insert(0) += 1);
     count(of, "atshub_tenants", "Tenants, by what their actors are doing", phases.into_iter().map(by("phase")));

@@ -2,6 +2,7 @@
 //! contents. A door knows no ATS: it takes the raw request to the tenant's registry row, and makes durable what that answers.
 
 mod answer;
+mod bodies;
 mod counters;
 mod gate;
 mod health;
@@ -24,6 +25,7 @@ use atshub_actors::{
     ports::{Broker, Clock, Platform, Store, TenantRecord},
     supervision::ThreadSnapshot,
 };
+use bodies::Bodies;
 use counters::Counters;
 use gate::Gate;
 use problem::Problem;
@@ -86,6 +88,10 @@ struct Shared {
     doors: Doors,
     counters: Counters,
     gate: Gate,
+    /// Bodies whose sender is not known before they are here.
+    strangers: Bodies,
+    /// Bodies of senders who showed their key: strangers cannot take their room.
+    known: Bodies,
     status: status::Cache,
     since: jiff::Timestamp,
 }
@@ -99,6 +105,8 @@ pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result
     let shared = web::Data::new(Shared {
         counters: Counters::default(),
         gate: Gate::new(doors.limits),
+        strangers: Bodies::new(doors.limits.max_unverified),
+        known: Bodies::new(doors.limits.max_unverified),
         status: status::Cache::default(),
         since: doors.clock.now(),
         doors,

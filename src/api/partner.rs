@@ -1,7 +1,11 @@
 //! `POST /partner/{tenant}/…`: calls of ATSs that call the assessment vendor.
 
-use super::{Shared, TenantDoor, intake, problem::Problem};
-use crate::ats::{Ordered, PartnerContext, Raw};
+use super::{
+    Shared, TenantDoor,
+    intake::{self, Taken},
+    problem::Problem,
+};
+use crate::ats::{Call, Ordered, PartnerContext};
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use atshub_actors::{domain::Lookup, failure::Failure, ports::PlatformRole};
 use atshub_schemas::{ExternalId, TenantName};
@@ -30,22 +34,18 @@ pub(super) async fn answer(
 }
 
 async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let taken = intake::take(shared, name, request, payload).await?;
-    let tenant = &taken.door.record.name;
-    let raw = Raw { headers: &taken.headers, body: &taken.body };
-    let Some(needs_roles) = taken.inbound.partner_needs_roles(path) else {
-        return Err(Problem::new(404, "unknown_path", format!("{} makes no such partner call", taken.door.entry.name))
-            .next("check the base address set at the ATS: /partner/<tenant>"));
-    };
-    let application = intake::guarded(shared, tenant, || taken.inbound.partner_application(path, raw))?;
-    let roles = if needs_roles { roles(shared, &taken.door).await? } else { Vec::new() };
+    let Taken { door, inbound, request, in_hand: _in_hand } = intake::take(shared, name, Call::Partner(path), request, payload).await?;
+    let tenant = &door.record.name;
+    let needs_roles = intake::guarded(shared, tenant, || inbound.partner_needs_roles(path))?.unwrap_or(false);
+    let application = intake::guarded(shared, tenant, || inbound.partner_application(path, &request))?;
+    let roles = if needs_roles { roles(shared, &door).await? } else { Vec::new() };
     let application = match application {
         Some(application) => ordered(shared, tenant, application).await?,
         None => Ordered::default(),
     };
-    let (account, now) = (&taken.door.account, shared.doors.clock.now());
+    let (account, now) = (&door.account, shared.doors.clock.now());
     let context = PartnerContext { roles: &roles, application: &application };
-    let answer = intake::guarded(shared, tenant, || taken.inbound.partner(account, path, raw, context, now))??;
+    let answer = intake::guarded(shared, tenant, || inbound.partner(account, path, &request, context, now))??;
     intake::keep(shared, tenant, answer.facts).await?;
     let status = StatusCode::from_u16(answer.status).map_err(|_| Problem::ours("fault_in_hub", "a fault in the hub"))?;
     Ok(HttpResponse::build(status).json(answer.body))

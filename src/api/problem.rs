@@ -16,11 +16,12 @@ pub(super) struct Problem {
     detail: String,
     next_step: Option<String>,
     retry_after: Option<Duration>,
+    hang_up: bool,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), next_step: None, retry_after: None }
+        Self { status, code, detail: detail.into(), next_step: None, retry_after: None, hang_up: matches!(status, 401 | 408 | 413) }
     }
 
     /// A fault of ours: the sender is to try again. Several ATSs never do after a 4xx.
@@ -38,6 +39,12 @@ impl Problem {
         self
     }
 
+    /// What is left of the request is not read: the connection cannot be used again.
+    pub(super) fn hang_up(mut self) -> Self {
+        self.hang_up = true;
+        self
+    }
+
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
@@ -48,8 +55,7 @@ impl Problem {
         if let Some(after) = self.retry_after {
             answer.insert_header(("Retry-After", after.as_secs().to_string()));
         }
-        if matches!(self.status, 408 | 413) {
-            // What is left of the request is not read: the connection cannot be used again.
+        if self.hang_up {
             answer.force_close();
         }
         if self.status == 401 {

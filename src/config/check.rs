@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 /// The numbers that have bounds: setting, value, least, most.
-fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 12] {
+fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 13] {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     [
         ("store.connections", config.store.connections.into(), 1, 500),
@@ -26,6 +26,12 @@ fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 12] {
         ("http.request_seconds", config.http.request_seconds, 1, 120),
         ("http.workers", count(config.http.workers), 1, 64),
         ("http.max_in_hand", count(config.http.max_in_hand), 4, 10_000),
+        (
+            "http.max_unverified_bytes",
+            count(config.http.max_unverified_bytes),
+            count(config.http.max_body_bytes).saturating_mul(4),
+            4 * 1024 * 1024 * 1024,
+        ),
         ("retention.days", config.retention.days.into(), 1, 3650),
         ("hub.arbiters", count(config.hub.arbiters), 1, 256),
         ("hub.io_threads", count(config.hub.io_threads), 1, 256),

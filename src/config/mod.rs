@@ -83,8 +83,10 @@ pub struct Http {
     pub request_seconds: u64,
     /// Threads that answer.
     pub workers: usize,
-    /// Requests in hand at once.
+    /// Requests of known senders in hand at once.
     pub max_in_hand: usize,
+    /// Bytes held of bodies whose sender is not known yet.
+    pub max_unverified_bytes: usize,
 }
 
 /// What seals credentials.

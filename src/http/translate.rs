@@ -52,7 +52,14 @@ pub(super) fn status(name: &str, effect: Effect, answer: &Answer, now: Timestamp
         200..=299 => return Ok(()),
         429 => Failure::RateLimited { retry_after: wait.unwrap_or(DEFAULT_WAIT) },
         503 if wait.is_some() => Failure::RateLimited { retry_after: wait.unwrap_or(DEFAULT_WAIT) },
-        401 | 403 => Failure::Unauthorized { detail: format!("`{name}` was answered with {code}") },
+        // Whether it is about the credential, only the ATS or the platform itself can say, and its client has looked for that: this is
+        // a proxy, a firewall or the host's edge, which refuses everybody for a while.
+        401 | 403 => Failure::Transient {
+            detail: format!(
+                "`{name}` was answered with {code}, by something that stands before the host, or in a form that is not the host's own"
+            ),
+            acted: effect == Effect::Acts,
+        },
         // RFC 9110 §15.5.9: the server gave up waiting for the request, so it did not act on it.
         408 => Failure::transient(format!("`{name}` was answered with 408")),
         400..=499 => Failure::Rejected { code: format!("http_{code}"), detail: format!("`{name}` was answered with {code}") },

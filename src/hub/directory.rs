@@ -4,14 +4,15 @@
 use super::{
     Parts,
     ownership::View,
-    seats::{Connected, Seat, child_name, revision},
+    retest::{Retests, is_paused_for_credential},
+    seats::{Connected, Seat, child_name, credentials, revision},
     workers::{self, Office},
 };
 use crate::platform;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use atshub_actors::{
     desk::Desk,
-    gate::{Gate, Host},
+    gate::{Gate, Host, Hosts},
     invite::{Account, Accounts, InviteOffice},
     ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
     supervision::{Birth, Board, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
@@ -30,7 +31,7 @@ const DECLARING: usize = 8;
 /// How often a queue that could not go yet is looked at.
 const RETIRE_AGAIN: Duration = Duration::from_secs(5);
 
-type Seats = BTreeMap<TenantName, Arc<Seat>>;
+pub(super) type Seats = BTreeMap<TenantName, Arc<Seat>>;
 /// Credentials as stored, by their owner.
 type Sealed = HashMap<String, Vec<SealedSecret>>;
 
@@ -44,6 +45,8 @@ pub struct Directory {
     seen: tokio::sync::Mutex<Seen>,
     enrolling: tokio::sync::Mutex<()>,
     retiring: Mutex<BTreeMap<TenantName, Retiring>>,
+    retests: Retests,
+    hosts: Hosts,
 }
 
 /// A tenant that is gone, whose queues are still to go.
@@ -69,12 +72,20 @@ struct Seen {
 
 impl Directory {
     pub(super) fn new(parts: Parts, desk: Desk, board: Board, views: watch::Receiver<View>) -> Self {
-        let (seen, enrolling, retiring) = Default::default();
+        let (seen, enrolling, retiring, retests, hosts) = Default::default();
         let read = RwLock::new(Read { seats: Arc::default(), at: Instant::now() });
-        Self { parts, desk, board, views, read, seen, enrolling, retiring }
+        Self { parts, desk, board, views, read, seen, enrolling, retiring, retests, hosts }
     }
 
-    fn seats(&self) -> Arc<Seats> {
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(super) fn retests(&self) -> &Retests {
+        &self.retests
+    }
+
+    pub(super) fn seats(&self) -> Arc<Seats> {
         Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).seats)
     }
 
@@ -110,11 +121,29 @@ impl Directory {
         let now = self.parts.clock.now();
         for seat in self.seats().values() {
             let record = &seat.record;
-            if let Some(until) = record.until.filter(|until| *until <= now)
+            // A pause for a credential ends when that is accepted.
+            if let Some(until) = record.until.filter(|until| *until <= now && !is_paused_for_credential(record))
                 && self.owns(&record.name)
                 && self.parts.store.end_standing(&record.name, until).await?
             {
                 tracing::info!(tenant = %record.name, standing = record.standing, "the time has come; the tenant goes on");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what this process's tenants' callers may show no longer.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn end_predecessors(&self) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        for seat in self.seats().values().filter(|seat| self.owns(&seat.record.name)) {
+            let tenant = &seat.record.name;
+            for name in seat.account.secrets.expired(now) {
+                if self.parts.store.delete_secret(&format!("tenant/{tenant}"), name).await? {
+                    tracing::info!(%tenant, name, "a credential that had been replaced is good no longer, and is removed");
+                }
             }
         }
         Ok(())
@@ -142,14 +171,23 @@ impl Directory {
         for record in store.tenants().await? {
             let sealed = secrets.remove(&format!("tenant/{}", record.name)).unwrap_or_default();
             let (platform_set, platform) = platforms.get(&record.platform).map_or((None, None), |(set, p)| (Some(*set), Some(p.clone())));
-            let revision = revision(&record, &sealed);
+            let (revision, credentials) = (revision(&record, &sealed), credentials(&sealed));
             let kept = before.get(&record.name).filter(|seat| seat.revision == revision);
             let seat = match kept {
-                Some(seat) if *seat.record == record && seat.platform_set == platform_set => Arc::clone(seat),
-                Some(seat) => Arc::new(Seat { record: Arc::new(record.clone()), platform, platform_set, ..Seat::clone(seat) }),
+                Some(seat) if *seat.record == record && seat.credentials == credentials && seat.platform_set == platform_set => {
+                    Arc::clone(seat)
+                }
+                Some(seat) => {
+                    let mut seat = Seat { record: Arc::new(record.clone()), platform, platform_set, ..Seat::clone(seat) };
+                    if seat.credentials != credentials {
+                        (seat.account.secrets, seat.credentials) = (self.open(&record.name, &sealed), credentials);
+                    }
+                    Arc::new(seat)
+                }
                 None => {
                     let secrets = self.open(&record.name, &sealed);
-                    Arc::new(Seat::new(&self.parts, &self.desk, record.clone(), secrets, (platform_set, platform), revision))
+                    let platform = (platform_set, platform);
+                    Arc::new(Seat::new((&self.parts, &self.desk, &self.hosts), record.clone(), secrets, platform, (revision, credentials)))
                 }
             };
             if kept.is_none() {
@@ -164,6 +202,7 @@ impl Directory {
             let gone = before.keys().filter(|name| !after.contains_key(*name)).cloned();
             retiring.extend(gone.map(|name| (name, Retiring { next_look: Instant::now(), told: false })));
         }
+        self.retests.see(&after);
         *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read { seats: Arc::new(after), at: began };
         seen.version = Some(version);
         Ok(true)

@@ -8,6 +8,7 @@ mod drills;
 mod keeping;
 mod ownership;
 mod processes;
+mod retest;
 mod seats;
 mod showing;
 mod workers;
@@ -325,6 +326,10 @@ async fn follow(
         directory.retire().await;
         if let Err(error) = directory.end_standings().await {
             tracing::warn!(%error, "failed to let a tenant go on whose time has come; trying again");
+        }
+        directory.retest();
+        if let Err(error) = directory.end_predecessors().await {
+            tracing::warn!(%error, "failed to remove a credential that is good no longer; it is not accepted all the same; trying again");
         }
     }
 }

@@ -1,9 +1,14 @@
 //! A seat: one tenant, ready to be run: its record, its opened credentials, its connector, its platform.
 
-use crate::{ats, credentials::Secrets, hub::Parts};
+use crate::{
+    ats,
+    credentials::{Secrets, predecessor},
+    http::base_url,
+    hub::Parts,
+};
 use atshub_actors::{
     desk::Desk,
-    gate::{Gate, Host},
+    gate::{Gate, Host, HostRefusals, Hosts},
     ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
     supervision::{ChildName, ChildSpec, Phase},
     tenant::{self, TenantOffice},
@@ -36,23 +41,26 @@ pub struct Seat {
     pub connector: Result<Arc<dyn Connector>, String>,
     /// What stands before its ATS: as old as this configuration, not as the actor.
     pub gate: Gate,
+    /// What else the host of its ATS refuses.
+    pub refusals: HostRefusals,
     /// Its platform, if the account is set up.
     pub platform: Option<Connected>,
     /// Another number means that the platform account or its token was changed.
     pub(super) platform_set: Option<i128>,
     /// Another number means another configuration.
     pub revision: u64,
+    /// Another number means other credentials, those included that only say who calls the hub.
+    pub credentials: u64,
 }
 
 impl Seat {
     /// Makes the seat of a tenant.
     pub(super) fn new(
-        parts: &Parts,
-        desk: &Desk,
+        (parts, desk, hosts): (&Parts, &Desk, &Hosts),
         record: TenantRecord,
         secrets: Secrets,
         (platform_set, platform): (Option<i128>, Option<Connected>),
-        revision: u64,
+        (revision, credentials): (u64, u64),
     ) -> Self {
         let entry = ats::entry(&record.ats);
         let account = ats::Account {
@@ -76,7 +84,8 @@ impl Seat {
             (connector, _) => connector,
         };
         let gate = Gate::new(Host::ats(), parts.options.gate, Arc::clone(&desk.clock), desk.lease.clone());
-        Self { record: Arc::new(record), entry, account, connector, gate, platform, platform_set, revision }
+        let refusals = hosts.host(host(entry, &account));
+        Self { record: Arc::new(record), entry, account, connector, gate, refusals, platform, platform_set, revision, credentials }
     }
 
     /// The tenant's queue.
@@ -102,6 +111,7 @@ impl Seat {
             record: Arc::clone(&self.record),
             connector: Arc::clone(connector),
             gate: self.gate.clone(),
+            refusals: self.refusals.clone(),
             desk: desk.clone(),
         });
         ChildSpec {
@@ -122,6 +132,13 @@ impl Seat {
     }
 }
 
+/// The host that a tenant's ATS is called at; the kind of ATS, where it is not called.
+fn host(entry: Option<&'static ats::Entry>, account: &ats::Account) -> String {
+    let address = entry.and_then(|entry| entry.address).and_then(|row| base_url(account.setting(row)).ok());
+    let host = address.and_then(|address| address.host_str().map(str::to_owned));
+    host.unwrap_or_else(|| entry.map_or_else(String::new, |entry| entry.kind.to_owned()))
+}
+
 /// A tenant's one queue.
 #[must_use]
 pub fn inbox(tenant: &TenantName) -> QueueSpec {
@@ -138,13 +155,23 @@ pub(super) fn child_name(tenant: &TenantName) -> ChildName {
     ChildName(format!("tenant/{tenant}").into())
 }
 
-/// A number that changes with anything that a running actor was made from, and with nothing else: a change of standing is
-/// no reason to make it anew, nor is another token of the platform, which it does not call.
-pub(super) fn revision(record: &TenantRecord, secrets: &[SealedSecret]) -> u64 {
+/// A number that changes with anything that a running actor was made from, and with nothing else: neither a change of standing nor
+/// another secret of those who call the hub is a reason to make it anew, nor is another token of the platform, which it does not call.
+pub(super) fn revision(record: &TenantRecord, sealed: &[SealedSecret]) -> u64 {
+    let inbound = |name: &str| {
+        let name = predecessor(name).map_or(name, |(of, _)| of);
+        ats::entry(&record.ats).is_some_and(|entry| entry.secrets.iter().any(|spec| spec.name == name && spec.inbound))
+    };
     let mut hasher = DefaultHasher::new();
     (&record.ats, &record.platform, format!("{:?}", record.policy), &record.unreadable).hash(&mut hasher);
-    for secret in secrets {
-        // Not how it is sealed: sealed anew with another key it is the same credential.
+    credentials(sealed.iter().filter(|secret| !inbound(&secret.name))).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number that changes with any of these credentials. Not with how they are sealed: sealed anew with another key it is the same one.
+pub(super) fn credentials<'a>(sealed: impl IntoIterator<Item = &'a SealedSecret>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for secret in sealed {
         (&secret.name, secret.set_at.as_nanosecond()).hash(&mut hasher);
     }
     hasher.finish()

@@ -26,6 +26,10 @@ pub struct GatePolicy {
     pub longest_wait: Duration,
     /// How long a credential that was refused is not shown again.
     pub refused_wait: Duration,
+    /// How long after that the tenant, which is paused then, has its credential tested for the first time.
+    pub first_retest: Duration,
+    /// How often after that, until it is accepted.
+    pub retest_every: Duration,
     /// A call that takes longer holds others up: write-backs that would have to wait behind it go back to the schedule.
     pub patience: Duration,
     /// How long they stay there at least, and less than twice that.
@@ -42,6 +46,8 @@ impl Default for GatePolicy {
             spread: Duration::from_secs(2),
             longest_wait: Duration::from_secs(300),
             refused_wait: Duration::from_secs(60),
+            first_retest: Duration::from_secs(15 * 60),
+            retest_every: Duration::from_secs(3600),
             patience: Duration::from_secs(1),
             share_wait: Duration::from_secs(5),
         }

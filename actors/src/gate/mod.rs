@@ -5,6 +5,7 @@
 //! credential or address does. It makes no call by itself and keeps nothing in the store.
 
 mod breaker;
+mod hosts;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod waits;
 mod window;
 
 pub use breaker::{BREAKER_STEPS, GatePolicy, Step};
+pub use hosts::{HostRefusals, Hosts};
 
 use crate::{
     failure::Failure,
@@ -33,19 +35,22 @@ use std::{
 pub struct Host {
     label: String,
     words: String,
+    /// What to do where the credential is refused, if nobody else says it.
+    remedy: Option<String>,
 }
 
 impl Host {
     /// The ATS of the one tenant that the gate belongs to.
     #[must_use]
     pub fn ats() -> Self {
-        Self { label: "ats".into(), words: "the ATS".into() }
+        Self { label: "ats".into(), words: "the ATS".into(), remedy: None }
     }
 
     /// A platform account.
     #[must_use]
     pub fn platform(account: &str) -> Self {
-        Self { label: format!("platform/{account}"), words: format!("the platform (account `{account}`)") }
+        let remedy = format!("`atshub platform add {account} … --token-file <file>` sets another, and what waits is done");
+        Self { label: format!("platform/{account}"), words: format!("the platform (account `{account}`)"), remedy: Some(remedy) }
     }
 }
 
@@ -119,6 +124,8 @@ struct Inner {
 struct Kept {
     breaker: Breaker,
     shown: (BreakerState, Option<Timestamp>),
+    /// The credential was refused, and no call was answered since.
+    refused: bool,
     links: Vec<Link>,
 }
 
@@ -127,7 +134,7 @@ impl Gate {
     #[must_use]
     pub fn new(host: Host, policy: GatePolicy, clock: Arc<dyn Clock>, lease: Lease) -> Self {
         let breaker = Breaker::new(policy, clock.now());
-        let kept = Mutex::new(Kept { breaker, shown: (BreakerState::Closed, None), links: Vec::new() });
+        let kept = Mutex::new(Kept { breaker, shown: (BreakerState::Closed, None), refused: false, links: Vec::new() });
         Self(Arc::new(Inner { host, clock, lease, kept }))
     }
 
@@ -168,6 +175,11 @@ impl Gate {
         self.with(Breaker::relent);
     }
 
+    /// When a credential that was refused just now is tested for the first time.
+    pub(crate) fn first_retest(&self, now: Timestamp) -> Timestamp {
+        breaker::later(now, self.lock().breaker.policy().first_retest)
+    }
+
     /// How long a call may hold others up.
     pub(crate) fn patience(&self) -> Duration {
         self.lock().breaker.policy().patience
@@ -203,6 +215,12 @@ impl Gate {
             };
             hosts_own.then(|| breaker.refuse(now, draw))
         });
+        if let (Failure::Unauthorized { detail }, Some(remedy)) = (&failure, &self.0.host.remedy)
+            && !std::mem::replace(&mut self.lock().refused, true)
+        {
+            // Once, and not again at each try until a call is answered.
+            tracing::error!(host = self.0.host.label, detail, "{} does not accept the credential; {remedy}", self.0.host.words);
+        }
         let Some(refusal) = refusal else { return Halt::Failed(failure) };
         let wait = Wait { told: !ticket.is_probe(), ..self.wait(&refusal, Some(&failure)) };
         if matches!(failure, Failure::Unauthorized { .. }) { Halt::Refused(failure, wait) } else { Halt::Wait(wait) }
@@ -302,6 +320,7 @@ impl Pass<'_> {
                 Ok(answer)
             }
             Ok(answer) => {
+                self.gate.lock().refused = false;
                 self.gate.with(|breaker, now| breaker.conclude(&ticket, &Outcome::Answered, now, self.draw));
                 Ok(answer)
             }
@@ -338,7 +357,7 @@ fn outcome(failure: &Failure) -> Outcome {
         Failure::Transient { detail, .. } => Outcome::Failed(detail.clone()),
         Failure::RateLimited { retry_after } => Outcome::AskedToWait(*retry_after),
         Failure::Unauthorized { detail } => Outcome::CredentialRefused(detail.clone()),
-        Failure::Rejected { .. } | Failure::Malformed { .. } => Outcome::Answered,
+        Failure::Rejected { .. } | Failure::NotPermitted { .. } | Failure::Malformed { .. } => Outcome::Answered,
         Failure::Unreadable { .. } | Failure::Bug { .. } => Outcome::NotMade,
     }
 }

@@ -16,6 +16,8 @@ pub(super) const POLICY: GatePolicy = GatePolicy {
     spread: Duration::from_secs(2),
     longest_wait: Duration::from_secs(300),
     refused_wait: Duration::from_secs(60),
+    first_retest: Duration::from_secs(900),
+    retest_every: Duration::from_secs(3600),
     patience: Duration::from_secs(1),
     share_wait: Duration::from_secs(5),
 };
@@ -276,6 +278,7 @@ async fn refusals_malformed_answers_and_faults_of_our_own_are_no_failures_of_the
     let (gate, _) = gate(&Lease::unlimited());
     for failure in [
         Failure::Rejected { code: "gone".into(), detail: String::new() },
+        Failure::NotPermitted { detail: String::new() },
         Failure::Malformed { detail: String::new() },
         Failure::Bug { detail: String::new() },
     ] {

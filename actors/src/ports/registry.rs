@@ -46,10 +46,11 @@ impl TenantRecord {
         format!("{BY}{by}: {reason}")
     }
 
-    /// Whether an operator paused it, and not the hub, for its credential.
+    /// Whether an operator stopped it (paused, draining, quarantined), and not the hub: no new credential is a reason to let it go on.
     #[must_use]
-    pub fn is_paused_by_operator(&self) -> bool {
-        matches!(self.standing.as_str(), "paused" | "draining") && self.cause.as_deref().is_some_and(|cause| cause.starts_with(BY))
+    pub fn is_stopped_by_operator(&self) -> bool {
+        matches!(self.standing.as_str(), "paused" | "draining" | "quarantined")
+            && self.cause.as_deref().is_some_and(|cause| cause.starts_with(BY))
     }
 }
 

@@ -29,9 +29,11 @@ impl Link {
         let _ = self.notices.send(Notice::Up { child: self.child.clone(), generation: self.generation });
     }
 
-    /// The child's credential is not accepted: it is to be paused until somebody changes it.
-    pub fn unauthorized(&self, cause: impl Into<String>) {
-        let _ = self.notices.send(Notice::Unauthorized { child: self.child.clone(), generation: self.generation, cause: cause.into() });
+    /// The child's credential is not accepted: it is to be paused until the credential is changed, or is accepted when it is tested, at
+    /// this time for the first time.
+    pub fn unauthorized(&self, cause: impl Into<String>, until: Timestamp) {
+        let (child, generation, cause) = (self.child.clone(), self.generation, cause.into());
+        let _ = self.notices.send(Notice::Unauthorized { child, generation, cause, until });
     }
 
     /// Something was written into the tenant's ATS.

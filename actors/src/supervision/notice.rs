@@ -1,6 +1,7 @@
 //! What the supervisor hears, and the names in it: of children and of their threads.
 
 use atshub_schemas::TenantName;
+use jiff::Timestamp;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The name of a child, for example `tenant/acme` or `invites/1`.
@@ -27,8 +28,8 @@ pub(super) enum Notice {
     Crashed { child: ChildName, generation: u64, cause: String },
     /// A tenant's message crashed a child that works for all tenants, or made its thread stand still.
     Blamed { tenant: TenantName, cause: String, froze: bool },
-    /// The credential was refused twice: pause the child, with this cause.
-    Unauthorized { child: ChildName, generation: u64, cause: String },
+    /// The credential was refused twice: pause the child, with this cause, and test it then.
+    Unauthorized { child: ChildName, generation: u64, cause: String, until: Timestamp },
     /// The generation has had work in hand for too long without getting anything done.
     NoProgress { child: ChildName, generation: u64, cause: String },
     /// A closed child has nothing in hand any more.

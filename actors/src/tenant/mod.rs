@@ -11,7 +11,7 @@ mod writeback;
 use crate::{
     desk::{About, Desk},
     domain::Policy,
-    gate::{Gate, Halt, Lapsed},
+    gate::{Gate, Halt, HostRefusals, Lapsed},
     ports::{Connector, Progress, TenantRecord},
     supervision::{Birth, Deliver, Link, WorkActor, Workload},
     turns::Turns,
@@ -30,6 +30,8 @@ pub struct TenantOffice {
     pub connector: Arc<dyn Connector>,
     /// What stands before it. Outlives the actor.
     pub gate: Gate,
+    /// What else its host refuses.
+    pub refusals: HostRefusals,
     /// Store and clock.
     pub desk: Desk,
 }

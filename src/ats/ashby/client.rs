@@ -144,7 +144,7 @@ fn refusal(method: Method, status: u16, body: &Value) -> Failure {
     match code.as_str() {
         "rate_limit_exceeded" => Failure::RateLimited { retry_after: DEFAULT_WAIT },
         "missing_endpoint_permission" => {
-            Failure::Unauthorized { detail: format!("`{}` needs the permission {} of the API key", method.name, method.permission) }
+            Failure::NotPermitted { detail: format!("`{}` needs the permission {} of the API key", method.name, method.permission) }
         }
         "unauthorized" | "unauthenticated" | "invalid_api_key" | "forbidden" => {
             Failure::Unauthorized { detail: format!("`{}` was answered with {code}", method.name) }
@@ -195,8 +195,10 @@ mod tests {
             (200, failed("invalid_input"), "invalid_input", "invalid_input"),
             (200, failed("application_not_found"), "application_not_found", "application_not_found"),
             (200, failed("rate_limit_exceeded"), "rate_limited", "rate_limited"),
-            (200, failed("missing_endpoint_permission"), "unauthorized", "unauthorized"),
-            (403, failed("missing_endpoint_permission"), "unauthorized", "unauthorized"),
+            (200, failed("missing_endpoint_permission"), "missing_permission", "missing_permission"),
+            (403, failed("missing_endpoint_permission"), "missing_permission", "missing_permission"),
+            (403, failed("invalid_api_key"), "unauthorized", "unauthorized"),
+            (401, failed("unauthorized"), "unauthorized", "unauthorized"),
             (403, failed("something_new"), "unauthorized", "unauthorized"),
             (200, failed("internal_server_error"), "transient", "unclear"),
             (200, r#"{"success":false,"errors":["Some Thing"]}"#.into(), "some_thing", "some_thing"),
@@ -204,7 +206,12 @@ mod tests {
             (200, r#"{"success":"false"}"#.into(), "malformed", "unclear"),
             (200, "{}".into(), "malformed", "unclear"),
             (200, "<html>".into(), "malformed", "unclear"),
-            (401, String::new(), "unauthorized", "unauthorized"),
+            // Not in Ashby's form: something before Ashby, which refuses everybody for a while.
+            (401, String::new(), "transient", "unclear"),
+            (403, "{}".into(), "transient", "unclear"),
+            (403, "<html><h1>403 Forbidden</h1></html>".into(), "transient", "unclear"),
+            (403, r#"{"message":"Forbidden"}"#.into(), "transient", "unclear"),
+            (403, r#"{"success":true}"#.into(), "transient", "unclear"),
             (429, failed("invalid_input"), "rate_limited", "rate_limited"),
             (500, failed("invalid_input"), "transient", "unclear"),
             (502, r#"{"success":true}"#.into(), "transient", "unclear"),

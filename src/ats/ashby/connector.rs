@@ -236,7 +236,7 @@ impl Connector for Ashby {
         let known = match self.client.call(client::KEY_INFO, json!({})).await {
             Ok(info) => info,
             // A key that may not read itself is a good key with a permission missing.
-            Err(Failure::Unauthorized { detail }) if detail.contains("apiKeysRead") => return Ok(vec!["apiKeysRead".into()]),
+            Err(Failure::NotPermitted { .. }) => return Ok(vec!["apiKeysRead".into()]),
             Err(failure) => return Err(failure),
         };
         let scopes = known.get("scopes").and_then(Value::as_array).ok_or_else(|| strange(client::KEY_INFO, "its result has no scopes"))?;
@@ -267,7 +267,7 @@ fn marked(body: &Prose, marker: &Line) -> String {
 
 fn no_field(failure: &Failure) -> bool {
     match failure {
-        Failure::Unauthorized { .. } => true,
+        Failure::NotPermitted { .. } => true,
         Failure::Rejected { code, .. } => matches!(code.as_str(), "status_field_missing" | "status_value_missing"),
         _ => false,
     }

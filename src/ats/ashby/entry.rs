@@ -48,20 +48,24 @@ pub const ENTRY: Entry = Entry {
     name: "Ashby",
     capabilities: &CAPABILITIES,
     settings: &[API_BASE, APP_BASE],
+    address: Some(&API_BASE),
     secrets: &[
         SecretSpec {
             name: API_KEY,
             required: true,
+            inbound: false,
             help: "Ashby, Admin, Integrations, API Keys; permissions candidatesRead, candidatesWrite, jobsRead, hiringProcessMetadataRead, apiKeysRead",
         },
         SecretSpec {
             name: WEBHOOK_SECRET,
             required: false,
+            inbound: true,
             help: "the secret typed in at Ashby, Admin, Integrations, Webhooks; needed for webhooks",
         },
         SecretSpec {
             name: PARTNER_KEY,
             required: false,
+            inbound: true,
             help: "the key the customer types in at Ashby for the assessment partner; needed for partner calls",
         },
     ],

@@ -9,7 +9,7 @@ use super::{
     hook, partner,
 };
 use crate::{
-    ats::{Account, Heard, Inbound, PartnerAnswer, PartnerContext, Raw, Refused},
+    ats::{Account, Call, Claim, Head, Heard, Inbound, Known, PartnerAnswer, PartnerContext, Refused},
     http::base_url,
 };
 use atshub_schemas::ExternalId;
@@ -17,7 +17,7 @@ use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -29,10 +29,28 @@ const SIGNATURE_PREFIX: &str = "sha256=";
 pub(super) struct AshbyInbound;
 
 impl Inbound for AshbyInbound {
-    fn hook(&self, account: &Account, request: Raw<'_>, now: Timestamp) -> Result<Heard, Refused> {
-        signed(account, request)?;
-        let body = json(request.body)?;
-        hook::heard(account, &app_base(account)?, request.body, &body, now)
+    fn claim(&self, account: &Account, call: Call<'_>, head: Head<'_>, now: Timestamp) -> Result<Claim, Refused> {
+        match call {
+            Call::Hook => {
+                is_set(account, WEBHOOK_SECRET)?;
+                signature(head).map(|_| Claim::Signed)
+            }
+            Call::Partner(_) => known_partner(account, head, now).map(|()| Claim::Proven),
+        }
+    }
+
+    fn signed(&self, account: &Account, _: Call<'_>, head: Head<'_>, body: &[u8], now: Timestamp) -> Result<(), Refused> {
+        let given = signature(head)?;
+        let fits = |secret: &SecretString| {
+            Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+                .is_ok_and(|mac| mac.chain_update(body).verify_slice(&given).is_ok())
+        };
+        if account.secrets.accepted(WEBHOOK_SECRET, now).any(fits) { Ok(()) } else { Err(bad_signature()) }
+    }
+
+    fn hook(&self, account: &Account, request: &Known, now: Timestamp) -> Result<Heard, Refused> {
+        let body = json(request.body())?;
+        hook::heard(account, &app_base(account)?, request.body(), &body, now)
     }
 
     fn partner_needs_roles(&self, path: &str) -> Option<bool> {
@@ -43,20 +61,19 @@ impl Inbound for AshbyInbound {
         }
     }
 
-    fn partner_application(&self, path: &str, request: Raw<'_>) -> Option<ExternalId> {
-        (path == partner::START).then(|| partner::application(&serde_json::from_slice(request.body).ok()?))?
+    fn partner_application(&self, path: &str, request: &Known) -> Option<ExternalId> {
+        (path == partner::START).then(|| partner::application(&serde_json::from_slice(request.body()).ok()?))?
     }
 
     fn partner(
         &self,
         account: &Account,
         path: &str,
-        request: Raw<'_>,
+        request: &Known,
         context: PartnerContext<'_>,
         now: Timestamp,
     ) -> Result<PartnerAnswer, Refused> {
-        known_partner(account, request)?;
-        let body = if request.body.is_empty() { Value::Object(serde_json::Map::new()) } else { json(request.body)? };
+        let body = if request.body().is_empty() { Value::Object(serde_json::Map::new()) } else { json(request.body())? };
         match path {
             partner::LIST => Ok(partner::list(account, context)),
             partner::START => Ok(partner::start(account, &app_base(account)?, &body, context, now)),
@@ -72,24 +89,20 @@ impl Inbound for AshbyInbound {
 }
 
 /// `Ashby-Signature: sha256=<hex of HMAC-SHA256 over the body>`.
-fn signed(account: &Account, request: Raw<'_>) -> Result<(), Refused> {
-    let secret = account.secrets.get(WEBHOOK_SECRET).ok_or_else(|| unset(account, WEBHOOK_SECRET))?;
-    let given = request
-        .header(SIGNATURE_HEADER)
-        .and_then(|value| value.trim().strip_prefix(SIGNATURE_PREFIX))
-        .and_then(|hex| hex::decode(hex).ok());
-    let good = given.is_some_and(|given| {
-        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-            .is_ok_and(|mac| mac.chain_update(request.body).verify_slice(&given).is_ok())
-    });
-    if good { Ok(()) } else { Err(unknown_sender("bad_signature", "the signature is missing or does not fit the body", WEBHOOK_SECRET)) }
+fn signature(head: Head<'_>) -> Result<[u8; 32], Refused> {
+    let hex = head.header(SIGNATURE_HEADER).and_then(|value| value.trim().strip_prefix(SIGNATURE_PREFIX));
+    hex.and_then(|hex| hex::decode(hex).ok()?.try_into().ok()).ok_or_else(bad_signature)
+}
+
+fn bad_signature() -> Refused {
+    unknown_sender("bad_signature", "the signature is missing or does not fit the body", WEBHOOK_SECRET)
 }
 
 /// The partner key as Basic user name or as Bearer token: Ashby's specification declares Basic for the whole API, and does not
 /// confirm it for the calls that Ashby makes.
-fn known_partner(account: &Account, request: Raw<'_>) -> Result<(), Refused> {
-    let key = account.secrets.get(PARTNER_KEY).ok_or_else(|| unset(account, PARTNER_KEY))?;
-    let given = request.header("authorization").and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, value)| match scheme {
+fn known_partner(account: &Account, head: Head<'_>, now: Timestamp) -> Result<(), Refused> {
+    is_set(account, PARTNER_KEY)?;
+    let given = head.header("authorization").and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, value)| match scheme {
         scheme if scheme.eq_ignore_ascii_case("bearer") => Some(value.trim().as_bytes().to_vec()),
         scheme if scheme.eq_ignore_ascii_case("basic") => {
             let pair = base64::engine::general_purpose::STANDARD.decode(value.trim()).ok()?;
@@ -98,8 +111,13 @@ fn known_partner(account: &Account, request: Raw<'_>) -> Result<(), Refused> {
         _ => None,
     });
     // Compared as digests, so that not even the length can be learnt from the time it takes.
-    let good = given.is_some_and(|given| bool::from(Sha256::digest(given).ct_eq(&Sha256::digest(key.expose_secret()))));
+    let same = |given: &[u8], key: &SecretString| bool::from(Sha256::digest(given).ct_eq(&Sha256::digest(key.expose_secret())));
+    let good = given.is_some_and(|given| account.secrets.accepted(PARTNER_KEY, now).any(|key| same(&given, key)));
     if good { Ok(()) } else { Err(unknown_sender("bad_partner_key", "the partner key is missing or wrong", PARTNER_KEY)) }
+}
+
+fn is_set(account: &Account, secret: &'static str) -> Result<(), Refused> {
+    account.secrets.get(secret).map(drop).ok_or_else(|| unset(account, secret))
 }
 
 fn unset(account: &Account, secret: &'static str) -> Refused {
@@ -153,7 +171,11 @@ mod tests {
             http: Http::new(tokio::runtime::Handle::current(), Options::default()).unwrap(),
         };
         let headers = [(SIGNATURE_HEADER.to_owned(), format!("sha256={signature}"))];
-        let sent = |body: &'static [u8]| AshbyInbound.hook(&account, Raw { headers: &headers, body }, Timestamp::UNIX_EPOCH);
+        let sent = |body: &[u8]| {
+            let (headers, now) = (headers.to_vec(), Timestamp::UNIX_EPOCH);
+            let known = Known::authenticate(&AshbyInbound, &account, Call::Hook, headers, body.to_vec(), now)?;
+            AshbyInbound.hook(&account, &known, now)
+        };
         assert!(matches!(sent(br#"{"action":"ping"}"#), Ok(Heard::Nothing(_))));
         assert_eq!(sent(br#"{"action": "ping"}"#).unwrap_err().status, 401);
     }

@@ -29,6 +29,7 @@ pub const ENTRY: Entry = Entry {
     name: "Bridge (your own program on RabbitMQ)",
     capabilities: &CAPABILITIES,
     settings: &[],
+    address: None,
     secrets: &[],
     connect: |account| Ok(Arc::new(Bridge::new(&account)?)),
     inbound: None,

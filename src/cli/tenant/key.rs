@@ -1,6 +1,9 @@
 //! `atshub tenant set-key` and `test-key` (B19): credentials are replaced, tested and deleted, and never shown.
 
-use super::add::entry;
+use super::{
+    add::entry,
+    grace::{self, Keeping},
+};
 use crate::{
     ats,
     cli::{
@@ -16,7 +19,7 @@ use atshub_actors::{
     ports::{Store, TenantRecord},
 };
 use atshub_schemas::TenantName;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, time::timeout};
 
 /// Arguments of `tenant set-key`.
@@ -33,6 +36,10 @@ pub(in crate::cli) struct SetArgs {
     /// Delete the hub's copy for good; without a credential that its ATS needs, the tenant is disabled
     #[arg(long, conflicts_with = "key_file")]
     delete: bool,
+    /// How long the one that is replaced stays good beside the new one, so that what the ATS signed with it and sends again is taken: 24h
+    /// unless it is said; 0s ends it, and all before it, at once, for one that is known to others. Only for what the ATS shows the hub
+    #[arg(long, value_name = "SPAN", conflicts_with = "delete", allow_hyphen_values = true)]
+    grace: Option<String>,
     #[command(flatten)]
     refused: key_input::Refused,
 }
@@ -50,18 +57,28 @@ pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
         }
         return Err(Stop { exit: Exit::Usage, ..unknown("credential", &args.credential, &known, "atshub tenant show") });
     };
+    let grace = match args.grace {
+        Some(text) if !spec.inbound => {
+            return Err(Stop::usage(format!(
+                "`--grace {text}` has no meaning for `{}`: the hub shows it, and shows the new one from now on",
+                spec.name
+            ))
+            .next("leave --grace out"));
+        }
+        given => grace::parse(given.as_deref().unwrap_or(grace::DEFAULT))?,
+    };
     match args.key_file {
-        Some(file) => replace(store.as_ref(), &args.name, spec, &file, &record, session).await,
+        Some(file) => replace(store.as_ref(), (&args.name, &record), spec, &file, grace, session).await,
         None => delete(store.as_ref(), &args.name, spec, session).await,
     }
 }
 
 async fn replace(
     store: &dyn Store,
-    name: &TenantName,
+    (name, record): (&TenantName, &TenantRecord),
     spec: &ats::SecretSpec,
     file: &std::path::Path,
-    record: &TenantRecord,
+    grace: Duration,
     session: &Session,
 ) -> Ended {
     let secret = key_input::read("--key-file", file)?;
@@ -75,20 +92,42 @@ async fn replace(
     }
     let sealed = sealer.seal(&owner, spec.name, key_input::clear(&secret)).map_err(Stop::failed)?;
     let now = sealed.fingerprint.clone();
+    let old = before.iter().find(|other| other.name == spec.name);
+    let keeping = Keeping { store, sealer: &sealer, out: &session.out, owner: &owner, name: spec.name };
+    // First, so that there is no moment in which neither is good.
+    let kept = match old {
+        Some(old) if spec.inbound && !grace.is_zero() && old.fingerprint != now => keeping.keep(old, grace).await?,
+        _ => None,
+    };
     store.put_secret(sealed).await?;
-    let change = match before.iter().find(|other| other.name == spec.name) {
+    let ended = if spec.inbound { keeping.end(Some(&now), grace).await? } else { 0 };
+    let change = match old {
         Some(old) if old.fingerprint == now => format!("is the same as before ({now}…)"),
         Some(old) => format!("is replaced ({}… by {now}…)", old.fingerprint),
         None => format!("is set ({now}…)"),
     };
-    session.out.say(format!("`{}` of tenant `{name}` {change}; nothing that waits is lost", spec.name));
+    let then = match (spec.inbound, old, kept) {
+        (false, ..) => "; nothing that waits is lost".to_owned(),
+        (true, _, Some(until)) => format!(
+            "; the one before is good until {until}, so that nothing that waits is lost. `--grace 0s` ends it at once, for one that is known to others"
+        ),
+        (true, Some(old), None) if old.fingerprint != now => {
+            "; the one before is good no longer: what the ATS signed with it and sends again is refused".to_owned()
+        }
+        (true, ..) => String::new(),
+    };
+    session.out.say(format!("`{}` of tenant `{name}` {change}{then}", spec.name));
+    if ended > 0 && grace.is_zero() {
+        session.out.say(format!("{ended} before it, which were still good, are ended too"));
+    }
     // Only what the hub shows the ATS: a new secret for webhooks says nothing of why the tenant stands still.
     let standing = record.standing.as_str();
     if spec.required {
-        if record.is_paused_by_operator() {
+        if record.is_stopped_by_operator() {
             session.out.say(format!(
-                "tenant `{name}` stays {standing} ({}); `atshub tenant resume {name}` lets it go on",
-                record.cause.as_deref().unwrap_or_default()
+                "tenant `{name}` stays {standing} ({}); `atshub tenant {} {name}` lets it go on",
+                record.cause.as_deref().unwrap_or_default(),
+                if standing == "quarantined" { "release" } else { "resume" }
             ));
         } else if standing != "active" {
             store.set_standing(name, "active", None, None).await?;
@@ -106,9 +145,11 @@ async fn delete(store: &dyn Store, name: &TenantName, spec: &ats::SecretSpec, se
         // First, so that nothing is tried without the credential.
         store.set_standing(name, "disabled", Some(&format!("its credential `{}` was deleted", spec.name)), None).await?;
     }
-    if !store.delete_secret(&format!("tenant/{name}"), spec.name).await? {
+    let owner = format!("tenant/{name}");
+    if !store.delete_secret(&owner, spec.name).await? {
         return Err(Stop::not_found(format!("tenant `{name}` has no `{}`; there was nothing to delete", spec.name)));
     }
+    Keeping { store, sealer: &session.sealer(store).await?, out: &session.out, owner: &owner, name: spec.name }.end(None, Duration::ZERO).await?;
     session.out.say(format!("`{}` of tenant `{name}` is deleted for good", spec.name));
     if spec.required {
         let days = session.loaded.config.retention.days;

@@ -4,6 +4,7 @@ mod act;
 mod add;
 mod check;
 mod doing;
+mod grace;
 mod key;
 mod list;
 mod policy;

@@ -1,6 +1,6 @@
 //! `atshub tenant show`: what it is doing, settings, which credentials are set, what the ATS can do, and how much there is of what.
 
-use super::doing;
+use super::{doing, grace::predecessors};
 use crate::{
     ats,
     cli::{
@@ -8,6 +8,7 @@ use crate::{
         live::Live,
         session::{Session, tenant},
     },
+    credentials::predecessor,
 };
 use atshub_actors::ports::{SealedSecret, TenantRecord};
 use atshub_schemas::TenantName;
@@ -47,8 +48,15 @@ fn credentials<'a>(
 ) -> Vec<(&'a str, Option<&'static ats::SecretSpec>, Option<&'a SealedSecret>)> {
     let specs = entry.map_or(&[][..], |entry| entry.secrets);
     let wanted = specs.iter().map(|spec| (spec.name, Some(spec), set.iter().find(|s| s.name == spec.name)));
-    let others = set.iter().filter(|s| !specs.iter().any(|spec| spec.name == s.name)).map(|s| (s.name.as_str(), None, Some(s)));
+    let own = |s: &&SealedSecret| predecessor(&s.name).is_none() && !specs.iter().any(|spec| spec.name == s.name);
+    let others = set.iter().filter(own).map(|s| (s.name.as_str(), None, Some(s)));
     wanted.chain(others).collect()
+}
+
+/// Those before a credential that are still good.
+fn before<'a>(name: &str, set: &'a [SealedSecret]) -> impl Iterator<Item = (&'a SealedSecret, Timestamp)> {
+    let now = Timestamp::now();
+    predecessors(name, set).into_iter().filter(move |(_, until)| *until > now)
 }
 
 fn value(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[SealedSecret], candidacies: &Counts, parked: &Counts) -> Value {
@@ -58,6 +66,7 @@ fn value(record: &TenantRecord, entry: Option<&'static ats::Entry>, set: &[Seale
             "required": spec.is_some_and(|s| s.required),
             "fingerprint": secret.map(|s| &s.fingerprint),
             "set_at": secret.map(|s| s.set_at),
+            "before": before(name, set).map(|(s, until)| json!({ "fingerprint": s.fingerprint, "good_until": until })).collect::<Vec<_>>(),
         });
         (name.to_owned(), fields)
     };
@@ -83,7 +92,9 @@ fn text(
     line("ats", entry.map_or("unknown to this build", |entry| entry.name));
     line("platform", &record.platform);
     let cause = record.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-    let ends = record.until.map(|at| format!("; active by itself at {at}")).unwrap_or_default();
+    let by_itself =
+        if record.standing == "paused" && !record.is_stopped_by_operator() { "the ATS is asked again" } else { "active by itself" };
+    let ends = record.until.map(|at| format!("; {by_itself} at {at}")).unwrap_or_default();
     line("standing", &format!("{}{cause}{ends}", record.standing));
     line("added", &format!("{}, changed {}", record.created_at, record.updated_at));
     line("\nLIVE", "");
@@ -106,6 +117,7 @@ fn text(
             (None, spec) => format!("not set: {}", spec.map_or("", |spec| spec.help)),
         };
         line(name, &shown);
+        before(name, set).for_each(|(secret, until)| line("", &format!("{}…, the one before, is good until {until}", secret.fingerprint)));
     }
     if credentials(entry, set).is_empty() {
         line("none", "this ATS wants none");

@@ -1,5 +1,6 @@
 //! The list of roles, kept for a minute: every invite needs it, and it hardly changes. One call at a time fetches it, on
-//! the client's runtime, so that a caller whose thread stands still keeps nobody waiting.
+//! the client's runtime, so that a caller whose thread stands still keeps no other waiting. A platform that hangs or fails holds nobody up
+//! who can do with an older list, and is not asked again for some seconds.
 
 use atshub_actors::{failure::Failure, ports::PlatformRole};
 use std::{
@@ -7,17 +8,22 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 /// How long a list is given out without asking again.
 pub(super) const FRESH: Duration = Duration::from_secs(60);
 /// How long an old list is given out while the platform is away.
 pub(super) const STALE: Duration = Duration::from_secs(600);
+/// How long the next list is waited for where there is an old one.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a failure is given out in place of asking again.
+const REMEMBERED: Duration = Duration::from_secs(10);
 /// How long one fetch may take, all pages together.
 const FETCH_TIME: Duration = Duration::from_secs(45);
 
 type Roles = Arc<Vec<PlatformRole>>;
 type Outcome = Option<Result<Roles, Failure>>;
+type Flight = (Instant, watch::Receiver<Outcome>);
 
 /// The cache. Cheap to clone; clones share it.
 #[derive(Clone, Default)]
@@ -26,8 +32,10 @@ pub(super) struct RoleCache(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     list: Option<(Instant, Roles)>,
-    /// The fetch under way, if there is one.
-    flight: Option<watch::Receiver<Outcome>>,
+    /// The last fetch, if it failed, and when it ended.
+    failed: Option<(Instant, Failure)>,
+    /// The fetch under way, if there is one, and when it began.
+    flight: Option<Flight>,
 }
 
 impl RoleCache {
@@ -46,7 +54,7 @@ impl RoleCache {
             if let Some((_, roles)) = newest.filter(|(at, _)| *at >= now) {
                 return Ok(roles);
             }
-            let mut flight = self.start(io, now, &fetch);
+            let (_, mut flight) = self.next(io, now, &fetch)?;
             outcome = match flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()) {
                 Some(Err(failure)) => Err(failure),
                 _ => outcome,
@@ -56,28 +64,39 @@ impl RoleCache {
         newest.filter(|(at, _)| *at >= now).map_or(outcome, |(_, roles)| Ok(roles))
     }
 
-    /// The list: a fresh one, else what `fetch` brings, else, where that fails, one that is not too old. A credential
-    /// that is not accepted is never papered over.
+    /// The list: a fresh one, else what `fetch` brings, else, where that fails or does not come soon, one that is not too old. Such a one
+    /// confirms that a role is there, and does not say that it is not: [`RoleCache::fetched_now`] does. A credential that is not accepted
+    /// is never papered over.
     pub(super) async fn get<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> Result<Roles, Failure>
     where
         F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
     {
-        let mut flight = match self.look(now) {
-            Ok(roles) => return Ok(roles),
-            Err(Some(flight)) => flight,
-            Err(None) => self.start(io, now, fetch),
+        let old = match self.lock().list.clone() {
+            Some((at, roles)) if now.saturating_duration_since(at) < FRESH => return Ok(roles),
+            list => list.filter(|(at, _)| now.saturating_duration_since(*at) < STALE).map(|(_, roles)| roles),
         };
-        let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        let failure = match outcome {
-            Some(Ok(roles)) => return Ok(roles),
-            Some(Err(failure)) => failure,
-            None => Failure::transient("the list of roles was not fetched to its end"),
+        let failure = match self.next(io, now, fetch) {
+            Err(failure) => failure,
+            Ok((began, mut flight)) => {
+                let landed = async { flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()) };
+                let outcome = match &old {
+                    None => landed.await,
+                    Some(old) => match timeout(PATIENCE.saturating_sub(began.elapsed()), landed).await {
+                        Ok(outcome) => outcome,
+                        // It goes on, and who asks later has what it brings.
+                        Err(_) => return Ok(old.clone()),
+                    },
+                };
+                match outcome {
+                    Some(Ok(roles)) => return Ok(roles),
+                    Some(Err(failure)) => failure,
+                    None => Failure::transient("the list of roles was not fetched to its end"),
+                }
+            }
         };
-        let inner = self.lock();
-        match (&inner.list, &failure) {
-            (_, Failure::Unauthorized { .. }) | (None, _) => Err(failure),
-            (Some((at, roles)), _) if now.saturating_duration_since(*at) < STALE => Ok(roles.clone()),
-            (Some(_), _) => Err(failure),
+        match old {
+            Some(old) if !matches!(failure, Failure::Unauthorized { .. }) => Ok(old),
+            _ => Err(failure),
         }
     }
 
@@ -86,43 +105,51 @@ impl RoleCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, now: Instant) -> Result<Roles, Option<watch::Receiver<Outcome>>> {
-        let inner = self.lock();
-        match &inner.list {
-            Some((at, roles)) if now.saturating_duration_since(*at) < FRESH => Ok(roles.clone()),
-            _ => Err(inner.flight.clone()),
-        }
-    }
-
-    fn start<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> watch::Receiver<Outcome>
+    /// The fetch that is under way, or a new one; the failure of the last one, if that is not long ago.
+    fn next<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> Result<Flight, Failure>
     where
         F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
     {
-        let (tell, told) = watch::channel(None);
+        match &self.lock().failed {
+            Some((at, failure)) if now.saturating_duration_since(*at) < REMEMBERED => return Err(failure.clone()),
+            _ => {}
+        }
+        Ok(self.start(io, now, fetch))
+    }
+
+    fn start<F>(&self, io: &Handle, now: Instant, fetch: impl FnOnce() -> F) -> Flight
+    where
+        F: Future<Output = Result<Vec<PlatformRole>, Failure>> + Send + 'static,
+    {
+        let ((tell, told), began) = (watch::channel(None), Instant::now());
         {
             let mut inner = self.lock();
             if let Some(flight) = &inner.flight {
                 return flight.clone();
             }
-            inner.flight = Some(told.clone());
+            inner.flight = Some((began, told.clone()));
         }
         // Not under the lock from here: a runtime that is shutting down drops the task at once, and `Landed` takes the lock.
         let (cache, work) = (self.clone(), fetch());
         // Clears the flight however the task ends, a panic included: else nobody would ever fetch again.
         let landed = Landed(cache.clone());
         io.spawn(async move {
-            let outcome = match tokio::time::timeout(FETCH_TIME, work).await {
+            let outcome = match timeout(FETCH_TIME, work).await {
                 Ok(outcome) => outcome.map(Arc::new),
                 Err(_) => Err(Failure::transient("the list of roles did not come in time")),
             };
-            if let Ok(roles) = &outcome {
-                cache.lock().list = Some((now, roles.clone()));
+            let mut inner = cache.lock();
+            match &outcome {
+                Ok(roles) => (inner.list, inner.failed) = (Some((now, roles.clone())), None),
+                // From when it began if it failed at once, from when it ended if it took its time.
+                Err(failure) => inner.failed = Some((now + began.elapsed(), failure.clone())),
             }
+            drop(inner);
             drop(landed);
             // Nobody may be waiting any more.
             tell.send_replace(Some(outcome));
         });
-        told
+        (began, told)
     }
 }
 
@@ -161,9 +188,47 @@ mod tests {
         let (cache, start) = (RoleCache::default(), Instant::now());
         let away = || Err(Failure::transient("away"));
         assert_eq!(get(&cache, start, away()).await, Err(Failure::transient("away")));
+        let start = start + 2 * REMEMBERED;
         get(&cache, start, Ok(roles("one"))).await.unwrap();
         assert_eq!(get(&cache, start + FRESH, away()).await.unwrap(), "one");
         assert_eq!(get(&cache, start + STALE, away()).await, Err(Failure::transient("away")));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_for_some_seconds_and_never_taken_for_an_empty_list() {
+        let (cache, start, asked) = (RoleCache::default(), Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let away = || {
+            let asked = asked.clone();
+            async move {
+                asked.fetch_add(1, Ordering::SeqCst);
+                Err(Failure::transient("away"))
+            }
+        };
+        let io = Handle::current();
+        for _ in 0..20 {
+            assert_eq!(cache.get(&io, start, away).await, Err(Failure::transient("away")));
+            assert_eq!(cache.fetched_now(&io, start, away).await, Err(Failure::transient("away")));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(get(&cache, start + 2 * REMEMBERED, Ok(roles("one"))).await.unwrap(), "one", "and then it is asked again");
+        assert!(cache.fetched_now(&io, start + 2 * REMEMBERED, away).await.is_ok(), "what came since is what there is now");
+    }
+
+    #[tokio::test]
+    async fn while_the_platform_hangs_a_list_of_a_minute_ago_confirms_and_does_not_deny() {
+        let (cache, start, asked) = (RoleCache::default(), Instant::now(), Arc::new(AtomicUsize::new(0)));
+        get(&cache, start, Ok(roles("one"))).await.unwrap();
+        let hangs = || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            std::future::pending()
+        };
+        let io = Handle::current();
+        for _ in 0..20 {
+            assert_eq!(cache.get(&io, start + FRESH, hangs).await.unwrap().as_slice(), roles("one"));
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "one fetch for all of them");
+        let mut now = Box::pin(cache.fetched_now(&io, start + FRESH, hangs));
+        assert!(timeout(Duration::from_millis(20), &mut now).await.is_err(), "what is not there is said by a list of now alone");
     }
 
     #[tokio::test]

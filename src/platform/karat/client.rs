@@ -6,7 +6,7 @@ use super::{
     candidacies::{self, Candidacy, Role},
     entry::CAPABILITIES,
     errors,
-    graphql::{GraphQl, strange},
+    graphql::{self, GraphQl, strange},
     vocabulary::LIVE,
 };
 use crate::http::{Effect, Http};
@@ -133,7 +133,10 @@ impl Platform for Karat {
             "name": request.name, "email": request.email, "roleId": request.role,
             "phone": request.phone.as_deref().map(str::trim).filter(|phone| !phone.is_empty()), "atsUrl": request.ats_url,
         });
-        let data = self.api.run(NAME, Effect::Acts, CREATE_INVITATION, variables).await?;
+        let data = self.api.run(NAME, Effect::Acts, CREATE_INVITATION, variables).await.map_err(|failure| {
+            // What the platform found wrong with the request is for the recruiter to read, wherever in the answer it stands.
+            graphql::sentence(NAME, &failure).map_or(failure, |sentence| errors::refusal(&[sentence]))
+        })?;
         let answer = data.get(NAME).filter(|answer| answer.is_object());
         let answer = answer.ok_or_else(|| strange(NAME, Effect::Acts, "its answer has no payload"))?;
         let sentences: Vec<String> = answer

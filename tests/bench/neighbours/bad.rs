@@ -114,7 +114,7 @@ impl Bad {
             self.hangs.1.faults().next("*", Fault::Hang, usize::MAX);
         }
         if self.wanted("revoked") {
-            self.revoked.1.faults().next("*", Fault::Fail(401), usize::MAX);
+            self.revoked.1.faults().next("*", Fault::RefuseCredential, usize::MAX);
         }
         if !self.wanted("floods") {
             return Duration::ZERO;

@@ -155,7 +155,7 @@ async fn a_revoked_key_a_missing_permission_and_a_limit_are_told_apart() {
     s.ashby.revoke_permission("candidatesWrite");
     assert_eq!(s.connector.test().await.unwrap(), ["candidatesWrite"]);
     match s.connector.write(&s.note()).await.unwrap_err() {
-        Failure::Unauthorized { detail } => assert!(detail.contains("candidatesWrite"), "{detail}"),
+        Failure::NotPermitted { detail } => assert!(detail.contains("candidatesWrite"), "{detail}"),
         other => panic!("{other:?}"),
     }
     s.ashby.grant_permission("candidatesWrite");

@@ -2,7 +2,7 @@
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::ServerHandle, web};
 use atshub::{
-    ats::{self, Account, Heard, Ordered, PartnerContext, Raw},
+    ats::{self, Account, Call, Heard, Known, Ordered, PartnerContext},
     credentials::Secrets,
     http::{Http, Options},
 };
@@ -94,7 +94,9 @@ fn headers(request: &HttpRequest) -> Vec<(String, String)> {
 async fn hook(request: HttpRequest, body: web::Bytes, door: web::Data<Door>) -> HttpResponse {
     let headers = headers(&request);
     let inbound = ats::entry("ashby").unwrap().inbound.unwrap();
-    match inbound.hook(&door.account, Raw { headers: &headers, body: &body }, Timestamp::now()) {
+    let now = Timestamp::now();
+    let known = Known::authenticate(inbound, &door.account, Call::Hook, headers, body.to_vec(), now);
+    match known.and_then(|known| inbound.hook(&door.account, &known, now)) {
         Ok(Heard::Facts(facts)) => door.facts.lock().unwrap().extend(facts),
         Ok(Heard::Nothing(_)) => {}
         Err(refused) => {
@@ -110,9 +112,10 @@ async fn partner(request: HttpRequest, path: web::Path<String>, body: web::Bytes
     let inbound = ats::entry("ashby").unwrap().inbound.unwrap();
     let application = Ordered { live: *door.live.lock().unwrap(), ..Ordered::default() };
     let context = PartnerContext { roles: &door.roles, application: &application };
-    let raw = Raw { headers: &headers, body: &body };
+    let now = Timestamp::now();
+    let known = Known::authenticate(inbound, &door.account, Call::Partner(&path), headers, body.to_vec(), now);
     let status = |status: u16| actix_web::http::StatusCode::from_u16(status).unwrap();
-    match inbound.partner(&door.account, &path, raw, context, Timestamp::now()) {
+    match known.and_then(|known| inbound.partner(&door.account, &path, &known, context, now)) {
         Ok(answer) => {
             door.facts.lock().unwrap().extend(answer.facts);
             HttpResponse::build(status(answer.status)).json(answer.body)

@@ -1,7 +1,7 @@
 //! Fixtures: one JSON file a case, and a `suite.json` that says with which credentials and by which signature.
 
 use atshub::{
-    ats::{Account, Entry, Ordered, Raw},
+    ats::{Account, Entry, Ordered},
     credentials::Secrets,
     http::{Http, Options},
 };
@@ -149,10 +149,6 @@ impl Signature {
         let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(body);
         (self.header.clone(), format!("{}{}", self.prefix, hex::encode(mac.finalize().into_bytes())))
     }
-}
-
-pub(super) fn raw<'a>(headers: &'a [(String, String)], body: &'a [u8]) -> Raw<'a> {
-    Raw { headers, body }
 }
 
 /// Whether `actual` is as expected; the string `*` stands for anything but null.

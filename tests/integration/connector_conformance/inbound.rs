@@ -1,22 +1,58 @@
 //! What comes in: every fixture gives what it says, the same webhook the same ids, and a wrong signature nothing.
 
-use super::fixtures::{Case, Kind, Suite, fits, load, raw};
-use atshub::ats::{Entry, Heard, PartnerAnswer, PartnerContext, REGISTRY, Refused};
+use super::fixtures::{Case, Kind, Suite, fits, load};
+use atshub::{
+    ats::{Account, Call, Claim, Entry, Head, Heard, Known, PartnerAnswer, PartnerContext, REGISTRY, Refused},
+    credentials::{Secrets, predecessor_name},
+};
 use atshub_schemas::Envelope;
 use serde_json::{Value, json};
 
 pub(super) type Headers = Vec<(String, String)>;
 
+/// Finds out who sent it, as the doors do, and asks what it means.
+fn hook_of(row: &Entry, suite: &Suite, account: &Account, headers: &Headers, body: &[u8]) -> Result<Heard, Refused> {
+    let inbound = row.inbound.unwrap();
+    let known = Known::authenticate(inbound, account, Call::Hook, headers.clone(), body.to_vec(), suite.now)?;
+    inbound.hook(account, &known, suite.now)
+}
+
+fn partner_of(
+    row: &Entry,
+    suite: &Suite,
+    account: &Account,
+    case: &Case,
+    headers: &Headers,
+    body: &[u8],
+) -> Result<PartnerAnswer, Refused> {
+    let inbound = row.inbound.unwrap();
+    let known = Known::authenticate(inbound, account, Call::Partner(&case.path), headers.clone(), body.to_vec(), suite.now)?;
+    inbound.partner_application(&case.path, &known);
+    let application = case.ordered();
+    let context = PartnerContext { roles: &case.roles, application: &application };
+    inbound.partner(account, &case.path, &known, context, suite.now)
+}
+
 pub(super) fn hook(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8]) -> Result<Heard, Refused> {
-    row.inbound.unwrap().hook(&suite.account(&case.policy), raw(headers, body), suite.now)
+    hook_of(row, suite, &suite.account(&case.policy), headers, body)
 }
 
 pub(super) fn partner(row: &Entry, suite: &Suite, case: &Case, headers: &Headers, body: &[u8]) -> Result<PartnerAnswer, Refused> {
-    let (inbound, account) = (row.inbound.unwrap(), suite.account(&case.policy));
-    inbound.partner_application(&case.path, raw(headers, body));
-    let application = case.ordered();
-    let context = PartnerContext { roles: &case.roles, application: &application };
-    inbound.partner(&account, &case.path, raw(headers, body), context, suite.now)
+    partner_of(row, suite, &suite.account(&case.policy), case, headers, body)
+}
+
+/// The call that a case makes.
+fn call(case: &Case) -> Call<'_> {
+    if case.kind == Kind::Hook { Call::Hook } else { Call::Partner(&case.path) }
+}
+
+/// The code with which a request is refused, or nothing if it is taken.
+fn refusal(row: &Entry, suite: &Suite, account: &Account, case: &Case, headers: &Headers, body: &[u8]) -> Option<(u16, &'static str)> {
+    let refused = match case.kind {
+        Kind::Hook => hook_of(row, suite, account, headers, body).err(),
+        _ => partner_of(row, suite, account, case, headers, body).err(),
+    };
+    refused.map(|refused| (refused.status, refused.code))
 }
 
 /// A fact as a fixture writes it, after a journey through bytes.
@@ -148,14 +184,62 @@ async fn a_secret_that_is_not_set_here_is_our_fault_and_not_the_senders() {
             let body = serde_json::to_vec(&case.body).unwrap();
             let headers = suite.headers(case.kind, &body);
             let bare = suite.account_with(&case.policy, Default::default());
-            let application = case.ordered();
-            let context = PartnerContext { roles: &case.roles, application: &application };
-            let inbound = row.inbound.unwrap();
-            let refused = match case.kind {
-                Kind::Hook => inbound.hook(&bare, raw(&headers, &body), suite.now).unwrap_err(),
-                _ => inbound.partner(&bare, &case.path, raw(&headers, &body), context, suite.now).unwrap_err(),
+            assert_eq!(refusal(row, &suite, &bare, case, &headers, &body), Some((503, "secret_not_set")), "{}", case.file);
+            let refused = row.inbound.unwrap().claim(&bare, call(case), Head(&headers), suite.now).unwrap_err();
+            assert_eq!((refused.status, refused.code), (503, "secret_not_set"), "{}: said before the body is read", case.file);
+        }
+    }
+}
+
+/// What a sender is like to whom no body is read.
+#[tokio::test]
+async fn a_request_without_a_signature_or_key_is_refused_by_its_head_alone() {
+    for row in REGISTRY {
+        let (suite, cases) = load(row);
+        for case in cases.iter().filter(|case| matches!(case.kind, Kind::Hook | Kind::Partner)) {
+            let (inbound, account) = (row.inbound.unwrap(), suite.account(&case.policy));
+            let claim = |headers: &Headers| inbound.claim(&account, call(case), Head(headers), suite.now);
+            let good = suite.headers(case.kind, b"{}");
+            assert!(claim(&good).is_ok(), "{}", case.file);
+            let (name, value) = &good[0];
+            let half = value[..value.len() / 2].to_owned();
+            for headers in
+                [vec![], vec![("x-other".into(), value.clone())], vec![(name.clone(), String::new())], vec![(name.clone(), half)]]
+            {
+                assert_eq!(claim(&headers).unwrap_err().status, 401, "{} with {headers:?}", case.file);
+            }
+            // A key is known by the head; what only the body can prove is not believed before.
+            let other = suite.headers(case.kind, b"another body");
+            match claim(&other).unwrap() {
+                Claim::Proven => assert_eq!(good, other, "{}: what depends on the body proves nothing without it", case.file),
+                Claim::Signed => assert!(inbound.signed(&account, call(case), Head(&other), b"{}", suite.now).is_err(), "{}", case.file),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_secret_is_good_beside_the_new_one_until_its_end() {
+    for row in REGISTRY {
+        let (suite, cases) = load(row);
+        for case in cases.iter().filter(|case| matches!(case.kind, Kind::Hook | Kind::Partner)) {
+            let body = serde_json::to_vec(&case.body).unwrap();
+            // The fixtures' own secret has been replaced; they are still signed with it.
+            let headers = suite.headers(case.kind, &body);
+            let with = |until: jiff::Timestamp| {
+                let inbound = |name: &str| row.secrets.iter().any(|spec| spec.name == name && spec.inbound);
+                let secrets = suite.secrets.iter().flat_map(|(name, value)| {
+                    let before = inbound(name).then(|| (predecessor_name(name, until), value.clone().into()));
+                    let now = if inbound(name) { "another one".to_owned() } else { value.clone() };
+                    [Some((name.clone(), now.into())), before].into_iter().flatten()
+                });
+                Account { secrets: Secrets::new(secrets.collect()), ..suite.account(&case.policy) }
             };
-            assert_eq!((refused.status, refused.code), (503, "secret_not_set"), "{}", case.file);
+            let second = jiff::SignedDuration::from_secs(1);
+            let as_before = refusal(row, &suite, &suite.account(&case.policy), case, &headers, &body);
+            assert_eq!(refusal(row, &suite, &with(suite.now + second), case, &headers, &body), as_before, "{}: still good", case.file);
+            let late = refusal(row, &suite, &with(suite.now), case, &headers, &body);
+            assert_eq!(late.map(|(status, _)| status), Some(401), "{}: good no longer", case.file);
         }
     }
 }

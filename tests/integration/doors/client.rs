@@ -55,6 +55,14 @@ pub(super) async fn read(mut stream: TcpStream) -> Answer {
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
+/// Sends these bytes, and leaves the connection as it is.
+pub(super) async fn begin(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that answers early may close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    stream
+}
+
 pub(super) async fn get(address: SocketAddr, path: &str) -> Answer {
     raw(address, format!("GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").as_bytes()).await
 }

@@ -7,6 +7,8 @@ mod client;
 mod health;
 mod hooks;
 mod hostile;
+mod memory;
 mod page;
 mod partner;
+mod strangers;
 mod world;

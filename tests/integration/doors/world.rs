@@ -1,10 +1,11 @@
 //! Doors with an ATS and a platform that do what a test tells them, over the embedded store and broker, or over ones that are away.
 
+use super::client::get;
 use crate::support::build::record;
 use async_trait::async_trait;
 use atshub::{
     api::{self, Directory, Doors, Limits, TenantDoor, TenantRow},
-    ats::{Account, Entry, Heard, Inbound, PartnerAnswer, PartnerContext, Raw, Refused},
+    ats::{Account, Call, Claim, Entry, Head, Heard, Inbound, Known, PartnerAnswer, PartnerContext, Refused},
     credentials::Secrets,
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{Http, Options},
@@ -25,7 +26,10 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -53,6 +57,7 @@ const ENTRY: Entry = Entry {
     name: "Scripted",
     capabilities: &CAPABILITIES,
     settings: &[],
+    address: None,
     secrets: &[],
     connect: |_| Err("not in this test".into()),
     inbound: Some(&Scripted),
@@ -62,17 +67,33 @@ const ENTRY: Entry = Entry {
 static SCRIPTED: Entry = ENTRY;
 static SILENT: Entry = Entry { inbound: None, ..ENTRY };
 
-/// Signed by the header `x-signed: yes`; the body is what the webhook says, in the words below.
+/// Webhooks are signed by the header `x-signed`: `yes` fits every body, `almost` none, anything else is no signature. What a webhook says
+/// is its body, in the words below. Partner calls show `yes` in the same header, as a key.
 struct Scripted;
 
 impl Inbound for Scripted {
-    fn hook(&self, account: &Account, request: Raw<'_>, now: Timestamp) -> Result<Heard, Refused> {
-        signed(request)?;
-        match request.body {
+    fn claim(&self, _: &Account, call: Call<'_>, head: Head<'_>, _: Timestamp) -> Result<Claim, Refused> {
+        match (call, head.header("x-signed")) {
+            (Call::Hook, Some("yes" | "almost")) => Ok(Claim::Signed),
+            (Call::Partner(_), Some("yes")) => Ok(Claim::Proven),
+            _ => Err(unknown_sender()),
+        }
+    }
+
+    fn signed(&self, _: &Account, _: Call<'_>, head: Head<'_>, _: &[u8], _: Timestamp) -> Result<(), Refused> {
+        if head.header("x-signed") == Some("yes") { Ok(()) } else { Err(unknown_sender()) }
+    }
+
+    fn hook(&self, account: &Account, request: &Known, now: Timestamp) -> Result<Heard, Refused> {
+        match request.body() {
             b"ping" => Ok(Heard::Nothing("a ping".into())),
             b"panic" => panic!("as told"),
             b"stray" => Ok(Heard::Facts(vec![fact("somebody-else", "stray", now)])),
-            body => Ok(Heard::Facts(vec![fact(account.tenant.as_str(), &String::from_utf8_lossy(body), now)])),
+            // The beginning of a large one is its id.
+            body => {
+                let id = String::from_utf8_lossy(&body[..body.len().min(100)]);
+                Ok(Heard::Facts(vec![fact(account.tenant.as_str(), &id, now)]))
+            }
         }
     }
 
@@ -84,7 +105,7 @@ impl Inbound for Scripted {
         }
     }
 
-    fn partner_application(&self, path: &str, _: Raw<'_>) -> Option<ExternalId> {
+    fn partner_application(&self, path: &str, _: &Known) -> Option<ExternalId> {
         (path == "order").then(|| ExternalId::new("8842").unwrap())
     }
 
@@ -92,27 +113,18 @@ impl Inbound for Scripted {
         &self,
         account: &Account,
         path: &str,
-        request: Raw<'_>,
+        _: &Known,
         context: PartnerContext<'_>,
         now: Timestamp,
     ) -> Result<PartnerAnswer, Refused> {
-        signed(request)?;
         let facts = if path == "order" { vec![fact(account.tenant.as_str(), "order-1", now)] } else { Vec::new() };
         let roles: Vec<&str> = context.roles.iter().map(|role| role.id.as_str()).collect();
         Ok(PartnerAnswer { status: 200, body: json!({ "roles": roles, "live": context.application.live }), facts })
     }
 }
 
-fn signed(request: Raw<'_>) -> Result<(), Refused> {
-    if request.header("x-signed") == Some("yes") {
-        return Ok(());
-    }
-    Err(Refused {
-        status: 401,
-        code: "bad_signature",
-        detail: "the signature does not fit".into(),
-        next_step: "set the secret again".into(),
-    })
+fn unknown_sender() -> Refused {
+    Refused { status: 401, code: "bad_signature", detail: "the signature does not fit".into(), next_step: "set the secret again".into() }
 }
 
 fn fact(tenant: &str, id: &str, now: Timestamp) -> Envelope {
@@ -122,8 +134,16 @@ fn fact(tenant: &str, id: &str, now: Timestamp) -> Envelope {
     fact
 }
 
-/// Knows one role, or answers too late.
-struct OneRole;
+/// Knows one role, and how often it was asked.
+#[derive(Default)]
+pub(super) struct OneRole(AtomicUsize);
+
+impl OneRole {
+    /// How often it was asked.
+    pub(super) fn asked(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 #[async_trait]
 impl Platform for OneRole {
@@ -141,6 +161,7 @@ impl Platform for OneRole {
     }
 
     async fn roles(&self) -> Result<Vec<PlatformRole>, Failure> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         Ok(vec![PlatformRole { id: ExternalId::new("1201").unwrap(), name: Line::new("Backend").unwrap() }])
     }
     async fn whoami(&self) -> Result<String, Failure> {
@@ -151,13 +172,14 @@ impl Platform for OneRole {
 /// Tenants: `acme` as usual, `silent` whose ATS never calls, `bare` without a platform.
 pub(super) struct Tenants {
     http: Http,
+    platform: Arc<OneRole>,
     pub(super) rows: Vec<TenantRow>,
 }
 
 impl Directory for Tenants {
     fn tenant(&self, name: &str) -> Option<TenantDoor> {
         let (entry, platform): (_, Option<Arc<dyn Platform>>) = match name {
-            "acme" => (&SCRIPTED, Some(Arc::new(OneRole))),
+            "acme" => (&SCRIPTED, Some(Arc::clone(&self.platform) as Arc<dyn Platform>)),
             "silent" => (&SILENT, None),
             "bare" => (&SCRIPTED, None),
             _ => return None,
@@ -186,6 +208,7 @@ impl Directory for Tenants {
 pub(super) struct World {
     pub(super) address: SocketAddr,
     pub(super) store: Arc<dyn Store>,
+    pub(super) platform: Arc<OneRole>,
     handle: actix_web::dev::ServerHandle,
 }
 
@@ -226,11 +249,11 @@ impl Making {
         let http = Http::new(Handle::current(), Options::default()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let store = Arc::clone(&self.store);
+        let (store, platform) = (Arc::clone(&self.store), Arc::<OneRole>::default());
         let doors = Doors {
             store: self.store,
             broker: self.broker,
-            directory: Arc::new(Tenants { http, rows: self.rows }),
+            directory: Arc::new(Tenants { http, platform: Arc::clone(&platform), rows: self.rows }),
             clock: Arc::new(SystemClock),
             limits: self.limits,
             alive: Duration::from_secs(10),
@@ -238,11 +261,24 @@ impl Making {
         let server = api::server(doors, listener, 1).unwrap();
         let handle = server.handle();
         tokio::spawn(server);
-        World { address, store, handle }
+        World { address, store, platform, handle }
     }
 }
 
 impl World {
+    /// A number at `/metrics`.
+    pub(super) async fn metric(&self, name: &str) -> u64 {
+        let text = get(self.address, "/metrics").await.body;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name}: {text}")).parse().unwrap()
+    }
+
+    /// Waits until a number at `/metrics` is this.
+    pub(super) async fn measures(&self, name: &str, wanted: u64) {
+        let so = async { while self.metric(name).await != wanted {} };
+        tokio::time::timeout(Duration::from_secs(20), so).await.unwrap_or_else(|_| panic!("{name} is never {wanted}"));
+    }
+
     /// What waits to be published.
     pub(super) async fn outbox(&self) -> Vec<ClaimedRow> {
         self.store.claim(Timestamp::now(), 100, 100, Duration::from_secs(60)).await.unwrap()

@@ -1,6 +1,7 @@
 //! What a host that is away, slow, tired or unwilling costs: few calls, no attempts, no facts held up, and in the end
 //! everything once. Calls are counted by the faults that the simulators have served.
 
+mod credential;
 mod platform;
 
 use crate::support::{
@@ -12,7 +13,7 @@ use atshub::{app::Tuning, demo::world::TRIGGER, http};
 use atshub_actors::{
     gate::GatePolicy,
     ports::Publication,
-    supervision::{Action, BreakerSnapshot, BreakerState, Phase},
+    supervision::{BreakerSnapshot, BreakerState},
 };
 use atshub_schemas::{CONTENT_TYPE, Envelope, ExternalId, TenantName, topology};
 use atshub_simulators::{
@@ -237,64 +238,5 @@ fn a_pause_that_the_ats_asks_for_is_kept_by_all() {
             assert_eq!(values(&ats.ledger(), "status", application), [CALL]);
         }
         assert_eq!(attempts_used_up(walk).await, 0);
-    });
-}
-
-#[test]
-fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_everything_done() {
-    on_quick_hub(&["acme", "birch"], &[], async |walk| {
-        let (tenant, ats) = &walk.world.ashby[0];
-        let (applications, facts) = candidates(tenant, ats, 40, Some(SHORT_PHONE)).await;
-        ats.faults().next("*", Fault::Fail(403), ENOUGH);
-        publish(walk, &facts).await;
-
-        let board = walk.running.hub.board();
-        soon("the pause", board.until("tenant/acme", |row| row.phase == Phase::Paused && row.in_hand == 0)).await;
-        let cause = board.child("tenant/acme").unwrap().cause.unwrap();
-        assert!(cause.contains("does not accept the credential") && cause.contains("set-key"), "{cause}");
-        let calls = served(ats.faults());
-        assert!((2..=SHARE + 1).contains(&calls), "{calls} calls: those on their way, and one to confirm");
-        let stored = async || walk.store().tenants().await.unwrap().into_iter().find(|t| t.name == *tenant).unwrap().standing;
-        assert!(until(async || stored().await == "paused").await);
-        assert_eq!(board.child("tenant/birch").unwrap().phase, Phase::Running, "the neighbour goes on");
-
-        ats.faults().clear();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), ats.api_key()).unwrap();
-        walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file.path().to_str().unwrap()]).await;
-        all_are_told(ats, &applications, CALL).await;
-        walk.nothing_is_left().await;
-        for application in &applications {
-            assert_eq!(values(&ats.ledger(), "status", application), [CALL]);
-        }
-        assert_eq!(attempts_used_up(walk).await, 0);
-        assert!(walk.store().parked_counts(None).await.unwrap().is_empty());
-    });
-}
-
-#[test]
-fn one_refusal_to_a_good_key_pauses_nobody_and_a_permission_that_is_missing_is_named() {
-    on_quick_hub(&["acme"], &[], async |walk| {
-        let (tenant, ats) = &walk.world.ashby[0];
-        let (applications, facts) = candidates(tenant, ats, 3, Some(SHORT_PHONE)).await;
-        ats.faults().next("customField.setValue", Fault::Fail(403), 1);
-        publish(walk, &facts).await;
-        all_are_told(ats, &applications, CALL).await;
-        walk.nothing_is_left().await;
-        assert_eq!(attempts_used_up(walk).await, 1, "counted, so that it does not go round for ever");
-        let (board, child) = (walk.running.hub.board(), "tenant/acme");
-        assert_eq!(board.child(child).map(|row| (row.phase, row.generation)), Some((Phase::Running, 1)));
-
-        ats.revoke_permission("candidatesWrite");
-        let (applications, facts) = candidates(tenant, ats, 12, Some(SHORT_PHONE)).await;
-        publish(walk, &facts).await;
-        soon("the pause", board.until(child, |row| row.phase == Phase::Paused && row.in_hand == 0)).await;
-        let cause = board.child(child).unwrap().cause.unwrap();
-        assert!(cause.contains("it lacks candidatesWrite"), "{cause}");
-        ats.grant_permission("candidatesWrite");
-        walk.running.hub.control(child, Action::Resume, "the permission was given").await.unwrap();
-        all_are_told(ats, &applications, CALL).await;
-        walk.nothing_is_left().await;
-        assert_eq!(attempts_used_up(walk).await, 1);
     });
 }

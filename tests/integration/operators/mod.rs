@@ -2,6 +2,7 @@
 
 mod asking;
 mod drills;
+mod rotating;
 mod seeing;
 
 use crate::support::hub::{Ground, LIMIT, Pair, Walk, on_hub, on_hub_set, soon, until};

@@ -19,6 +19,8 @@ pub enum Fault {
     Slow(Duration),
     /// Does nothing and answers with this HTTP status.
     Fail(u16),
+    /// Does nothing and refuses the credential, as the simulated service itself does it.
+    RefuseCredential,
     /// Does nothing and never answers.
     Hang,
     /// Does it and never answers.
@@ -84,8 +86,8 @@ impl Faults {
     }
 }
 
-/// Answers a call as the fault says; `act` is what the call does when it is done at all.
-pub(crate) async fn answer<A>(fault: Option<Fault>, act: A) -> HttpResponse
+/// Answers a call as the fault says; `act` is what the call does when it is done at all, `refusal` how the service refuses a credential.
+pub(crate) async fn answer<A>(fault: Option<Fault>, refusal: impl FnOnce() -> HttpResponse, act: A) -> HttpResponse
 where
     A: Future<Output = HttpResponse> + 'static,
 {
@@ -100,6 +102,7 @@ where
             acting.await.unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
         }
         Some(Fault::Fail(status)) => failed(status),
+        Some(Fault::RefuseCredential) => refusal(),
         Some(Fault::Hang) => hang().await,
         Some(Fault::ActThenHang) => {
             act.await;
@@ -155,13 +158,16 @@ impl FaultOrder {
         let fault = match self.fault.as_str() {
             "slow" => Fault::Slow(Duration::from_millis(self.millis.ok_or("`slow` needs `millis`")?)),
             "fail" => Fault::Fail(self.status.unwrap_or(USUAL_STATUS)),
+            "refuse_credential" => Fault::RefuseCredential,
             "hang" => Fault::Hang,
             "act_then_hang" => Fault::ActThenHang,
             "act_then_fail" => Fault::ActThenFail(self.status.unwrap_or(USUAL_STATUS)),
             "rate_limit" => Fault::RateLimit { retry_after: self.retry_after },
             "garbage" => Fault::Garbage,
             other => {
-                return Err(format!("no fault `{other}`: one of slow, fail, hang, act_then_hang, act_then_fail, rate_limit, garbage"));
+                return Err(format!(
+                    "no fault `{other}`: one of slow, fail, refuse_credential, hang, act_then_hang, act_then_fail, rate_limit, garbage"
+                ));
             }
         };
         faults.next(&self.operation, fault, self.times);

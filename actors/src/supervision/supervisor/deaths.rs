@@ -74,7 +74,7 @@ impl Supervisor {
         if child.phase == Phase::Draining && !child.leaving {
             let cause = child.spec.cause.clone();
             if let Some(phase) = self.step(name, Step::Drained, cause.clone()) {
-                self.remember(name, phase, cause);
+                self.remember(name, phase, cause, None);
             }
         }
     }
@@ -93,7 +93,7 @@ impl Supervisor {
             Verdict::Quarantine => {
                 tracing::error!(child = %name, generation, cause, "an actor died once too often and is quarantined");
                 let cause = format!("{} restarts did not bring health, last: {cause}", self.options.restarts.restarts);
-                self.set_aside(name, Step::GaveUp, cause);
+                self.set_aside(name, Step::GaveUp, cause, None);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Supervisor {
         child.frozen += 1;
         if child.frozen > FREEZES && child.spec.tenant.is_some() && child.phase.wants_actor() && !child.leaving {
             self.note(name, "frozen", &cause);
-            self.set_aside(name, Step::GaveUp, format!("{cause}, and not for the first time"));
+            self.set_aside(name, Step::GaveUp, format!("{cause}, and not for the first time"), None);
             return;
         }
         self.arbiters.separate(name);

@@ -31,6 +31,7 @@ use crate::{
 use actix::{Actor, AsyncContext, Context, StreamHandler};
 use atshub_schemas::TenantName;
 use futures_util::stream;
+use jiff::Timestamp;
 use shared::Blame;
 use std::{
     collections::HashMap,
@@ -165,7 +166,7 @@ impl Supervisor {
         self.children.insert(name.clone(), child);
         self.show(&name, cause.clone());
         if drained {
-            self.remember(&name, Phase::Paused, cause);
+            self.remember(&name, Phase::Paused, cause, None);
         }
         if phase == Phase::Starting {
             self.start(&name);
@@ -233,14 +234,14 @@ impl Supervisor {
     }
 
     /// Stops a child for longer than a back-off: its messages go back to the broker, and a tenant's standing is stored.
-    fn set_aside(&mut self, name: &ChildName, step: Step, cause: String) -> Option<Phase> {
+    fn set_aside(&mut self, name: &ChildName, step: Step, cause: String, until: Option<Timestamp>) -> Option<Phase> {
         let phase = self.step(name, step, Some(cause.clone()))?;
         let _ = self.stop(name);
-        self.remember(name, phase, Some(cause));
+        self.remember(name, phase, Some(cause), until);
         Some(phase)
     }
 
-    fn remember(&mut self, name: &ChildName, phase: Phase, cause: Option<String>) {
+    fn remember(&mut self, name: &ChildName, phase: Phase, cause: Option<String>, until: Option<Timestamp>) {
         let Some(child) = self.children.get_mut(name) else { return };
         let Some(tenant) = child.spec.tenant.clone() else { return };
         child.spec.standing = phase;
@@ -248,7 +249,7 @@ impl Supervisor {
         let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
         let (store, name, notices) = (Arc::clone(&self.options.store), name.clone(), self.notices.clone());
         self.options.io.spawn(async move {
-            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), None).await {
+            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), until).await {
                 tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again");
                 tokio::time::sleep(STORE_AGAIN).await;
             }
@@ -278,10 +279,11 @@ impl StreamHandler<Notice> for Supervisor {
             }
             Notice::Blamed { tenant, cause, froze } => self.blamed(tenant, &cause, froze),
             Notice::Down { child, generation, panicking } => self.down(&child, generation, panicking, ctx),
-            Notice::Unauthorized { child: name, generation, cause } => {
-                if self.children.get(&name).is_some_and(|c| c.generation == generation) {
-                    tracing::error!(child = %name, cause, "the credential is not accepted; the child is paused");
-                    self.set_aside(&name, Step::Pause, cause);
+            Notice::Unauthorized { child: name, generation, cause, until } => {
+                // A child on its way out has the credential that was replaced.
+                if self.children.get(&name).is_some_and(|c| c.generation == generation && !c.leaving) {
+                    tracing::error!(child = %name, cause, tested = %until, "the credential is not accepted; the child is paused");
+                    self.set_aside(&name, Step::Pause, cause, Some(until));
                 }
             }
             Notice::NoProgress { child, generation, cause } => self.no_progress(&child, generation, cause, ctx),

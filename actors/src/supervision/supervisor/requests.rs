@@ -53,7 +53,7 @@ impl Supervisor {
     fn release(&mut self, name: &ChildName, step: Step) -> Option<Phase> {
         let phase = self.step(name, step, None)?;
         self.forgive(name);
-        self.remember(name, phase, None);
+        self.remember(name, phase, None, None);
         self.start(name);
         Some(phase)
     }
@@ -83,11 +83,11 @@ impl Handler<Control> for Supervisor {
         let phase = child.phase;
         let after = match action {
             Action::Restart => self.restart(&name, &reason),
-            Action::Pause => self.set_aside(&name, Step::Pause, reason),
-            Action::Quarantine => self.set_aside(&name, Step::Quarantine, reason),
+            Action::Pause => self.set_aside(&name, Step::Pause, reason, None),
+            Action::Quarantine => self.set_aside(&name, Step::Quarantine, reason, None),
             Action::Drain => {
                 child.spec.cause = Some(reason.clone());
-                self.set_aside(&name, Step::Drain, reason)
+                self.set_aside(&name, Step::Drain, reason, None)
             }
             Action::Resume => self.release(&name, Step::Resume),
             Action::Release => self.release(&name, Step::Release),

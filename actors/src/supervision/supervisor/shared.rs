@@ -47,7 +47,7 @@ impl Supervisor {
         let here = self.children.iter().find(|(_, child)| child.spec.tenant.as_ref() == Some(&tenant));
         match here.map(|(name, child)| (name.clone(), child.phase)) {
             Some((name, phase)) if phase.wants_actor() || phase == Phase::BackingOff => {
-                self.set_aside(&name, Step::Quarantine, cause);
+                self.set_aside(&name, Step::Quarantine, cause, None);
             }
             // Somebody has set it aside already.
             Some(_) => {}

@@ -32,8 +32,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig, schema: PlatformSchema, co
 async fn graphql(request: HttpRequest, body: web::Bytes, schema: web::Data<PlatformSchema>, controls: web::Data<Controls>) -> HttpResponse {
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !token.is_some_and(|token| controls.accepts(token)) {
-        // Not in GraphQL's form: the published client takes this for the transport's error, and reports it as such.
-        return HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }));
+        return refusal();
     }
     let document: Request = match serde_json::from_slice(&body) {
         Ok(document) => document,
@@ -42,7 +41,12 @@ async fn graphql(request: HttpRequest, body: web::Bytes, schema: web::Data<Platf
     let operations = operations(&document);
     let fault = controls.faults().take(&operations.iter().map(String::as_str).collect::<Vec<_>>());
     let schema = schema.get_ref().clone();
-    faults::answer(fault, async move { HttpResponse::Ok().json(schema.execute(document).await) }).await
+    faults::answer(fault, refusal, async move { HttpResponse::Ok().json(schema.execute(document).await) }).await
+}
+
+/// Not in GraphQL's form: the published client takes this for the transport's error, and reports it as such.
+fn refusal() -> HttpResponse {
+    HttpResponse::Unauthorized().json(json!({ "error": "Unauthorized" }))
 }
 
 /// The root fields of a document; those that cannot be parsed have none, and are refused by the schema itself.

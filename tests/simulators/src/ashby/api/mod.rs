@@ -111,7 +111,7 @@ async fn call(method: web::Path<String>, request: HttpRequest, body: web::Bytes,
             Err(why) => refusal(200, &why),
         }
     };
-    faults::answer(fault, act).await
+    faults::answer(fault, || refusal(403, &wrong_key()), act).await
 }
 
 fn refusal(status: u16, why: &Refusal) -> HttpResponse {
@@ -122,6 +122,10 @@ fn refusal(status: u16, why: &Refusal) -> HttpResponse {
     }))
 }
 
+fn wrong_key() -> Refusal {
+    refuse("invalid_api_key", "API key is not valid")
+}
+
 /// Key, permission and rate, in this order.
 fn admit(request: &HttpRequest, account: &Account, permission: &str) -> Option<HttpResponse> {
     let Some(given) = request.headers().get(header::AUTHORIZATION) else {
@@ -129,7 +133,7 @@ fn admit(request: &HttpRequest, account: &Account, permission: &str) -> Option<H
     };
     let decoded = given.to_str().ok().and_then(|it| it.strip_prefix("Basic ")).and_then(|it| BASE64_STANDARD.decode(it).ok());
     if decoded.as_deref() != Some(format!("{}:", account.api_key()).as_bytes()) {
-        return Some(refusal(403, &refuse("invalid_api_key", "API key is not valid")));
+        return Some(refusal(403, &wrong_key()));
     }
     if account.lock().missing_permissions.contains(permission) {
         return Some(refusal(403, &refuse("missing_endpoint_permission", format!("the key lacks {permission}"))));
