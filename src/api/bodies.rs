@@ -261,11 +261,11 @@ mod tests {
                 match act {
                     0 => drop(coming.insert(which, bodies.begin(from(address)))),
                     1 => drop(coming.remove(&which)),
-                    _ => if let Some(body) = coming.get_mut(&which).filter(|body| body.len() + more <= LARGEST) {
-                        if body.add(&vec![0; more], LARGEST) == Err(GivenUp) {
-                            prop_assert_eq!(body.len(), 0);
-                            coming.remove(&which);
-                        }
+                    _ => if let Some(body) = coming.get_mut(&which).filter(|body| body.len() + more <= LARGEST)
+                        && body.add(&vec![0; more], LARGEST) == Err(GivenUp)
+                    {
+                        prop_assert_eq!(body.len(), 0);
+                        coming.remove(&which);
                     },
                 }
                 let kept = bodies.lock();
