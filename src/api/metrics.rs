@@ -53,6 +53,8 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     }
     let ready: Vec<_> = status.queues.iter().map(|queue| (labels(&[("queue", &queue.name)]), queue.ready)).collect();
     metric(&mut text, "atshub_queue_ready_messages", "gauge", "Messages that wait in a queue.", &ready);
+    let dropped = [(String::new(), crate::telemetry::dropped_lines())];
+    metric(&mut text, "atshub_log_lines_dropped_total", "counter", "Log lines that nobody read or that could not be written.", &dropped);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 

@@ -9,6 +9,7 @@
     reason = "the suites' helpers: what they do not get is the test's failure"
 )]
 
+mod alone;
 mod bridge_examples;
 mod broker_conformance;
 mod chaos;
