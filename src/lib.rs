@@ -17,4 +17,6 @@ pub mod rabbitmq;
 pub mod rail;
 mod records;
 pub mod serving;
+mod signals;
 pub mod telemetry;
+pub mod tls;

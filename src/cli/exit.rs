@@ -92,6 +92,9 @@ impl From<app::AppError> for Stop {
         match error {
             app::AppError::Address(error) => Self::usage(error),
             app::AppError::SealKey(error) => Self::usage(error),
+            error @ app::AppError::Setting { .. } => {
+                Self::usage(error).next("`atshub config check` prints the settings in force, and where they come from")
+            }
             other => Self::failed(other).next("`atshub config check` prints the settings in force, and where they come from"),
         }
     }

@@ -33,6 +33,7 @@ mod store_conformance;
 mod store_model;
 mod supervision;
 mod support;
+mod tls;
 mod topology;
 mod unreadable;
 mod upgrade;

@@ -2,14 +2,14 @@
 
 use super::add::entry;
 use crate::{
-    ats,
+    app, ats,
     cli::{
         exit::{Ended, Exit, Stop},
         key_input,
         out::Listing,
         session::{ANSWER, Session, tenant, unknown},
     },
-    http::{Http, Options},
+    http::Options,
 };
 use atshub_actors::{
     failure::Failure,
@@ -126,7 +126,7 @@ pub(super) async fn test(name: &TenantName, session: &Session) -> Ended {
     let record = tenant(store.as_ref(), name).await?;
     let entry = entry(&record.ats)?;
     let secrets = session.sealer()?.open_all(store.as_ref(), &format!("tenant/{name}")).await.map_err(Stop::failed)?;
-    let http = Http::new(Handle::current(), Options::default()).map_err(Stop::failed)?;
+    let http = app::outgoing(&session.loaded.config, Handle::current(), Options::default())?;
     let account = ats::Account { tenant: name.clone(), policy: Arc::new(record.policy), secrets, http };
     let set_key = format!("`atshub tenant set-key {name} --key-file <file>` sets another one");
     let connector = (entry.connect)(account).map_err(|why| Stop::failed(why).next(set_key.clone()))?;

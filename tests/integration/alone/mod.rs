@@ -2,6 +2,8 @@
 //! second process on the same folder. The binary itself, on real services where work is to be done.
 
 mod log;
+mod places;
+mod signals;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
