@@ -1,32 +1,34 @@
 //! The composition root: the one place that knows which adapter an address means, and joins adapters, actors and doors. What a
 //! hub does once it is joined is in [`crate::hub`].
 
+mod tenants;
+
 use crate::{
-    api::{self, Doors, Limits, TenantDoor, TenantRow},
+    api::{self, Doors, Limits},
     config::{self, AddressError, BrokerAddress, Config, StoreAddress},
     credentials::{KeyFileError, KeyProofError, Sealer},
     embedded::{broker::EmbeddedBroker, store::SqliteStore},
     http::{self, Http},
     hub::{self, Drills, Hub, HubError, HubOptions, Parts},
-    postgres::{PostgresOptions, PostgresStore, Schema},
-    rabbitmq::{QueueType, RabbitBroker, RabbitOptions},
+    postgres::{self, PostgresOptions, PostgresStore, Schema},
+    rabbitmq::{self, QueueType, RabbitBroker, RabbitOptions},
     sealing,
+    tls::{Tls, TlsError},
 };
 use actix_web::dev::ServerHandle;
 use atshub_actors::{
     gate::GatePolicy,
     ports::{Broker, BrokerError, Clock, Store, StoreError, SystemClock},
-    supervision::{Board, BreakerSnapshot, BreakerState, ChildSnapshot, RestartPolicy, Share, ThreadSnapshot},
+    supervision::{RestartPolicy, Share},
 };
-use atshub_schemas::TenantName;
 use std::{
-    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
-use tokio::runtime::Handle;
+use tenants::Tenants;
+use tokio::{runtime::Handle, sync::watch};
 
 /// Why the hub, or a part of it, did not start. The sentence says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,14 @@ pub enum AppError {
     /// An address that is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A setting whose value will not do.
+    #[error("`{key}`: {cause}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// Why, and what would be right.
+        cause: String,
+    },
     /// The store could not be opened.
     #[error("failed to open the store `{address}`: {source}")]
     Store {
@@ -96,7 +106,7 @@ async fn open_store_by(clock: &TheClock, config: &Config, io: Handle) -> Result<
     let failed = |source| AppError::Store { address: config.store.url.masked(), source };
     Ok(match config.store.url.store()? {
         StoreAddress::Postgres(url) => {
-            let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
+            let store = PostgresStore::connect(&url, io, postgres_options(config, &url)?).await.map_err(failed)?;
             match store.schema().await.map_err(failed)? {
                 Schema::Current => {}
                 Schema::Newer => tracing::info!("a newer release has laid out the store; this one works on it as it is"),
@@ -110,8 +120,10 @@ async fn open_store_by(clock: &TheClock, config: &Config, io: Handle) -> Result<
     })
 }
 
-fn postgres_options(config: &Config) -> PostgresOptions {
-    PostgresOptions { max_connections: usize::from(config.store.connections.max(1)), ..PostgresOptions::default() }
+fn postgres_options(config: &Config, url: &str) -> Result<PostgresOptions, AppError> {
+    postgres::clear_text(url).map_err(|cause| AppError::Setting { key: "store.url", cause })?;
+    let max_connections = usize::from(config.store.connections.max(1));
+    Ok(PostgresOptions { max_connections, tls: Tls::read(&config.tls)?, ..PostgresOptions::default() })
 }
 
 /// Brings the store's schema up to date; answers with what was applied.
@@ -122,7 +134,7 @@ pub async fn migrate(config: &Config, io: Handle) -> Result<Vec<String>, AppErro
     let failed = |source| AppError::Store { address: config.store.url.masked(), source };
     match config.store.url.store()? {
         StoreAddress::Postgres(url) => {
-            let store = PostgresStore::connect(&url, io, postgres_options(config)).await.map_err(failed)?;
+            let store = PostgresStore::connect(&url, io, postgres_options(config, &url)?).await.map_err(failed)?;
             store.migrate().await.map_err(failed)
         }
         // Opening it does.
@@ -162,7 +174,9 @@ async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> 
                 config::QueueType::Quorum => QueueType::Quorum,
                 config::QueueType::Classic => QueueType::Classic,
             };
-            Arc::new(RabbitBroker::connect(&url, io, RabbitOptions { queue_type, ..options }).await.map_err(failed)?)
+            rabbitmq::clear_text(&url).map_err(|cause| AppError::Setting { key: "broker.url", cause })?;
+            let options = RabbitOptions { queue_type, tls: Tls::read(&config.tls)?, ..options };
+            Arc::new(RabbitBroker::connect(&url, io, options).await.map_err(failed)?)
         }
         BrokerAddress::Embedded(folder) => {
             std::fs::create_dir_all(&folder).map_err(|e| failed(BrokerError::Refused(format!("the folder cannot be made: {e}"))))?;
@@ -170,6 +184,14 @@ async fn connect_broker(config: &Config, io: Handle, options: RabbitOptions) -> 
         }
         BrokerAddress::Memory => Arc::new(EmbeddedBroker::open_in_memory().map_err(failed)?),
     })
+}
+
+/// What calls platforms and ATSs.
+///
+/// # Errors
+/// [`AppError::Setting`] for a file of `[tls]` that will not do, [`AppError::Http`].
+pub fn outgoing(config: &Config, io: Handle, options: http::Options) -> Result<Http, AppError> {
+    Http::trusting(io, options, &Tls::read(&config.tls)?).map_err(AppError::Http)
 }
 
 /// The time by which a hub and its store go: this machine's, unless somebody sets another.
@@ -214,61 +236,7 @@ pub struct Running {
     /// What seals its credentials.
     pub sealer: Arc<Sealer>,
     server: ServerHandle,
-}
-
-/// The hub's tenants and their actors, as the doors see them.
-struct Tenants(Arc<hub::Directory>, Board);
-
-impl api::Directory for Tenants {
-    fn tenant(&self, name: &str) -> Option<TenantDoor> {
-        let seat = self.0.seat(&TenantName::new(name).ok()?)?;
-        Some(TenantDoor {
-            record: Arc::clone(&seat.record),
-            account: seat.account.clone(),
-            entry: seat.entry?,
-            platform: seat.platform.as_ref().map(|platform| Arc::clone(&platform.adapter)),
-        })
-    }
-
-    fn snapshot(&self) -> Vec<TenantRow> {
-        let row = |seat: Arc<hub::Seat>| {
-            let child = self.0.child(&seat.record.name);
-            TenantRow {
-                name: seat.record.name.to_string(),
-                ats: seat.entry.map_or_else(|| seat.record.ats.clone(), |entry| entry.name.to_owned()),
-                phase: match &child {
-                    Some(child) => child.phase.as_str(),
-                    None if self.0.owns(&seat.record.name) => "starting",
-                    None => "elsewhere",
-                }
-                .to_owned(),
-                generation: child.as_ref().map_or(0, |child| child.generation),
-                restarts: child.as_ref().map_or(0, |child| child.restarts),
-                next_start: child.as_ref().and_then(|child| child.next_start),
-                breakers: breakers(child.as_ref(), &seat),
-                in_flight: child.as_ref().map_or(0, |child| child.in_hand as u64),
-                held_since: child.as_ref().and_then(|child| child.held_since),
-                oldest: child.as_ref().and_then(|child| child.oldest),
-                cause: child.and_then(|child| child.cause).or_else(|| seat.record.cause.clone()),
-            }
-        };
-        self.0.all().into_iter().map(row).collect()
-    }
-
-    fn restarts(&self) -> BTreeMap<String, u64> {
-        self.1.restarts()
-    }
-
-    fn threads(&self) -> Vec<ThreadSnapshot> {
-        self.1.threads()
-    }
-}
-
-/// The breakers before a tenant's ATS and, where it lets no or few calls through, before its platform.
-fn breakers(child: Option<&ChildSnapshot>, seat: &hub::Seat) -> Vec<BreakerSnapshot> {
-    let own = child.map(|child| child.breakers.clone()).unwrap_or_default();
-    let platform = seat.platform.as_ref().map(|platform| platform.gate.shown());
-    own.into_iter().chain(platform.filter(|breaker| breaker.state != BreakerState::Closed)).collect()
+    doors: watch::Receiver<Option<String>>,
 }
 
 /// What a hub stands on, opened.
@@ -326,7 +294,7 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
         sole: !(matches!(config.broker.url.broker()?, BrokerAddress::Amqp(_))
             && matches!(config.store.url.store()?, StoreAddress::Postgres(_))),
     };
-    let http = Http::new(io.clone(), tuning.calls).map_err(AppError::Http)?;
+    let http = outgoing(config, io.clone(), tuning.calls)?;
     let parts = Parts {
         store: Arc::clone(&store),
         broker: Arc::clone(&broker),
@@ -349,12 +317,31 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
     let doors = Doors { store, broker: Arc::clone(&broker), directory, clock, limits, alive: hub::ALIVE };
     let server = api::server(doors, listener, config.http.workers)?;
     let handle = server.handle();
-    actix_rt::spawn(server);
+    let (fell, doors) = watch::channel(None);
+    actix_rt::spawn(async move {
+        let why = server.await.err().map_or_else(|| "their server ended".to_owned(), |error| error.to_string());
+        fell.send_replace(Some(why));
+    });
     tracing::info!(%address, store = config.store.url.masked(), broker = config.broker.url.masked(), "the hub is up");
-    Ok(Running { hub, address, broker, sealer, server: handle })
+    Ok(Running { hub, address, broker, sealer, server: handle, doors })
+}
+
+impl From<TlsError> for AppError {
+    fn from(TlsError { key, text }: TlsError) -> Self {
+        Self::Setting { key, cause: text }
+    }
 }
 
 impl Running {
+    /// Waits until the doors are gone though nobody closed them; says why. The process is to end then.
+    pub async fn doors_fell(&self) -> String {
+        let mut fell = self.doors.clone();
+        let why = fell.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()).unwrap_or_default();
+        format!(
+            "the doors did not open, or fell shut: {why}; the lines above say more. Has the process too few file handles (`ulimit -n`) or threads?"
+        )
+    }
+
     /// Closes the doors, then drains the hub.
     pub async fn stop(self, deadline: Duration) {
         self.server.stop(true).await;
@@ -368,18 +355,4 @@ impl Running {
 /// If they cannot be made.
 pub fn io_runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("atshub-io").enable_all().build()
-}
-
-/// SIGTERM or SIGINT.
-///
-/// # Errors
-/// If signals cannot be heard.
-pub async fn told_to_stop() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
 }

@@ -19,4 +19,6 @@ pub mod rail;
 mod records;
 pub mod sealing;
 pub mod serving;
+mod signals;
 pub mod telemetry;
+pub mod tls;

@@ -9,6 +9,7 @@ fn main() -> ExitCode {
             let exit = runtime.block_on(cli::run(std::env::args_os()));
             // A store or broker that stands still must not hold the process.
             runtime.shutdown_background();
+            atshub::telemetry::flush();
             exit.into()
         }
         Err(_) => Exit::Failed.into(),

@@ -62,6 +62,12 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
             HttpResponse::InternalServerError().finish()
         }
     }
+    total(
+        of,
+        "atshub_log_lines_dropped",
+        "Log lines that nobody read or that could not be written",
+        [(none(), crate::telemetry::dropped_lines())],
+    );
 }
 
 /// How actors fare.

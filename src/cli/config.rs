@@ -39,7 +39,8 @@ pub(super) fn run(verb: &Verb, sources: &Sources, out: Out) -> Ended {
     }
 }
 
-fn verdict(Loaded { config, .. }: &Loaded, out: Out) -> Ended {
+fn verdict(Loaded { config, warnings, .. }: &Loaded, out: Out) -> Ended {
+    warnings.iter().for_each(|warning| out.warn(warning));
     let problems = check(config);
     for problem in &problems {
         let text = format!("`{}`: {}", problem.key, problem.text);

@@ -37,6 +37,7 @@ pub(super) async fn run(args: Args, broker: Option<String>, store: Option<String
         log.level = QUIET.to_owned();
     }
     telemetry::init(&log).map_err(Stop::usage)?;
+    session.loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     super::handles_signals();
     let out = session.out;
     let guard = if args.no_guard { Guard::Absent } else { Guard::RefusesDoubles };

@@ -94,6 +94,9 @@ impl From<app::AppError> for Stop {
             app::AppError::SealKey(error) => Self::usage(error),
             app::AppError::OtherKey(error) => Self::usage(error),
             app::AppError::Hub(error @ HubError::OtherStore(_)) => Self::usage(error),
+            error @ app::AppError::Setting { .. } => {
+                Self::usage(error).next("`atshub config check` prints the settings in force, and where they come from")
+            }
             other => Self::failed(other).next("`atshub config check` prints the settings in force, and where they come from"),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     out::Listing,
     session::{ANSWER, Session, platform, unknown},
 };
-use crate::{http::Http, platform as registry};
+use crate::{app, http::Options, platform as registry};
 use atshub_actors::{failure::Failure, ports::PlatformAccount};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -73,6 +73,9 @@ async fn add(session: &Session, name: String, kind: String, url: String, token_f
     registry::entry(&kind)
         .ok_or_else(|| Stop { exit: Exit::Usage, ..unknown("platform kind", &kind, &known, "atshub platform add --help") })?;
     let url = crate::http::base_url(&url).map_err(|why| Stop::usage(format!("--url {why}")))?;
+    if let Some(host) = crate::http::clear_text(url.as_str()) {
+        session.out.warn(clear_text("--url", &host));
+    }
     let token = key_input::read("--token-file", &token_file)?;
     let store = session.store().await?;
     let owner = format!("platform/{name}");
@@ -82,6 +85,11 @@ async fn add(session: &Session, name: String, kind: String, url: String, token_f
     store.put_platform(PlatformAccount { name: name.clone(), kind, url: url.to_string(), updated_at: Timestamp::now() }).await?;
     session.out.say(format!("platform account `{name}` is set (token {fingerprint}…); `atshub platform test {name}` asks the platform"));
     Ok(Exit::Done)
+}
+
+/// What is to be said of an address without TLS.
+pub(super) fn clear_text(setting: &str, host: &str) -> String {
+    format!("`{setting}`: what is sent to {host} can be read on the way, the credential too; use https://")
 }
 
 async fn list(session: &Session) -> Ended {
@@ -114,7 +122,7 @@ async fn test(session: &Session, name: &str) -> Ended {
     let secrets = session.sealer(store.as_ref()).await?.open_all(store.as_ref(), &format!("platform/{name}")).await?;
     let entry =
         registry::entry(&account.kind).ok_or_else(|| Stop::failed(format!("this build knows no platform called `{}`", account.kind)))?;
-    let http = Http::new(Handle::current(), crate::http::Options::default()).map_err(Stop::failed)?;
+    let http = app::outgoing(&session.loaded.config, Handle::current(), Options::default())?;
     let url = account.url.clone();
     let adapter = (entry.connect)(account, secrets, http).map_err(Stop::failed)?;
     let _progress = session.out.progress(&format!("asking {url}"), None);

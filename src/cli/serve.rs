@@ -4,7 +4,10 @@ use super::{
     exit::{Ended, Exit, Stop},
     session::Session,
 };
-use crate::{serving, telemetry};
+use crate::{
+    config::{Loaded, check},
+    serving, telemetry,
+};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -23,17 +26,15 @@ impl Args {
 
 /// Runs the hub.
 pub(super) async fn run(_: Args, session: Session) -> Ended {
-    let config = session.loaded.config;
-    let problems: Vec<_> = crate::config::check(&config);
-    for problem in &problems {
-        if problem.fatal {
-            return Err(
-                Stop::usage(format!("`{}`: {}", problem.key, problem.text)).next("`atshub config check` prints the settings in force")
-            );
-        }
-        session.out.warn(format!("`{}`: {}", problem.key, problem.text));
+    let Loaded { config, warnings, .. } = session.loaded;
+    let problems = check(&config);
+    if let Some(problem) = problems.iter().find(|problem| problem.fatal) {
+        let stop = Stop::usage(format!("`{}`: {}", problem.key, problem.text));
+        return Err(stop.next("`atshub config check` prints the settings in force"));
     }
     telemetry::init(&config.log).map_err(Stop::usage)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    problems.iter().for_each(|problem| tracing::warn!("`{}`: {}", problem.key, problem.text));
     super::handles_signals();
     // A thread of its own: the hub runs in an actix system, which brings its runtime.
     match tokio::task::spawn_blocking(move || serving::serve(&config)).await {

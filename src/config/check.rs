@@ -2,7 +2,7 @@
 //! opens no connection; `atshub check store|broker` does that.
 
 use super::{BrokerAddress, Config, SealKey, StoreAddress};
-use crate::credentials::check_key_file;
+use crate::{credentials::check_key_file, postgres, rabbitmq, tls::Tls};
 use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
@@ -49,13 +49,18 @@ pub fn check(config: &Config) -> Vec<Problem> {
     let mut add = |key, fatal, text: String| found.push(Problem { key, fatal, text });
     match config.broker.url.broker() {
         Ok(BrokerAddress::Embedded(folder)) => drop(writable(&folder).map_err(|text| add("broker.url", true, text))),
-        Ok(BrokerAddress::Amqp(_) | BrokerAddress::Memory) => {}
+        Ok(BrokerAddress::Amqp(url)) => way("broker.url", rabbitmq::clear_text(&url), "amqps://", &mut add),
+        Ok(BrokerAddress::Memory) => {}
         Err(error) => add("broker.url", true, error.to_string()),
     }
     match config.store.url.store() {
         Ok(StoreAddress::Embedded(folder)) => drop(writable(&folder).map_err(|text| add("store.url", true, text))),
-        Ok(StoreAddress::Postgres(_) | StoreAddress::Memory) => {}
+        Ok(StoreAddress::Postgres(url)) => way("store.url", postgres::clear_text(&url), "sslmode=require", &mut add),
+        Ok(StoreAddress::Memory) => {}
         Err(error) => add("store.url", true, error.to_string()),
+    }
+    if let Err(error) = Tls::read(&config.tls) {
+        add(error.key, true, error.text);
     }
     match config.seal_key() {
         Ok(SealKey::File(path)) => key_file(&path, &mut add),
@@ -97,6 +102,19 @@ pub fn check(config: &Config) -> Vec<Problem> {
     }
     found.sort_by_key(|problem| !problem.fatal);
     found
+}
+
+/// What is to be said of the way to broker or store.
+fn way(key: &'static str, clear_text: Result<Option<String>, String>, secured: &str, add: &mut impl FnMut(&'static str, bool, String)) {
+    match clear_text {
+        Ok(None) => {}
+        Ok(Some(host)) => {
+            let text =
+                format!("the connection to {host} is clear text: candidates' data and the password can be read on the way; use {secured}");
+            add(key, false, text);
+        }
+        Err(text) => add(key, true, text),
+    }
 }
 
 fn key_file(path: &Path, add: &mut impl FnMut(&'static str, bool, String)) {
@@ -149,6 +167,15 @@ mod tests {
         let cases: Vec<(&str, &str, Change)> = vec![
             ("broker.url", "use amqp://", Box::new(|c| c.broker.url = Address::new("rabbit"))),
             ("store.url", "use postgres://", Box::new(|c| c.store.url = Address::new("mysql://h/d"))),
+            ("broker.url", "`cacertfile` in the url is not taken", Box::new(|c| c.broker.url = Address::new("amqps://h/v?cacertfile=/c"))),
+            (
+                "store.url",
+                "`sslrootcert` in the url is not taken",
+                Box::new(|c| c.store.url = Address::new("postgres://h/d?sslrootcert=/c")),
+            ),
+            ("store.url", "cannot be read", Box::new(|c| c.store.url = Address::new("postgres://h:port/d"))),
+            ("tls.ca_file", "cannot be read", Box::new(|c| c.tls.ca_file = "/nowhere/ca.pem".into())),
+            ("tls.key_file", "set both or neither", Box::new(|c| c.tls.cert_file = "/nowhere/cert.pem".into())),
             ("store.url", "is a file", Box::new(move |c| c.store.url = Address::new(below_a_file))),
             ("seal.key_file", "head -c 32 /dev/urandom | base64", Box::new(|c| c.store.url = Address::new("postgres://h/d"))),
             ("seal.key_file", "holds no sealing key", Box::new(move |c| c.seal.key_file = not_a_key)),
@@ -163,6 +190,21 @@ mod tests {
             let found = problems(change);
             assert!(found.iter().any(|p| p.key == key && p.fatal && p.text.contains(text)), "{key}: {found:?}");
         }
+    }
+
+    #[test]
+    fn clear_text_to_another_machine_is_a_warning() {
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(key.path(), "0123456789abcdef".repeat(4)).unwrap();
+        let found = problems(|c| {
+            c.broker.url = Address::new("amqp://hub:hush@rabbit.example/hub");
+            c.store.url = Address::new("postgres://hub:hush@db.example/hub?sslmode=prefer");
+            c.seal.key_file = key.path().into();
+        });
+        for (key, text) in [("broker.url", "rabbit.example is clear text"), ("store.url", "db.example is clear text")] {
+            assert!(found.iter().any(|p| p.key == key && !p.fatal && p.text.contains(text)), "{found:?}");
+        }
+        assert!(found.iter().all(|p| !p.fatal && !p.text.contains("hush")), "{found:?}");
     }
 
     #[test]

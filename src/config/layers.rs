@@ -3,7 +3,8 @@
 
 use super::{
     Config, DEFAULT_FILE, FILE,
-    names::{keys, nearest, nearest_variable, unknown_in},
+    names::{keys, nearest, unknown_in},
+    variables,
 };
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -16,11 +17,6 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-
-/// Every setting's environment variable begins so.
-const PREFIX: &str = "ATSHUB_";
-/// Variables that begin so and are no settings: the file to read, and what tests and generators are told.
-const NOT_SETTINGS: [&str; 3] = ["ATSHUB_CONFIG", "ATSHUB_UPDATE", "ATSHUB_TEST_"];
 
 /// What a number may be: none of the settings goes below zero.
 const WHOLE: &str = "a whole number, 0 or more";
@@ -80,6 +76,8 @@ pub struct Loaded {
     pub config: Config,
     /// Key (`broker.url`) → origin.
     pub origins: BTreeMap<String, Origin>,
+    /// What was passed over, and why.
+    pub warnings: Vec<String>,
 }
 
 /// Why a configuration was refused.
@@ -144,20 +142,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             format!("`{path}` ({origin}): no such setting{}", nearest(&path, &known))
         }));
     }
-    for (name, text) in &sources.environment {
-        if !name.starts_with(PREFIX) || NOT_SETTINGS.iter().any(|other| name == other || (other.ends_with('_') && name.starts_with(other)))
-        {
-            continue;
-        }
-        match name[PREFIX.len()..].to_ascii_lowercase().split_once("__").map(|(section, key)| (section.to_owned(), key.to_owned())) {
-            Some((section, key)) if find(&known, &section, &key).is_some() => {
-                layers.push(one(Origin::Environment(name.clone()), &known, &section, &key, text)?);
-            }
-            _ => {
-                let name = readable(name);
-                unknown.push(format!("`{name}` (environment): no such setting{}", nearest_variable(PREFIX, &name, &known)));
-            }
-        }
+    let variables = variables::read(&sources.environment, &known)?;
+    unknown.extend(variables.unknown);
+    for variables::Found { origin, section, key, text } in variables.found {
+        layers.push(one(origin, &known, &section, &key, &text)?);
     }
     for (flag, key, text) in &sources.flags {
         if let Some((section, key)) = key.split_once('.') {
@@ -167,10 +155,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     if !unknown.is_empty() {
         return Err(ConfigError::Unknown(unknown));
     }
-    merge(layers, &known)
+    merge(layers, &known, variables.passed_over)
 }
 
-fn merge(layers: Vec<Layer>, known: &Dict) -> Result<Loaded, ConfigError> {
+fn merge(layers: Vec<Layer>, known: &Dict, warnings: Vec<String>) -> Result<Loaded, ConfigError> {
     let mut origins = BTreeMap::new();
     let mut figment = Figment::new();
     for layer in layers {
@@ -190,10 +178,11 @@ fn merge(layers: Vec<Layer>, known: &Dict) -> Result<Loaded, ConfigError> {
             Kind::Message(text) => text.clone(),
             kind => kind.to_string(),
         };
+        let cause = if key == "http.listen" { format!("{cause}; use an address and a port, IPv6 in brackets: [::1]:8080") } else { cause };
         let origin = origins.get(&key).map_or_else(|| "no layer".to_owned(), ToString::to_string);
         ConfigError::Value { key, origin, cause: format!("{cause}{wanted}") }
     })?;
-    Ok(Loaded { config, origins })
+    Ok(Loaded { config, origins, warnings })
 }
 
 /// The settings of the default file.
@@ -237,7 +226,7 @@ fn one(origin: Origin, known: &Dict, section: &str, key: &str, text: &str) -> Re
     Ok(Layer { origin, settings })
 }
 
-fn find<'a>(settings: &'a Dict, section: &str, key: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(settings: &'a Dict, section: &str, key: &str) -> Option<&'a Value> {
     settings.get(section)?.as_dict()?.get(key)
 }
 
@@ -247,7 +236,7 @@ fn find_path<'a>(settings: &'a Dict, path: &str) -> Option<&'a Value> {
 }
 
 /// A name as it was written, as far as it can be shown: on one line, without what steers a terminal, and short.
-fn readable(name: &str) -> String {
+pub(super) fn readable(name: &str) -> String {
     name.chars().take(MAX_SHOWN).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
@@ -281,7 +270,7 @@ mod tests {
         let (_folder, mut sources) = with_file("[http]\nlisten = \"127.0.0.1:1\"\nworkers = 3\n[broker]\nurl = \"amqp://a\"\n");
         sources.environment = vec![("ATSHUB_HTTP__LISTEN".into(), "127.0.0.1:2".into()), ("ATSHUB_BROKER__URL".into(), "amqp://b".into())];
         sources.flags = vec![("--broker", "broker.url", "amqp://c".into())];
-        let Loaded { config, origins } = load(&sources).unwrap();
+        let Loaded { config, origins, .. } = load(&sources).unwrap();
         assert_eq!((config.http.listen.port(), config.http.workers, config.broker.url.as_str()), (2, 3, "amqp://c"));
         assert_eq!(origins["http.listen"], Origin::Environment("ATSHUB_HTTP__LISTEN".into()));
         assert_eq!(origins["http.workers"], Origin::File(sources.file.unwrap()));
@@ -343,6 +332,7 @@ mod tests {
         for (text, wanted) in [
             ("[http]\nworkers = \"two\"\n", "`http.workers` (file "),
             ("[http]\nworkers = \"two\"\n", "expected a whole number, 0 or more; the default is 2"),
+            ("[http]\nlisten = \"::1:8080\"\n", "IPv6 in brackets: [::1]:8080"),
             ("[http]\nlisten = \"nowhere\"\n", "the default is \"127.0.0.1:8080\""),
             ("[log]\nformat = \"xml\"\n", "`text`"),
             ("[broker]\nqueue_type = \"mirrored\"\n", "`quorum`"),

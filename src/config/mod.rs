@@ -5,11 +5,14 @@ mod address;
 mod check;
 mod layers;
 mod names;
+mod parameters;
+mod variables;
 
 pub use address::{Address, AddressError, BrokerAddress, StoreAddress};
 pub use check::{Problem, check};
 pub use layers::{ConfigError, Loaded, Origin, Sources, load};
 pub use names::nearest_of as nearest;
+pub(crate) use parameters::{is_this_machine, unknown_parameter};
 
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -31,6 +34,8 @@ pub struct Config {
     pub store: Store,
     /// The doors.
     pub http: Http,
+    /// What connections to other machines stand on.
+    pub tls: Tls,
     /// What seals credentials.
     pub seal: Seal,
     /// How long history is kept.
@@ -87,6 +92,18 @@ pub struct Http {
     pub max_in_hand: usize,
     /// Bytes held of bodies whose sender is not known yet.
     pub max_unverified_bytes: usize,
+}
+
+/// What connections to other machines stand on. Empty paths are not set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities that are trusted beside the system's.
+    pub ca_file: PathBuf,
+    /// This hub's certificate.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
 }
 
 /// What seals credentials.

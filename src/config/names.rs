@@ -34,10 +34,15 @@ pub(super) fn unknown_in(settings: &Dict, known: &Dict, section: &str) -> Vec<St
     found
 }
 
-/// The same for a variable of the environment that begins so.
-pub(super) fn nearest_variable(prefix: &str, name: &str, known: &Dict) -> String {
+/// The variable of the environment that this one was meant to be, if any is alike at all. All begin so.
+pub(super) fn near_variable(prefix: &str, name: &str, known: &Dict) -> Option<String> {
     let names = keys(known).into_iter().map(|key| format!("{prefix}{}", key.replacen('.', "__", 1).to_ascii_uppercase()));
-    nearest_of(name, names).map_or_else(list_hint, |near| format!("; did you mean `{near}`?"))
+    nearest_of(name, names)
+}
+
+/// The same in words.
+pub(super) fn variable_hint(prefix: &str, name: &str, known: &Dict) -> String {
+    near_variable(prefix, name, known).map_or_else(list_hint, |near| format!("; did you mean `{near}`?"))
 }
 
 /// The known name that is most like this one: among its neighbours, else anywhere by its last part.

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -60,9 +60,20 @@ pub enum KeyFileError {
 /// [`KeyFileError`], as when it is used.
 pub fn check_key_file(path: &Path) -> Result<Option<String>, KeyFileError> {
     read(path)?;
-    let mode = std::fs::metadata(path).map_err(|source| KeyFileError::Io { path: path.into(), source })?.permissions().mode();
-    Ok((mode & NOT_OWNER != 0)
+    let file = std::fs::metadata(path).map_err(|source| KeyFileError::Io { path: path.into(), source })?;
+    let mode = file.permissions().mode();
+    Ok((mode & NOT_OWNER != 0 && may_close(file.uid(), own_user()))
         .then(|| format!("`{}` can be read by others (mode {:03o}); `chmod 600 {}`", path.display(), mode & 0o777, path.display())))
+}
+
+/// Whether this user can take the right to read away from the others. In a container the file is another user's, who gave that right to
+/// this one: without it there would be no key.
+fn may_close(owner: u32, own: Option<u32>) -> bool {
+    own.is_none_or(|own| own == owner || own == 0)
+}
+
+fn own_user() -> Option<u32> {
+    std::fs::metadata("/proc/self").ok().map(|own| own.uid())
 }
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<[u8; KEY]>, KeyFileError> {
@@ -124,6 +135,14 @@ mod tests {
         let path = folder.join("seal.key");
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    #[test]
+    fn only_who_can_close_a_file_is_told_to() {
+        for (owner, own, told) in [(10_001, Some(10_001), true), (1_000, Some(0), true), (1_000, None, true), (1_000, Some(10_001), false)]
+        {
+            assert_eq!(may_close(owner, own), told, "{owner} {own:?}");
+        }
     }
 
     #[test]

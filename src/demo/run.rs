@@ -237,7 +237,7 @@ async fn at_rest(running: &Running, store: &dyn Store) -> Result<(), StoreError>
 async fn play_on(world: &World, running: &Running, say: &impl Fn(&str)) -> Result<(), DemoError> {
     script::play(world, script::Size { ordinary: 3 }, |what| say(what)).await?;
     say("playing on; Ctrl-C ends it");
-    let mut stop = std::pin::pin!(app::told_to_stop());
+    let mut stop = std::pin::pin!(crate::signals::told_to_stop());
     for n in 0u64.. {
         tokio::select! {
             told = &mut stop => {

@@ -4,6 +4,7 @@
 mod body;
 mod translate;
 
+use crate::tls::Tls;
 use atshub_actors::{failure::Failure, flight, lease::Lease, meters::meters};
 use body::LeasedBody;
 use bytes::{Bytes, BytesMut};
@@ -118,6 +119,14 @@ impl Http {
     /// # Errors
     /// If the TLS set-up of the machine cannot be used (no root certificates, for example).
     pub fn new(io: Handle, options: Options) -> Result<Self, String> {
+        Self::trusting(io, options, &Tls::default())
+    }
+
+    /// The same with authorities beside the system's.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn trusting(io: Handle, options: Options, tls: &Tls) -> Result<Self, String> {
         // An `Err` only says that another part of the process was first, with the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -125,8 +134,11 @@ impl Http {
             .connect_timeout(options.connect_time)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(IDLE_TIME)
-            .redirect(redirect::Policy::none())
-            .build()
+            .redirect(redirect::Policy::none());
+        let authorities: Result<Vec<_>, _> = tls.authorities().iter().map(|der| reqwest::Certificate::from_der(der)).collect();
+        let client = authorities
+            .map(|authorities| if authorities.is_empty() { client } else { client.tls_certs_merge(authorities) })
+            .and_then(reqwest::ClientBuilder::build)
             .map_err(|error| format!("the HTTP client cannot be made: {}", translate::causes(&error)))?;
         Ok(Self { client, io, options, lease: Lease::unlimited() })
     }
@@ -276,6 +288,13 @@ pub fn base_url(value: &str) -> Result<Url, String> {
     let url = Url::parse(value.trim()).map_err(|error| format!("is not an address ({error}); {wanted}"))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(url) } else { Err(format!("cannot be used; {wanted}")) }
+}
+
+/// The machine to which a credential would go in clear text, if such an address is called: plain HTTP, and not this machine.
+#[must_use]
+pub fn clear_text(address: &str) -> Option<String> {
+    let url = Url::parse(address.trim()).ok().filter(|url| url.scheme() == "http")?;
+    url.host_str().filter(|host| !crate::config::is_this_machine(host)).map(str::to_owned)
 }
 
 #[cfg(test)]

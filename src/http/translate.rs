@@ -93,5 +93,5 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
         }
         next = cause.source();
     }
-    if out.is_empty() { "no cause given".into() } else { out.join(": ") }
+    if out.is_empty() { "no cause given".into() } else { crate::tls::explained(&out.join(": ")) }
 }

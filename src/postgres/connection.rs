@@ -5,7 +5,7 @@ use super::PostgresOptions;
 use atshub_actors::ports::StoreError;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::BoxFuture;
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 use tokio_postgres::{
     NoTls,
     config::SslMode,
@@ -97,7 +97,7 @@ impl Database {
     pub(super) fn new(url: &str, io: tokio::runtime::Handle, options: &PostgresOptions) -> Result<Self, StoreError> {
         let config = settings(url, options)?;
         let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match tls(&config)? {
+        let manager = match tls(&config, options)? {
             Some(tls) => Manager::from_config(config, tls, recycle),
             None => Manager::from_config(config, NoTls, recycle),
         };
@@ -156,10 +156,7 @@ const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_merg
     -c jit=off -c plan_cache_mode=force_generic_plan";
 
 fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Config, StoreError> {
-    // The parser's own words may repeat the URL, with its password.
-    let mut config = tokio_postgres::Config::from_str(url).map_err(|_| {
-        StoreError::Broken("the store's url cannot be read; use postgres://<user>[:<password>]@<host>[:<port>]/<database>".into())
-    })?;
+    let mut config = super::url::read(url).map_err(StoreError::Broken)?;
     let limit = options.statement_timeout.as_millis();
     let limits = format!(
         "-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c TimeZone=UTC {PLANS}"
@@ -177,19 +174,12 @@ fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Conf
 }
 
 /// TLS only for `sslmode=require`, then with the server's certificate checked. `prefer`, the default, would have to take
-/// any certificate, which protects nothing: it means no TLS here.
-fn tls(config: &tokio_postgres::Config) -> Result<Option<MakeRustlsConnect>, StoreError> {
+/// any certificate, which protects nothing: it means no TLS here, and the configuration's check says so.
+fn tls(config: &tokio_postgres::Config, options: &PostgresOptions) -> Result<Option<MakeRustlsConnect>, StoreError> {
     if config.get_ssl_mode() != SslMode::Require {
         return Ok(None);
     }
-    // The first one to be installed stays; every part of the hub installs this one.
-    let _already = rustls::crypto::ring::default_provider().install_default();
-    let (tls, unreadable) = MakeRustlsConnect::with_native_certs()
-        .map_err(|_| StoreError::Broken("no root certificates were found; set SSL_CERT_FILE to a file that holds them".into()))?;
-    if !unreadable.is_empty() {
-        tracing::warn!(count = unreadable.len(), "some root certificates cannot be read");
-    }
-    Ok(Some(tls))
+    options.tls.client().map(|client| Some(MakeRustlsConnect::new(client))).map_err(StoreError::Broken)
 }
 
 /// A database that refuses the user or has no such database is there, and stays as it is.
@@ -204,7 +194,7 @@ fn no_connection(error: deadpool_postgres::PoolError) -> Fault {
 fn told(error: &DbError) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
         (Some(db), _) => format!("{} ({})", db.message(), db.code().code()),
-        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, Some(cause)) => crate::tls::explained(&format!("{error}: {cause}")),
         (None, None) => error.to_string(),
     }
 }

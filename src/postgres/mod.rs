@@ -23,11 +23,13 @@ mod registry;
 mod searched;
 mod sending;
 mod statement;
+mod url;
 mod write;
 
 pub use crate::records::Schema;
+pub use url::clear_text;
 
-use crate::records::Turns;
+use crate::{records::Turns, tls::Tls};
 use atshub_actors::ports::{Clock, StoreError, SystemClock};
 use clock::Clocks;
 use connection::Database;
@@ -46,11 +48,19 @@ pub struct PostgresOptions {
     pub answer_within: Duration,
     /// Groups of changes that may be committed at the same time.
     pub flights: usize,
+    /// What TLS connections stand on.
+    pub tls: Tls,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { max_connections: 8, statement_timeout: Duration::from_secs(7), answer_within: Duration::from_secs(9), flights: 4 }
+        Self {
+            max_connections: 8,
+            statement_timeout: Duration::from_secs(7),
+            answer_within: Duration::from_secs(9),
+            flights: 4,
+            tls: Tls::default(),
+        }
     }
 }
 

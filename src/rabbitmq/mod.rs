@@ -13,16 +13,17 @@ mod refusal;
 mod scratch;
 mod session;
 mod topology;
+mod url;
 mod window;
 mod wire;
 
 pub use options::{QueueType, RabbitOptions};
+pub use url::clear_text;
 
 use async_trait::async_trait;
 use atshub_actors::ports::{Broker, BrokerError, BrokerHealth, Consumption, Missing, Publication, PublishError, QueueInfo, QueueSpec};
 use futures_util::{StreamExt as _, stream};
 use keeper::Shared;
-use lapin::uri::AMQPUri;
 use publisher::Publisher;
 use scratch::Scratch;
 use std::{future::Future, sync::Arc, time::Duration};
@@ -46,8 +47,7 @@ impl RabbitBroker {
     /// nobody answers. With [`RabbitOptions::wait_for_broker`] off, only the address is judged.
     pub async fn connect(url: &str, io: Handle, options: RabbitOptions) -> Result<Self, BrokerError> {
         // The address may hold a password: it is never repeated.
-        let mut uri: AMQPUri =
-            url.parse().map_err(|cause| BrokerError::Refused(format!("the broker's address is not understood: {cause}")))?;
+        let mut uri = url::read(url).map_err(BrokerError::Refused)?;
         let heartbeat = u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
         let wait = options.wait_for_broker;

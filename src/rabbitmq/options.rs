@@ -1,5 +1,6 @@
 //! The settings of the RabbitMQ adapter, with defaults that suit production. Where they come from is the configuration's business.
 
+use crate::tls::Tls;
 use std::time::Duration;
 
 /// Kind of the queues that the adapter declares.
@@ -37,6 +38,8 @@ pub struct RabbitOptions {
     pub puts_topology: bool,
     /// False: `connect` returns at once and the broker is sought in the background.
     pub wait_for_broker: bool,
+    /// What TLS connections stand on.
+    pub tls: Tls,
 }
 
 impl Default for RabbitOptions {
@@ -52,6 +55,7 @@ impl Default for RabbitOptions {
             channels_per_connection: 1_900,
             puts_topology: true,
             wait_for_broker: true,
+            tls: Tls::default(),
         }
     }
 }

@@ -45,6 +45,6 @@ pub(super) fn of(error: &Error, what: &str) -> BrokerError {
         }
         Some(NOT_FOUND) => BrokerError::Refused(format!("{what}: {said}; declare it first")),
         Some(RESOURCE_LOCKED) => BrokerError::Refused(format!("{what}: {said}; another connection holds it exclusively")),
-        _ => BrokerError::Away(format!("{what}: {said}")),
+        _ => BrokerError::Away(format!("{what}: {}", crate::tls::explained(&said))),
     }
 }

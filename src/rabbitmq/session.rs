@@ -235,7 +235,7 @@ async fn connect(uri: &AMQPUri, options: &RabbitOptions, suspect: &AtomicBool, r
     }
     let name = format!("{} {role}", options.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let attempt = timeout(limit, wire::connect(uri.clone(), properties)).await;
+    let attempt = timeout(limit, wire::connect(uri.clone(), options.tls.clone(), properties)).await;
     suspect.store(attempt.is_err(), Ordering::Relaxed);
     match attempt {
         Ok(Ok(connection)) => Ok(connection),
@@ -246,7 +246,7 @@ async fn connect(uri: &AMQPUri, options: &RabbitOptions, suspect: &AtomicBool, r
 
 /// Offers AMQP and waits for the first byte of the answer.
 async fn greets(uri: &AMQPUri) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect((uri.authority.host.trim_matches(['[', ']']), uri.authority.port)).await?;
+    let mut stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
     stream.write_all(PROTOCOL_HEADER).await?;
     stream.read_u8().await.map(drop)
 }

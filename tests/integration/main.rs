@@ -9,6 +9,7 @@
     reason = "the suites' helpers: what they do not get is the test's failure"
 )]
 
+mod alone;
 mod bridge_examples;
 mod broker_conformance;
 mod chaos;
@@ -33,6 +34,7 @@ mod store_conformance;
 mod store_model;
 mod supervision;
 mod support;
+mod tls;
 mod topology;
 mod unreadable;
 mod upgrade;

@@ -71,12 +71,16 @@ proptest! {
     }
 
     #[test]
-    fn an_odd_value_of_any_setting_is_read_or_refused(setting in any::<prop::sample::Index>(), odd in prop::sample::select(ODD), number in any::<i64>(), by_number in any::<bool>()) {
+    fn an_odd_value_of_any_setting_is_read_or_refused(setting in any::<prop::sample::Index>(), odd in prop::sample::select(ODD), number in any::<i64>(), by_number in any::<bool>(), by_file in any::<bool>()) {
         let all = serde_json::to_value(Config::default()).unwrap();
         let sections = all.as_object().unwrap().iter().filter_map(|(section, settings)| Some((section, settings.as_object()?)));
         let names: Vec<String> = sections.flat_map(|(section, settings)| settings.keys().map(move |key| format!("{section}__{key}"))).collect();
         let value = if by_number { number.to_string() } else { odd.to_owned() };
-        let variable = (format!("ATSHUB_{}", setting.get(&names).to_uppercase()), value);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("value");
+        std::fs::write(&file, &value).unwrap();
+        let name = format!("ATSHUB_{}", setting.get(&names).to_uppercase());
+        let variable = if by_file { (format!("{name}_FILE"), file.display().to_string()) } else { (name, value) };
         if let Err(error) = load(&Sources { environment: vec![variable], ..Sources::default() }) {
             assert_sentence(&error);
         }

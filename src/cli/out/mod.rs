@@ -122,8 +122,7 @@ impl Out {
 
     /// Says something to the person at the terminal.
     pub fn say(&self, text: impl AsRef<str>) {
-        // Nobody to say it to is no reason to fail.
-        let _ = writeln!(stderr().lock(), "{}", safe::text(text.as_ref()));
+        talk(&safe::text(text.as_ref()));
     }
 
     /// Says what needs attention, and did not stop the command.
@@ -141,7 +140,7 @@ impl Out {
 
     fn say_with(&self, word: &str, colour: &str, text: &str) {
         let word = if self.colour { format!("\u{1b}[1;{colour}m{word}:\u{1b}[0m") } else { format!("{word}:") };
-        let _ = writeln!(stderr().lock(), "{word} {}", safe::text(text));
+        talk(&format!("{word} {}", safe::text(text)));
     }
 
     /// What the parser of the command line has to say: help to standard output, mistakes to standard error.
@@ -161,5 +160,12 @@ impl Out {
         bar.set_message(safe::line(text));
         bar.enable_steady_tick(TURN);
         Progress(bar)
+    }
+}
+
+/// A line for the person at the terminal. Nobody to say it to is no reason to fail, nor, for a hub, to wait.
+fn talk(line: &str) {
+    if !crate::telemetry::say(line) {
+        let _ = writeln!(stderr().lock(), "{line}");
     }
 }

@@ -83,6 +83,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
     let mut policy = Policy::default();
     policy::stages(&mut policy, &args.trigger_stages)?;
     policy::apply(&mut policy, entry, &args.settings)?;
+    warn_of_clear_text(&args.settings, session);
     let given = credentials(&args, entry)?;
     let store = session.store().await?;
     platform(store.as_ref(), &args.platform).await?;
@@ -177,6 +178,15 @@ fn advise(name: &TenantName, entry: &ats::Entry, policy: &Policy, sealed: &[Seal
     }
 }
 
+/// Addresses among the settings that have no TLS, on other machines.
+fn warn_of_clear_text(settings: &[String], session: &Session) {
+    for (key, value) in settings.iter().filter_map(|setting| setting.split_once('=')) {
+        if let Some(host) = crate::http::clear_text(value) {
+            session.out.warn(crate::cli::platform::clear_text(key.trim(), &host));
+        }
+    }
+}
+
 /// Changes settings.
 pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
     let store = session.store().await?;
@@ -190,6 +200,7 @@ pub(super) async fn set(args: SetArgs, session: &Session) -> Ended {
         policy::stages(&mut record.policy, &args.trigger_stages)?;
     }
     policy::apply(&mut record.policy, entry, &args.settings)?;
+    warn_of_clear_text(&args.settings, session);
     if let Some(account) = args.platform {
         record.platform = platform(store.as_ref(), &account).await?.name;
     }

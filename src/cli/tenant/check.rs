@@ -2,7 +2,7 @@
 
 use super::add::entry;
 use crate::{
-    ats,
+    app, ats,
     cli::{
         exit::{Ended, Exit, Stop},
         live::Live,
@@ -10,7 +10,7 @@ use crate::{
         session::{ANSWER, Session, platform, tenant},
     },
     config::nearest,
-    http::{Http, Options},
+    http::Options,
     platform as platforms,
 };
 use atshub_actors::{
@@ -60,7 +60,7 @@ pub(super) async fn run(name: &TenantName, session: &Session) -> Ended {
         return Err(Stop::failed(format!("the settings of tenant `{name}` cannot be checked: {why}")));
     }
     let sealer = session.sealer(store.as_ref()).await?;
-    let http = Http::new(Handle::current(), Options::default()).map_err(Stop::failed)?;
+    let http = app::outgoing(&session.loaded.config, Handle::current(), Options::default())?;
     let secrets = sealer.open_all(store.as_ref(), &format!("tenant/{name}")).await?;
     let account = ats::Account { tenant: name.clone(), policy: Arc::new(record.policy.clone()), secrets, http: http.clone() };
     let kind = entry(&record.ats)?;

@@ -5,14 +5,14 @@ use super::{
     grace::{self, Keeping},
 };
 use crate::{
-    ats,
+    app, ats,
     cli::{
         exit::{Ended, Exit, Stop},
         key_input,
         out::Listing,
         session::{ANSWER, Session, tenant, unknown},
     },
-    http::{Http, Options},
+    http::Options,
 };
 use atshub_actors::{
     failure::Failure,
@@ -149,7 +149,9 @@ async fn delete(store: &dyn Store, name: &TenantName, spec: &ats::SecretSpec, se
     if !store.delete_secret(&owner, spec.name).await? {
         return Err(Stop::not_found(format!("tenant `{name}` has no `{}`; there was nothing to delete", spec.name)));
     }
-    Keeping { store, sealer: &session.sealer(store).await?, out: &session.out, owner: &owner, name: spec.name }.end(None, Duration::ZERO).await?;
+    Keeping { store, sealer: &session.sealer(store).await?, out: &session.out, owner: &owner, name: spec.name }
+        .end(None, Duration::ZERO)
+        .await?;
     session.out.say(format!("`{}` of tenant `{name}` is deleted for good", spec.name));
     if spec.required {
         let days = session.loaded.config.retention.days;
@@ -167,7 +169,7 @@ pub(super) async fn test(name: &TenantName, session: &Session) -> Ended {
     let record = tenant(store.as_ref(), name).await?;
     let entry = entry(&record.ats)?;
     let secrets = session.sealer(store.as_ref()).await?.open_all(store.as_ref(), &format!("tenant/{name}")).await?;
-    let http = Http::new(Handle::current(), Options::default()).map_err(Stop::failed)?;
+    let http = app::outgoing(&session.loaded.config, Handle::current(), Options::default())?;
     let account = ats::Account { tenant: name.clone(), policy: Arc::new(record.policy), secrets, http };
     let set_key = format!("`atshub tenant set-key {name} --key-file <file>` sets another one");
     let connector = (entry.connect)(account).map_err(|why| Stop::failed(why).next(set_key.clone()))?;

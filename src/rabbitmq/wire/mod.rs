@@ -9,12 +9,13 @@ mod kit;
 
 pub(super) use frames::{KEPT, cut_of};
 
+use crate::tls::Tls;
 use frames::Frames;
 use kit::{Inner, Kit};
 use lapin::{
     Connection, ConnectionProperties,
-    tcp::{AMQPUriTcpExt as _, AsyncTcpStream, OwnedTLSConfig},
-    uri::AMQPUri,
+    tcp::{AMQPUriTcpExt as _, AsyncTcpStream, RustlsConnector},
+    uri::{AMQPScheme, AMQPUri},
 };
 use std::{
     io,
@@ -84,12 +85,19 @@ impl AsyncWrite for Filter {
     }
 }
 
-/// Connects as lapin would, TLS included, with the filter in between.
-pub(super) async fn connect(uri: AMQPUri, properties: ConnectionProperties) -> lapin::Result<Connection> {
-    let dial = async |uri: AMQPUri, kit: async_rs::Runtime<Kit>| {
+/// Connects as lapin would, with the hub's own TLS, and with the filter in between.
+pub(super) async fn connect(uri: AMQPUri, tls: Tls, properties: ConnectionProperties) -> lapin::Result<Connection> {
+    let dial = async move |uri: AMQPUri, kit: async_rs::Runtime<Kit>| {
         let _ = kit; // the filter's own kind of stream stands over what tokio connects
-        let config = OwnedTLSConfig::default();
-        let inner = uri.connect_with_config_async(config.as_ref(), &async_rs::Runtime::tokio_current()).await?;
+        let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri.clone() };
+        let inner = plain.connect_async(&async_rs::Runtime::tokio_current()).await?;
+        let inner = match uri.scheme {
+            AMQPScheme::AMQP => inner,
+            AMQPScheme::AMQPS => {
+                let client = tls.client().map_err(io::Error::other)?;
+                inner.into_rustls(&RustlsConnector::from(client), &uri.authority.host).await?
+            }
+        };
         Ok(AsyncTcpStream::Plain(Filter::over(inner)))
     };
     Connection::connector(uri, async_rs::Runtime::new(Kit::current()), dial, properties).await

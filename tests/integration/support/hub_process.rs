@@ -38,10 +38,26 @@ impl HubProcess {
 
     /// The same without waiting.
     pub(crate) fn begin(folder: &Path, broker: &str, store: &str, key: &Path) -> Self {
-        Self::begin_set(folder, broker, store, key, &[])
+        Self::begin_made(folder, broker, store, key, &[], |command| command)
     }
 
     fn begin_set(folder: &Path, broker: &str, store: &str, key: &Path, more: &[(&str, &str, &str)]) -> Self {
+        Self::begin_made(folder, broker, store, key, more, |command| command)
+    }
+
+    /// The same with the command changed: another environment, another standard error, a program around it.
+    pub(crate) fn begin_by(folder: &Path, broker: &str, store: &str, key: &Path, change: impl FnOnce(Command) -> Command) -> Self {
+        Self::begin_made(folder, broker, store, key, &[], change)
+    }
+
+    fn begin_made(
+        folder: &Path,
+        broker: &str,
+        store: &str,
+        key: &Path,
+        more: &[(&str, &str, &str)],
+        change: impl FnOnce(Command) -> Command,
+    ) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], super::services::free_port()));
         fs::create_dir_all(folder).unwrap();
         let config = folder.join("atshub.toml");
@@ -54,8 +70,18 @@ impl HubProcess {
         }
         fs::write(&config, text).unwrap();
         let log = folder.join("hub.log");
-        let child = spawn(&config, &log);
+        let child = change(command(&config, &log)).spawn().unwrap();
         Self { config, log, address, child, kills: 0 }
+    }
+
+    /// Its configuration's file.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -67,7 +93,7 @@ impl HubProcess {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.kills += 1;
-        self.child = spawn(&self.config, &self.log);
+        self.child = command(&self.config, &self.log).spawn().unwrap();
     }
 
     /// Its number.
@@ -90,7 +116,8 @@ impl HubProcess {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
         assert!(sent.success(), "kill {signal}: {sent}");
     }
@@ -141,13 +168,9 @@ impl Drop for HubProcess {
     }
 }
 
-fn spawn(config: &Path, log: &Path) -> Child {
+fn command(config: &Path, log: &Path) -> Command {
     let out = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_atshub"))
-        .args(["--config", config.to_str().unwrap(), "serve"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(out)
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atshub"));
+    command.args(["--config", config.to_str().unwrap(), "serve"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);
+    command
 }

@@ -61,7 +61,14 @@ pub(crate) struct RabbitNode {
 
 impl RabbitNode {
     pub(crate) fn start() -> Self {
+        Self::start_with("", "[]")
+    }
+
+    /// With more lines in its configuration, and these plugins.
+    pub(crate) fn start_with(configuration: &str, plugins: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plugins"), format!("{plugins}.\n")).unwrap();
+        fs::write(folder.path().join("node.conf"), format!("loopback_users = none\n{configuration}")).unwrap();
         let (port, dist) = (free_port(), free_port());
         let child = Self::spawn(folder.path(), port, dist);
         let node = Self { folder, port, dist, child };
@@ -72,8 +79,6 @@ impl RabbitNode {
     fn spawn(folder: &Path, port: u16, dist: u16) -> Child {
         let server = newest("/usr/lib/rabbitmq/lib", "sbin/rabbitmq-server");
         let log = fs::File::create(folder.join(format!("out-{}", uuid::Uuid::now_v7()))).unwrap();
-        fs::write(folder.join("plugins"), "[].\n").unwrap();
-        fs::write(folder.join("node.conf"), "loopback_users = none\n").unwrap();
         Command::new("sh")
             .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
             .env("HOME", folder)
@@ -147,12 +152,20 @@ pub(crate) struct PostgresServer {
 
 impl PostgresServer {
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With something changed in its folder of data before it starts.
+    pub(crate) fn start_with(change: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        if is_root() {
+        let give = || {
             // PostgreSQL refuses to run as root.
-            assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap().success());
-        }
+            if is_root() {
+                assert!(Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).status().unwrap().success());
+            }
+        };
+        give();
         let made = as_postgres(&newest("/usr/lib/postgresql", "bin/initdb"))
             .args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
             .arg(&data)
@@ -160,6 +173,8 @@ impl PostgresServer {
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
+        change(&data);
+        give();
         let port = free_port();
         let child = Self::spawn(&data, port);
         let server = Self { folder, port, child };
@@ -189,6 +204,12 @@ impl PostgresServer {
 
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Where it listens.
+    #[allow(dead_code, reason = "benchmarks do not ask")]
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Kills it, and starts it again on what is on its disk.

@@ -1,8 +1,11 @@
 //! Logs: to standard error, as lines for people or JSON for machines. What may be logged is said in the style guide: never a
-//! candidate's name, an address, a token or a body.
+//! candidate's name, an address, a token or a body. How a line gets there is in `lines.rs`.
+
+mod lines;
 
 use crate::config::{Log, LogFormat};
-use std::io::{IsTerminal, stderr};
+use lines::Lines;
+use std::io::{self, IsTerminal, stderr};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 /// Crates that are the hub's own; one plain word as level means these, and everybody else speaks up only to warn.
@@ -14,6 +17,9 @@ pub enum TelemetryError {
     /// The level is not understood.
     #[error("`log.level` is not understood ({0}); use error, warn, info, debug or trace")]
     Level(#[from] tracing_subscriber::filter::ParseError),
+    /// The thread that writes them could not be made.
+    #[error("the log cannot be begun: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Which lines are written.
@@ -36,9 +42,11 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
 /// Begins to write logs. A second call changes nothing: in tests several hubs share a process.
 ///
 /// # Errors
-/// [`TelemetryError::Level`].
+/// [`TelemetryError`].
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(Lines::to_standard_error()?);
+    // What it has to say of itself it would print, and panic where that fails.
+    let builder = builder.log_internal_errors(false);
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // Set already: by an earlier hub of this process, or by a test.
     let _ = match log.format {
@@ -47,6 +55,26 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     };
     std::panic::set_hook(Box::new(panicked));
     Ok(())
+}
+
+/// Log lines that were dropped because nobody read them, or they could not be written.
+#[must_use]
+pub fn dropped_lines() -> u64 {
+    Lines::begun().map_or(0, Lines::dropped)
+}
+
+/// Says a line to the person at the terminal by the way of the log, in its order; false if no log was begun. So a process whose standard
+/// error nobody reads can still end.
+#[must_use]
+pub fn say(line: &str) -> bool {
+    Lines::begun().map(|lines| lines.put(format!("{line}\n").as_bytes())).is_some()
+}
+
+/// Waits until the log is written, for a moment at most: before the process ends.
+pub fn flush() {
+    if let Some(lines) = Lines::begun() {
+        lines.flush();
+    }
 }
 
 /// A panic is one line like any. No backtrace: looking its names up keeps an actor's thread busy for so long that it counts as
