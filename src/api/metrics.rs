@@ -53,6 +53,12 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     }
     let ready = status.queues.iter().map(|queue| (labels([("queue", &queue.name)]), queue.ready));
     count(of, "atshub_queue_ready_messages", "Messages that wait in a queue", ready);
+    total(
+        of,
+        "atshub_log_lines_dropped",
+        "Log lines that nobody read or that could not be written",
+        [(none(), crate::telemetry::dropped_lines())],
+    );
     meters().register(of);
     let mut text = String::new();
     match encode(&mut text, &registry) {
@@ -62,12 +68,6 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
             HttpResponse::InternalServerError().finish()
         }
     }
-    total(
-        of,
-        "atshub_log_lines_dropped",
-        "Log lines that nobody read or that could not be written",
-        [(none(), crate::telemetry::dropped_lines())],
-    );
 }
 
 /// How actors fare.

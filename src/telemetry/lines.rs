@@ -200,7 +200,10 @@ mod tests {
         }
     }
 
-    fn slow() -> (Lines, mpsc::Sender<io::Result<usize>>, Arc<Mutex<Vec<u8>>>) {
+    /// A log, what lets its next line be written, and what was written.
+    type SlowLog = (Lines, mpsc::Sender<io::Result<usize>>, Arc<Mutex<Vec<u8>>>);
+
+    fn slow() -> SlowLog {
         let (answer, answers) = mpsc::channel();
         let written = Arc::default();
         (Lines::to(Slow { answers, written: Arc::clone(&written) }).unwrap(), answer, written)
