@@ -2,6 +2,11 @@
 
 use atshub::cli::{self, exit::Exit};
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
+
+/// Gives back to the machine what is not used any more; glibc's keeps what a wave of large bodies took.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

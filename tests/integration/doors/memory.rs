@@ -19,8 +19,8 @@ const WAVES: usize = 3;
 /// `http.max_unverified_bytes`.
 const BUDGET: u64 = 64 * MIB;
 const MIB: u64 = 1024 * 1024;
-/// What the HTTP server reads ahead for one connection, and the most that a connection costs beside.
-const PER_CONNECTION: u64 = 256 * 1024;
+/// What the HTTP server reads ahead for one connection, and everything else that a connection costs.
+const PER_CONNECTION: u64 = 512 * 1024;
 /// The store, the broker and everything else that happens meanwhile.
 const REST: u64 = 64 * MIB;
 const SECRET: &str = "hook-secret-of-acme";
