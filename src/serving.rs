@@ -8,7 +8,7 @@ use crate::{
     config::{BrokerAddress, Config, StoreAddress},
     embedded::Alone,
     sealing,
-    signals::{WithoutEffect, told_to_stop},
+    signals::{ToldToStop, WithoutEffect},
 };
 use atshub_actors::ports::{BrokerError, StoreError};
 use std::time::Duration;
@@ -35,15 +35,16 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
     let handle = io.handle().clone();
     let result = actix_rt::System::new().block_on(async {
         actix_rt::spawn(WithoutEffect::hear()?.run());
+        let mut stop = ToldToStop::hear()?;
         let ground = tokio::select! {
-            told = told_to_stop() => return Ok(told?),
+            () = stop.told() => return Ok(()),
             ground = ground(config, &handle) => ground?,
         };
         let running = app::start_on(ground, config, handle, Tuning::default()).await?;
         notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
         let watchdog = actix_rt::spawn(watchdog());
         let fatal = tokio::select! {
-            told = told_to_stop() => told.map(|()| None)?,
+            () = stop.told() => None,
             fatal = running.hub.fatal() => Some(fatal),
             fatal = running.doors_fell() => Some(fatal),
         };

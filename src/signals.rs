@@ -3,18 +3,31 @@
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM, SIGINT or SIGQUIT.
-///
-/// # Errors
-/// If signals cannot be heard.
-pub(crate) async fn told_to_stop() -> io::Result<()> {
-    let (mut term, mut int, mut quit) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-        _ = quit.recv() => {}
+/// SIGTERM, SIGINT and SIGQUIT. One that comes after they are heard is kept until it is asked for, whatever goes on meanwhile: so they
+/// are to be heard before a start begins, once.
+pub(crate) struct ToldToStop {
+    term: Signal,
+    int: Signal,
+    quit: Signal,
+}
+
+impl ToldToStop {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// If signals cannot be heard.
+    pub(crate) fn hear() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, quit: signal(SignalKind::quit())? })
     }
-    Ok(())
+
+    /// Waits until one of them has come.
+    pub(crate) async fn told(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
 }
 
 /// Signals that are a line in the log and nothing else: some programs reread their settings at them, or open their logs anew.

@@ -17,9 +17,9 @@ pub(super) async fn take(
     shared: web::Data<Shared>,
     path: web::Path<String>,
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let answer = work(&shared, &path, &request, payload).await;
+    let answer = work(&shared, &path, &request, &mut payload).await;
     shared.counters.count(
         DOOR,
         match &answer {
@@ -27,10 +27,15 @@ pub(super) async fn take(
             Err(problem) => problem.code(),
         },
     );
-    answer.map(|(_, response)| response)
+    answer.map(|(_, response)| response).or_else(|problem| problem.over(payload))
 }
 
-async fn work(shared: &Shared, name: &str, request: &HttpRequest, payload: web::Payload) -> Result<(&'static str, HttpResponse), Problem> {
+async fn work(
+    shared: &Shared,
+    name: &str,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+) -> Result<(&'static str, HttpResponse), Problem> {
     let Taken { door, inbound, request, in_hand: _in_hand } = intake::take(shared, name, Call::Hook, request, payload).await?;
     let tenant = &door.record.name;
     let now = shared.doors.clock.now();

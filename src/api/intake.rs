@@ -47,7 +47,7 @@ pub(super) async fn take(
     name: &str,
     call: Call<'_>,
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
 ) -> Result<Taken, Problem> {
     // What is refused here has sent a head: how much else it would send, or for how long, is not waited for.
     let Knocking { door, inbound, headers, place } = look(shared, name, call, request).map_err(Problem::hang_up)?;
@@ -95,7 +95,7 @@ fn look(shared: &Shared, name: &str, call: Call<'_>, request: &HttpRequest) -> R
 }
 
 /// The body as it came: no decompression, no re-encoding; signatures are over exactly these bytes.
-async fn read(shared: &Shared, bodies: &Bodies, request: &HttpRequest, mut payload: web::Payload) -> Result<Vec<u8>, Problem> {
+async fn read(shared: &Shared, bodies: &Bodies, request: &HttpRequest, payload: &mut web::Payload) -> Result<Vec<u8>, Problem> {
     let limits = shared.doors.limits;
     let too_large = || {
         Problem::new(413, "too_large", format!("the body is larger than {} bytes", limits.max_body))

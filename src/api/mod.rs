@@ -33,8 +33,9 @@ use std::{collections::BTreeMap, io, net::TcpListener, sync::Arc, time::Duration
 
 /// Longest wait of a closing server for requests in hand.
 const LAST_REQUESTS: u64 = 10;
-/// Connections one worker holds at most; the next ones wait in the backlog.
-const CONNECTIONS: usize = 2048;
+/// Connections held at most, over all workers; the next ones wait in the backlog. What the HTTP server reads ahead for one that sends is up
+/// to half a MiB (tests/integration/doors/memory.rs), whoever sends it: with as many as these, a hub stays within 1 GiB.
+const CONNECTIONS: usize = 1024;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -122,9 +123,10 @@ pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result
         App::new().app_data(shared.clone()).wrap(headers).configure(routes)
     });
     // A connection that sends nothing, or sends its head by the letter, is closed; bodies have their own limit in `intake`.
+    let workers = workers.max(1);
     Ok(server
-        .workers(workers.max(1))
-        .max_connections(CONNECTIONS)
+        .workers(workers)
+        .max_connections(CONNECTIONS.div_ceil(workers))
         .keep_alive(IDLE)
         .client_request_timeout(head_time)
         .client_disconnect_timeout(Duration::from_secs(1))

@@ -19,10 +19,10 @@ pub(super) async fn answer(
     shared: web::Data<Shared>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (name, path) = path.into_inner();
-    let answer = work(&shared, &name, &path, &request, payload).await;
+    let answer = work(&shared, &name, &path, &request, &mut payload).await;
     shared.counters.count(
         DOOR,
         match &answer {
@@ -30,10 +30,10 @@ pub(super) async fn answer(
             Err(problem) => problem.code(),
         },
     );
-    answer
+    answer.or_else(|problem| problem.over(payload))
 }
 
-async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+async fn work(shared: &Shared, name: &str, path: &str, request: &HttpRequest, payload: &mut web::Payload) -> Result<HttpResponse, Problem> {
     let Taken { door, inbound, request, in_hand: _in_hand } = intake::take(shared, name, Call::Partner(path), request, payload).await?;
     let tenant = &door.record.name;
     let needs_roles = intake::guarded(shared, tenant, || inbound.partner_needs_roles(path))?.unwrap_or(false);

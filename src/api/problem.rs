@@ -1,9 +1,19 @@
 //! Errors as the doors say them: `application/problem+json` (RFC 9457) with a stable code and what to do next.
 
 use crate::ats::Refused;
-use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, body::BoxBody, http::StatusCode};
+use actix_web::{
+    HttpRequest, HttpResponse, Responder, ResponseError,
+    body::{BodySize, BoxBody, MessageBody},
+    http::StatusCode,
+    web::{Bytes, Payload},
+};
 use serde_json::json;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 /// Wait before a request is sent again that failed by a fault of ours.
 pub(super) const SOON: Duration = Duration::from_secs(5);
@@ -49,6 +59,15 @@ impl Problem {
         self.code
     }
 
+    /// The answer to a request, of which this is what has not been read. Where that is not waited for, it lives as long as the answer is
+    /// being sent: the server ends the connection only then; it would read what is sent in chunks to its end, whenever that comes.
+    pub(super) fn over(self, rest: Payload) -> Result<HttpResponse, Self> {
+        if !self.hang_up {
+            return Err(self);
+        }
+        Ok(self.answer().map_body(|_, body| BoxBody::new(Unread { body, _rest: rest })))
+    }
+
     fn answer(&self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = HttpResponse::build(status);
@@ -70,6 +89,24 @@ impl Problem {
             "next_step": self.next_step,
         });
         answer.content_type("application/problem+json").body(body.to_string())
+    }
+}
+
+/// An answer, and what has not been read of the request.
+struct Unread {
+    body: BoxBody,
+    _rest: Payload,
+}
+
+impl MessageBody for Unread {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
     }
 }
 

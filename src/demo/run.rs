@@ -237,13 +237,10 @@ async fn at_rest(running: &Running, store: &dyn Store) -> Result<(), StoreError>
 async fn play_on(world: &World, running: &Running, say: &impl Fn(&str)) -> Result<(), DemoError> {
     script::play(world, script::Size { ordinary: 3 }, |what| say(what)).await?;
     say("playing on; Ctrl-C ends it");
-    let mut stop = std::pin::pin!(crate::signals::told_to_stop());
+    let mut stop = crate::signals::ToldToStop::hear().map_err(AppError::from)?;
     for n in 0u64.. {
         tokio::select! {
-            told = &mut stop => {
-                told.map_err(AppError::from)?;
-                return Ok(());
-            }
+            () = stop.told() => return Ok(()),
             () = tokio::time::sleep(PAUSE) => {}
         }
         let (tenant, ats) = &world.ashby[usize::try_from(n).unwrap_or(0) % world.ashby.len()];

@@ -6,7 +6,7 @@ use crate::{
     credentials::{Sealer, predecessor, predecessor_name},
 };
 use atshub_actors::ports::{SealedSecret, Store};
-use jiff::{Span, SpanRelativeTo, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use std::time::Duration;
 
 /// How long where nothing else is said: longer than ATSs send a webhook again (Ashby's ten tries take about three hours).
@@ -50,8 +50,11 @@ impl Keeping<'_> {
     /// Keeps the one that is replaced until the grace is over. Answers with when that is, if anything is kept.
     pub(super) async fn keep(&self, old: &SealedSecret, grace: Duration) -> Result<Option<Timestamp>, Stop> {
         let until = Timestamp::now().checked_add(grace).map_err(Stop::failed)?;
-        // Whole seconds, for people to read.
+        // Whole seconds, for people to read; each has one of its own, however quickly one follows the other.
         let until = Timestamp::from_second(until.as_second()).map_err(Stop::failed)?;
+        let taken = self.store.secrets(self.owner).await?;
+        let taken: Vec<_> = predecessors(self.name, &taken).into_iter().map(|(_, until)| until).collect();
+        let until = (0..).map(|n| until + SignedDuration::from_secs(n)).find(|until| !taken.contains(until)).unwrap_or(until);
         let opened = match self.sealer.open(old) {
             Ok(opened) => opened,
             Err(error) => {

@@ -35,6 +35,7 @@ fn signals_that_mean_nothing_to_it_are_a_line_in_the_log_and_the_others_drain_it
     });
 }
 
+/// The moment at which it says that it is ready is the first at which systemd may stop it.
 #[test]
 fn systemd_is_asked_to_wait_for_the_whole_drain() {
     let folder = tempfile::tempdir().unwrap();

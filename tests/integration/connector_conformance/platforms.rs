@@ -79,13 +79,20 @@ async fn a_platform_that_is_away_cannot_have_acted_and_one_that_refuses_the_toke
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let away = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    let refuses = Script::always(401, b"{}".to_vec());
+    let refuses = Script::always(401, br#"{"errors":[{"message":"Unauthorized"}]}"#.to_vec());
+    let proxy = Script::always(403, b"<html><h1>403 Forbidden</h1></html>".to_vec());
     for row in REGISTRY {
         for (url, code) in [(&away, "transient"), (&refuses.url, "unauthorized")] {
             let platform = connect(row, url, Some(TOKEN)).unwrap();
             for (call, failure) in failures(platform.as_ref()).await {
                 assert_eq!(failure.as_ref().map(Failure::code), Some(code), "{call}: {failure:?}");
             }
+        }
+        // What refuses everybody in words of its own says nothing of the token.
+        let platform = connect(row, &proxy.url, Some(TOKEN)).unwrap();
+        for (call, failure) in failures(platform.as_ref()).await {
+            let passes = matches!(&failure, Some(Failure::Transient { acted, .. }) if *acted == (call == "invite"));
+            assert!(passes, "{call}: {failure:?}");
         }
     }
 }

@@ -19,10 +19,13 @@ const WAVES: usize = 3;
 /// `http.max_unverified_bytes`.
 const BUDGET: u64 = 64 * MIB;
 const MIB: u64 = 1024 * 1024;
-/// What the HTTP server reads ahead for one connection, and the most that a connection costs beside.
-const PER_CONNECTION: u64 = 256 * 1024;
+/// What the HTTP server reads ahead for one connection, and everything else that a connection costs.
+const PER_CONNECTION: u64 = 512 * 1024;
 /// The store, the broker and everything else that happens meanwhile.
 const REST: u64 = 64 * MIB;
+/// What has glibc's allocator give back what was large.
+const ALLOCATOR: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 const SECRET: &str = "hook-secret-of-acme";
 
 /// A line of `/proc/<pid>/status` (proc(5)), in bytes.
@@ -74,7 +77,12 @@ async fn hundreds_of_large_bodies_that_nobody_signed_cost_bounded_memory_which_g
     }
     drop(store);
     let embedded = format!("embedded:{}", place.display());
-    let mut hub = HubProcess::start(folder.path(), &embedded, &embedded, &key).await;
+    // As the container and the unit have it.
+    let mut hub = HubProcess::begin_by(folder.path(), &embedded, &embedded, &key, |mut command| {
+        command.envs(ALLOCATOR);
+        command
+    });
+    hub.ready().await;
     let address: SocketAddr = hub.url().trim_start_matches("http://").parse().unwrap();
 
     // With what an ATS sends the hub is as large as it is at work.
@@ -112,4 +120,16 @@ async fn hundreds_of_large_bodies_that_nobody_signed_cost_bounded_memory_which_g
     }
     assert_eq!(hub.panics(), 0, "{}", hub.log_tail());
     assert!(hub.terminate().success());
+}
+
+#[test]
+fn the_container_and_the_unit_have_the_allocator_give_back_what_was_large() {
+    for (file, text) in [
+        ("deploy/Containerfile", include_str!("../../../deploy/Containerfile")),
+        ("deploy/atshub.service", include_str!("../../../deploy/atshub.service")),
+    ] {
+        for (name, value) in ALLOCATOR {
+            assert!(text.contains(&format!("{name}={value}")), "{file} does not set {name}");
+        }
+    }
 }
