@@ -12,7 +12,7 @@ pub(super) async fn live() -> HttpResponse {
 
 /// 200 if the store takes a write and the broker a publication, else 503 with what does not, and why.
 pub(super) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
-    let (store, broker) = tokio::join!(status::store(&shared), status::broker(&shared));
+    let (store, broker) = status::parts(&shared).await;
     readiness(&store, &broker)
 }
 

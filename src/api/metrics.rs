@@ -56,7 +56,7 @@ pub(super) async fn show(shared: web::Data<Shared>) -> HttpResponse {
     total(
         of,
         "atshub_log_lines_dropped",
-        "Log lines that nobody read or that could not be written",
+        "Log lines that were dropped, since they were not read or could not be written",
         [(none(), crate::telemetry::dropped_lines())],
     );
     meters().register(of);

@@ -94,6 +94,7 @@ struct Shared {
     /// Bodies of senders who showed their key: strangers cannot take their room.
     known: Bodies,
     status: status::Cache,
+    parts: status::Parts,
     since: jiff::Timestamp,
 }
 
@@ -109,6 +110,7 @@ pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result
         strangers: Bodies::new(doors.limits.max_unverified),
         known: Bodies::new(doors.limits.max_unverified),
         status: status::Cache::default(),
+        parts: status::Parts::default(),
         since: doors.clock.now(),
         doors,
     });

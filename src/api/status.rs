@@ -19,6 +19,8 @@ use tokio::{sync::Mutex, time::timeout};
 const PART: Duration = Duration::from_secs(2);
 /// How long a status is good for.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long store and broker are taken to be as they were found.
+const WELL: Duration = Duration::from_millis(500);
 /// Tenants whose queues are looked at.
 const QUEUES: usize = 200;
 
@@ -42,8 +44,28 @@ pub(super) struct Status {
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<Option<(Instant, Arc<Status>)>>);
 
+/// Whether store and broker are well, when that was last looked at.
+#[derive(Debug, Default)]
+pub(super) struct Parts(Mutex<Option<(Instant, Wellness)>>);
+
+/// Of store and broker: well, or why not.
+type Wellness = (Result<(), String>, Result<(), String>);
+
+/// Whether store and broker are well, at most [`WELL`] ago: each look is a write and a publication, however many watch.
+pub(super) async fn parts(shared: &Shared) -> Wellness {
+    let mut last = shared.parts.0.lock().await;
+    if let Some((at, found)) = &*last
+        && at.elapsed() < WELL
+    {
+        return found.clone();
+    }
+    let found = tokio::join!(store(shared), broker(shared));
+    *last = Some((Instant::now(), found.clone()));
+    found
+}
+
 /// Whether the store takes a write; else why not.
-pub(super) async fn store(shared: &Shared) -> Result<(), String> {
+async fn store(shared: &Shared) -> Result<(), String> {
     match timeout(PART, shared.doors.store.ping()).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PART.as_secs())),
@@ -51,7 +73,7 @@ pub(super) async fn store(shared: &Shared) -> Result<(), String> {
 }
 
 /// Whether the broker takes publications; else why not.
-pub(super) async fn broker(shared: &Shared) -> Result<(), String> {
+async fn broker(shared: &Shared) -> Result<(), String> {
     let broker = &shared.doors.broker;
     if let BrokerHealth::Down { cause } = &*broker.health().borrow() {
         return Err(cause.clone());
@@ -78,7 +100,7 @@ pub(super) async fn look(shared: &Shared) -> Arc<Status> {
 async fn gather(shared: &Shared) -> Status {
     let doors = &shared.doors;
     let tenants = doors.directory.snapshot();
-    let (store, broker) = tokio::join!(store(shared), broker(shared));
+    let (store, broker) = parts(shared).await;
     let names = queue_names(&tenants);
     let counts = async {
         if store.is_err() {
