@@ -177,11 +177,11 @@ fn only_the_credential_that_its_ats_needs_makes_a_tenant_active_again() {
         walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
         assert_eq!(standing().await, "active");
 
-        // What an operator paused goes on when an operator says so, whatever the words of the reason.
+        // What an operator paused or set aside goes on when an operator says so, whatever the words of the reason.
         let refused = "the ATS does not accept the credential";
         let operators = TenantRecord::operators_cause(&"rae@desk".parse().unwrap(), &refused.parse().unwrap());
         for (before, cause, after) in
-            [("paused", operators.as_str(), "paused"), ("quarantined", &operators, "active"), ("paused", refused, "active")]
+            [("paused", operators.as_str(), "paused"), ("quarantined", &operators, "quarantined"), ("paused", refused, "active")]
         {
             walk.store().set_standing(&walk.world.ashby[0].0, before, Some(cause), None).await.unwrap();
             walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
