@@ -34,7 +34,7 @@ use std::{collections::BTreeMap, io, net::TcpListener, sync::Arc, time::Duration
 /// Longest wait of a closing server for requests in hand.
 const LAST_REQUESTS: u64 = 10;
 /// Connections held at most, over all workers; the next ones wait in the backlog. What the HTTP server reads ahead for one that sends is up
-/// to half a MiB (tests/integration/doors/memory.rs), whoever sends it: with as many as these, a hub stays within 1 GiB.
+/// to half a MiB (tests/integration/doors/memory.rs), whoever sends it: half a GiB with as many as these, by reckoning.
 const CONNECTIONS: usize = 1024;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);

@@ -77,7 +77,7 @@ impl Render for Sentence<'_> {
 fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Markup {
     let well = well(status);
     let up = now.duration_since(since).as_secs();
-    let unknown = status.store.is_err().then_some("Not known while the store is away.");
+    let unknown = status.store.is_err().then_some("Not known while the store is not well.");
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -94,12 +94,12 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Mark
                     h1 { "atshub" }
                     span.soft { "version " (env!("CARGO_PKG_VERSION")) " · up since " (seconds(since)) " (" (duration(up)) ")" }
                     span.parts {
-                        @if status.store.is_ok() { (chip("good", "store up")) } @else { (chip("bad", "store away")) }
-                        @if status.broker.is_ok() { (chip("good", "broker up")) } @else { (chip("bad", "broker away")) }
+                        @if status.store.is_ok() { (chip("good", "store up")) } @else { (chip("bad", "store not well")) }
+                        @if status.broker.is_ok() { (chip("good", "broker up")) } @else { (chip("bad", "broker not well")) }
                     }
                 }
                 main {
-                    (part("Store", &status.store, "Nothing is accepted until it is back: webhooks are answered 503 and sent again by the ATS."))
+                    (part("Store", &status.store, "Nothing is accepted until it is well again: webhooks are answered 503 and sent again by the ATS."))
                     (part(
                         "Broker",
                         &status.broker,
@@ -142,12 +142,12 @@ fn chip(tone: &str, text: &str) -> Markup {
     html! { span class={ "chip " (tone) } { (Text(text)) } }
 }
 
-/// A banner for what is away: the cause, and what that means.
+/// A banner for what is away, or takes nothing: the cause, and what that means.
 fn part(name: &str, state: &Result<(), String>, meaning: &str) -> Markup {
     html! {
         @if let Err(cause) = state {
             section.banner {
-                h2 { (name) " is away" }
+                h2 { (name) " is not well" }
                 p { (Sentence(cause)) }
                 p.soft { (meaning) }
             }
@@ -244,7 +244,7 @@ fn queues(status: &Status) -> Markup {
             @if shown.is_empty() {
                 p.soft {
                     @if status.broker.is_ok() { "No queues yet; they are declared with the first tenant." }
-                    @else { "Not known while the broker is away." }
+                    @else { "Not known while the broker is not well." }
                 }
             } @else {
                 table {

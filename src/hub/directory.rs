@@ -3,6 +3,7 @@
 
 use super::{
     Parts,
+    not_set_up::NotSetUp,
     ownership::View,
     retest::{Retests, is_paused_for_credential},
     seats::{Connected, Seat, child_name, credentials, revision},
@@ -223,27 +224,28 @@ impl Directory {
             let sealed = secrets.remove(&format!("platform/{}", account.name)).unwrap_or_default();
             let set = sealed.iter().map(|s| s.set_at.as_nanosecond()).max().unwrap_or(0);
             let stamp = account.updated_at.as_nanosecond().max(set);
-            let made = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {
-                Some((_, platform)) => Some(platform.clone()),
+            let platform = match seen.platforms.get(&account.name).filter(|(s, _)| *s == stamp) {
+                Some((_, platform)) => platform.clone(),
                 None => self.connect(account.clone(), &sealed),
             };
-            if let Some(platform) = made {
-                now.insert(account.name, (stamp, platform));
-            }
+            now.insert(account.name, (stamp, platform));
         }
         seen.platforms.clone_from(&now);
         Ok(now)
     }
 
-    fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Option<Connected> {
+    fn connect(&self, account: PlatformAccount, sealed: &[SealedSecret]) -> Connected {
         let name = account.name.clone();
         let secrets = self.parts.sealer.open_each(sealed);
         let made = platform::entry(&account.kind)
             .ok_or_else(|| format!("this build knows no platform called `{}`", account.kind))
             .and_then(|entry| (entry.connect)(account, secrets, self.parts.http.under(self.desk.lease.clone())));
-        let adapter = made.inspect_err(|error| tracing::error!(account = name, error, "failed to set up a platform account")).ok()?;
+        let adapter = made.unwrap_or_else(|why| {
+            tracing::error!(account = name, error = why, "failed to set up a platform account");
+            Arc::new(NotSetUp(why))
+        });
         let gate = Gate::new(Host::platform(&name), self.parts.options.gate, Arc::clone(&self.desk.clock), self.desk.lease.clone());
-        Some(Connected { adapter, gate })
+        Connected { adapter, gate }
     }
 
     /// Declares the queues of a tenant: its own, before anybody may call the hub ready (until it stands, what producers

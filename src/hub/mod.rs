@@ -6,6 +6,7 @@ mod directory;
 #[cfg_attr(not(feature = "lab"), path = "no_drills.rs")]
 mod drills;
 mod keeping;
+mod not_set_up;
 mod ownership;
 mod processes;
 mod retest;

@@ -157,6 +157,13 @@ async fn tend(shared: &Shared, session: &Session) {
             () = sleep(LOOK_EVERY) => false,
         };
         let all = shared.all_kept();
+        if let Some(store) = shared.owner.get()
+            && let Err(BrokerError::Refused(cause)) = Scratch::new(session).belongs_to(store).await
+        {
+            // An operator gave the broker to another store: this process takes and publishes nothing there any more.
+            session.fail(&cause);
+            return std::future::pending().await;
+        }
         let put = async {
             let made = Scratch::new(session).declare_fixed().await?;
             if made {

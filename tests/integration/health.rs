@@ -200,6 +200,24 @@ fn a_hub_on_another_store_does_not_run_on_the_same_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_whose_broker_was_given_to_another_store_lets_go_of_it_and_says_so() {
+    let (host, folder) = (VirtualHost::new(), tempfile::tempdir().unwrap());
+    let (first, second) = (TestDatabase::empty().await, TestDatabase::empty().await);
+    drop((first.store().await, second.store().await));
+    let key = key(folder.path(), "seal.key");
+    let [of_first, of_second] = ["first", "second"].map(|name| folder.path().join(name));
+    let hub = HubProcess::start(&of_first, &host.url(), &first.url, &key).await;
+    let (code, said) = command(&["broker", "release", "--yes"], &host.url(), &second.url, Some(&key), folder.path());
+    assert_eq!(code, Some(0), "{said}");
+    let mut other = HubProcess::start(&of_second, &host.url(), &second.url, &key).await;
+    let let_go =
+        async || matches!(readiness(&hub.url()).await, Some((503, store, broker)) if store.is_empty() && broker.contains("another store"));
+    assert!(until(let_go).await, "{:?}\n{}", readiness(&hub.url()).await, hub.log_tail());
+    other.ready().await;
+    assert!(other.terminate().success(), "{}", other.log_tail());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_can_only_be_read_is_not_ready_and_says_so_until_it_can_be_written() {
     let (host, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, tempfile::tempdir().unwrap());
     drop(database.store().await);

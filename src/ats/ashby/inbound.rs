@@ -120,11 +120,13 @@ fn is_set(account: &Account, secret: &'static str) -> Result<(), Refused> {
     account.secrets.get(secret).map(drop).ok_or_else(|| unset(account, secret))
 }
 
+/// Without the secret no sender can be known as Ashby. One that is set and cannot be opened is not called unset: the cause is another.
 fn unset(account: &Account, secret: &'static str) -> Refused {
+    let unset = || format!("tenant `{}` has no `{secret}`, so nobody can be known as Ashby", account.tenant);
     Refused {
         status: 503,
         code: "secret_not_set",
-        detail: format!("tenant `{}` has no `{secret}`, so nobody can be known as Ashby", account.tenant),
+        detail: account.secrets.need(secret, unset).err().unwrap_or_default(),
         next_step: format!("set `{secret}` with `atshub tenant set-key`; what Ashby sends again until then is taken"),
     }
 }
@@ -155,7 +157,7 @@ fn app_base(account: &Account) -> Result<Url, Refused> {
 mod tests {
     use super::*;
     use crate::{
-        credentials::Secrets,
+        credentials::{Sealer, Secrets},
         http::{Http, Options},
     };
     use std::{collections::BTreeMap, sync::Arc};
@@ -178,5 +180,24 @@ mod tests {
         };
         assert!(matches!(sent(br#"{"action":"ping"}"#), Ok(Heard::Nothing(_))));
         assert_eq!(sent(br#"{"action": "ping"}"#).unwrap_err().status, 401);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_opened_is_not_said_to_be_unset() {
+        let other = Sealer::forgetful();
+        let sealed = [WEBHOOK_SECRET, PARTNER_KEY].map(|name| other.seal("tenant/acme", name, "secret").unwrap());
+        let account = |secrets| Account {
+            tenant: "acme".parse().unwrap(),
+            policy: Arc::default(),
+            secrets,
+            http: Http::new(tokio::runtime::Handle::current(), Options::default()).unwrap(),
+        };
+        for (secrets, words) in
+            [(Sealer::forgetful().open_each(&sealed), "was sealed with another key"), (Secrets::default(), "has no `webhook_secret`")]
+        {
+            let refused = is_set(&account(secrets.clone()), WEBHOOK_SECRET).unwrap_err();
+            assert!(refused.status == 503 && refused.detail.contains(words), "{refused:?}");
+        }
+        assert!(is_set(&account(Sealer::forgetful().open_each(&sealed)), PARTNER_KEY).unwrap_err().detail.contains("another key"));
     }
 }

@@ -1,4 +1,4 @@
-//! The memory of a hub of its own while strangers send it hundreds of bodies at once, and afterwards.
+//! The memory of a hub of its own while strangers send it hundreds of bodies at once.
 
 use super::client::{begin, raw};
 use crate::support::{build::record, hub_process::HubProcess};
@@ -23,7 +23,7 @@ const MIB: u64 = 1024 * 1024;
 const PER_CONNECTION: u64 = 512 * 1024;
 /// The store, the broker and everything else that happens meanwhile.
 const REST: u64 = 64 * MIB;
-/// What has glibc's allocator give back what was large.
+/// What has glibc's allocator give back more of what was large.
 const ALLOCATOR: [(&str, &str); 3] =
     [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 const SECRET: &str = "hook-secret-of-acme";
@@ -115,7 +115,7 @@ async fn hundreds_of_large_bodies_that_nobody_signed_cost_bounded_memory_wave_af
 }
 
 #[test]
-fn the_container_and_the_unit_have_the_allocator_give_back_what_was_large() {
+fn the_container_and_the_unit_set_the_allocator_as_this_was_measured_with() {
     for (file, text) in [
         ("deploy/Containerfile", include_str!("../../../deploy/Containerfile")),
         ("deploy/atshub.service", include_str!("../../../deploy/atshub.service")),

@@ -3,8 +3,12 @@
 use super::{ENOUGH, INVITES, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, publish, quick, served};
 use crate::support::guards::with_and_without_guard;
 use crate::support::hub::{Pair, happens, on_tuned_hub, until, values};
-use atshub::{app::Tuning, demo::world::ROLES, http};
-use atshub_actors::{gate::GatePolicy, ports::PlatformAccount, supervision::BreakerState};
+use atshub::{app::Tuning, credentials::Sealer, demo::world::ROLES, http};
+use atshub_actors::{
+    gate::GatePolicy,
+    ports::{PlatformAccount, SealedSecret},
+    supervision::BreakerState,
+};
 use atshub_simulators::{
     Fault,
     platform::{Guard, PlatformOptions, PlatformSimulator},
@@ -123,23 +127,33 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(gu
 
 #[test]
 fn a_wrong_token_of_the_platform_is_said_of_every_tenant_of_the_account_and_the_right_one_lets_what_waits_go_on() {
+    let refused = |sealer: &Sealer| sealer.seal("platform/main", "token", "a-token-that-the-platform-does-not-know").unwrap();
+    is_said_of_every_tenant(refused, "");
+}
+
+#[test]
+fn a_token_of_the_platform_that_cannot_be_opened_is_said_of_every_tenant_with_that_cause() {
+    let sealed = |_: &Sealer| Sealer::forgetful().seal("platform/main", "token", "whatever").unwrap();
+    is_said_of_every_tenant(sealed, "was sealed with another key");
+}
+
+fn is_said_of_every_tenant(wrong: impl Fn(&Sealer) -> SealedSecret, cause: &str) {
     on_quick_hub(&[], &["dune", "ember"], async |walk| {
         let tenants = [0, 1].map(|n| walk.world.bridges[n].tenant().clone());
-        let set = async |token: &str| {
-            let sealed = walk.running.sealer.seal("platform/main", "token", token).unwrap();
+        let set = async |sealed: SealedSecret| {
             walk.store().put_secret(sealed).await.unwrap();
             walk.running.hub.reload().await.unwrap();
         };
         let generation =
             |tenant: &atshub_schemas::TenantName| walk.running.hub.board().child(&format!("tenant/{tenant}")).map(|child| child.generation);
         let before: Vec<_> = tenants.iter().map(generation).collect();
-        set("a-token-that-the-platform-does-not-know").await;
+        set(wrong(&walk.running.sealer)).await;
         let facts: Vec<_> = tenants.iter().map(|tenant| moved(tenant, "a-1", "one", None)).collect();
         publish(walk, &facts).await;
         let said = "does not accept the token";
         let listed = until(async || {
             let rows: Vec<serde_json::Value> = serde_json::from_str(&walk.ground.says(&["tenant", "list", "-o", "json"]).await).unwrap();
-            rows.len() == 2 && rows.iter().all(|row| row["cause"].as_str().is_some_and(|cause| cause.contains(said)))
+            rows.len() == 2 && rows.iter().all(|row| row["cause"].as_str().is_some_and(|text| text.contains(said) && text.contains(cause)))
         });
         assert!(listed.await, "{}", walk.ground.says(&["tenant", "list"]).await);
         let shown = walk.ground.says(&["tenant", "show", tenants[0].as_str()]).await;
@@ -159,7 +173,7 @@ fn a_wrong_token_of_the_platform_is_said_of_every_tenant_of_the_account_and_the_
         assert!(metrics.lines().any(|line| line == series), "{series} is not in\n{metrics}");
         assert_eq!(get("/readyz").await.0, 200, "one account's token is no fault of the process");
 
-        set(walk.world.platform.token()).await;
+        set(walk.running.sealer.seal("platform/main", "token", walk.world.platform.token()).unwrap()).await;
         let ledger = walk.world.platform.ledger();
         happens(&ledger, "both are invited", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == 2).await;
         walk.nothing_is_left().await;
