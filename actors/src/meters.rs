@@ -95,7 +95,7 @@ mod tests {
             "# TYPE atshub_commit_seconds histogram",
             "atshub_call_seconds_count{call=\"createInvitation\",answer=\"2xx\"} 1",
             "atshub_call_seconds_bucket{call=\"createInvitation\",answer=\"2xx\",le=\"0.05\"} 1",
-            "atshub_message_age_seconds_sum{type=\"application.moved.v1\"} 2",
+            "atshub_message_age_seconds_sum{type=\"application.moved.v1\"} 2.0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -176,7 +176,8 @@ pub struct ChildSnapshot {
 }
 
 impl ChildSnapshot {
-    pub(crate) fn new(name: &str) -> Self {
+    /// A child that is about to start: nothing has come to it yet.
+    pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             phase: Phase::Starting,

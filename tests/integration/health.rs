@@ -33,6 +33,19 @@ fn key(folder: &Path, name: &str) -> PathBuf {
     path
 }
 
+/// The file that [`SET_PLATFORM`] and [`ADD_TENANT`] read their secret from, in the folder they run in.
+const SECRET: &str = "secret";
+const SET_PLATFORM: [&str; 9] = ["platform", "add", "main", "--kind", "karat", "--url", "http://127.0.0.1:1", "--token-file", SECRET];
+const ADD_TENANT: [&str; 11] =
+    ["tenant", "add", "acme", "--ats", "ashby", "--platform", "main", "--trigger-stage", "Assessment", "--key-file", SECRET];
+
+/// A folder for commands to run in, with the [`SECRET`] they read.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(SECRET), "a-secret-of-the-other-side").unwrap();
+    folder
+}
+
 /// A command of the real program, with this sealing key: its exit code, and what it said.
 fn command(words: &[&str], broker: &str, store: &str, key: Option<&Path>, at: &Path) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atshub"));
@@ -47,20 +60,15 @@ fn command(words: &[&str], broker: &str, store: &str, key: Option<&Path>, at: &P
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_or_command_with_another_sealing_key_ends_with_64_and_the_one_that_runs_goes_on() {
-    let (host, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, tempfile::tempdir().unwrap());
+    let (host, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, folder());
     let store = database.store().await;
     let (right, wrong) = (key(folder.path(), "right.key"), key(folder.path(), "wrong.key"));
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, "a-secret-of-the-ats").unwrap();
-    let file = secret.to_str().unwrap();
     let run = |words: &[&str], key: &Path| command(words, &host.url(), &database.url, Some(key), folder.path());
-    let set_platform = ["platform", "add", "main", "--kind", "karat", "--url", "http://127.0.0.1:1", "--token-file", file];
-    let (code, said) = run(&set_platform, &right);
+    let (code, said) = run(&SET_PLATFORM, &right);
     assert_eq!(code, Some(0), "{said}");
 
     let mut hub = HubProcess::start(folder.path(), &host.url(), &database.url, &right).await;
-    let add = ["tenant", "add", "acme", "--ats", "ashby", "--platform", "main", "--trigger-stage", "Assessment", "--key-file", file];
-    for words in [&["serve"][..], &set_platform, &add, &["platform", "test", "main"]] {
+    for words in [&["serve"][..], &SET_PLATFORM, &ADD_TENANT, &["platform", "test", "main"]] {
         let (code, said) = run(words, &wrong);
         assert_eq!(code, Some(64), "{words:?}: {said}");
         for part in [
@@ -73,7 +81,7 @@ async fn a_process_or_command_with_another_sealing_key_ends_with_64_and_the_one_
     }
     assert!(store.tenants().await.unwrap().is_empty(), "a refused command changes nothing");
     assert_eq!(store.processes(Duration::from_secs(10)).await.unwrap().len(), 1, "a refused process is none");
-    let (code, said) = run(&add, &right);
+    let (code, said) = run(&ADD_TENANT, &right);
     assert_eq!(code, Some(0), "{said}");
     hub.ready().await;
     assert!(hub.terminate().success(), "{}", hub.log_tail());
@@ -81,16 +89,11 @@ async fn a_process_or_command_with_another_sealing_key_ends_with_64_and_the_one_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_rotated_while_a_hub_runs_with_both_and_no_tenant_is_started_anew() {
-    let (host, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, tempfile::tempdir().unwrap());
+    let (host, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, folder());
     let store = database.store().await;
     let (old, new) = (key(folder.path(), "old.key"), key(folder.path(), "new.key"));
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, "a-secret-of-the-ats").unwrap();
-    let file = secret.to_str().unwrap();
     let run = |words: &[&str], key: &Path| command(words, &host.url(), &database.url, Some(key), folder.path());
-    let set_platform = ["platform", "add", "main", "--kind", "karat", "--url", "http://127.0.0.1:1", "--token-file", file];
-    let add = ["tenant", "add", "acme", "--ats", "ashby", "--platform", "main", "--trigger-stage", "Assessment", "--key-file", file];
-    for words in [&set_platform[..], &add] {
+    for words in [&SET_PLATFORM[..], &ADD_TENANT] {
         let (code, said) = run(words, &old);
         assert_eq!(code, Some(0), "{said}");
     }
@@ -133,19 +136,15 @@ async fn a_key_is_rotated_while_a_hub_runs_with_both_and_no_tenant_is_started_an
 
 #[test]
 fn a_hub_whose_sealing_key_is_gone_makes_no_other_in_its_place() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let place = format!("embedded:{}", folder.path().join("data").display());
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, "a-secret-of-the-platform").unwrap();
     let run = |words: &[&str]| command(words, &place, &place, None, folder.path());
-    let file = secret.to_str().unwrap();
-    let set = ["platform", "add", "main", "--kind", "karat", "--url", "http://127.0.0.1:1", "--token-file", file];
-    let (code, said) = run(&set);
+    let (code, said) = run(&SET_PLATFORM);
     assert_eq!(code, Some(0), "{said}");
     let seal_key = folder.path().join("data/seal.key");
     let kept = std::fs::read(&seal_key).unwrap();
     std::fs::remove_file(&seal_key).unwrap();
-    for words in [&["serve"][..], &set, &["seal", "show"]] {
+    for words in [&["serve"][..], &SET_PLATFORM, &["seal", "show"]] {
         let (code, said) = run(words);
         assert_eq!(code, Some(64), "{words:?}: {said}");
         assert!(said.contains("is gone") && said.contains("1 credential(s)") && said.contains("put it back from its copy"), "{said}");
@@ -157,7 +156,7 @@ fn a_hub_whose_sealing_key_is_gone_makes_no_other_in_its_place() {
     assert_eq!(run(&["seal", "reset"]).0, Some(2));
     let (code, said) = run(&["seal", "reset", "--yes"]);
     assert!(code == Some(0) && said.contains("platform/main/token"), "{said}");
-    let (code, said) = run(&set);
+    let (code, said) = run(&SET_PLATFORM);
     assert_eq!(code, Some(0), "{said}");
 }
 

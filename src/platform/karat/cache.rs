@@ -141,8 +141,10 @@ impl RoleCache {
             let mut inner = cache.lock();
             match &outcome {
                 Ok(roles) => (inner.list, inner.failed) = (Some((now, roles.clone())), None),
-                // From when it began if it failed at once, from when it ended if it took its time.
-                Err(failure) => inner.failed = Some((now + began.elapsed(), failure.clone())),
+                // From when it began if it failed at once, from when it ended if it took its time. What ends a request for good is
+                // said to those who waited for it alone: whoever comes next has not had this answer.
+                Err(failure) if waits(failure) => inner.failed = Some((now + began.elapsed(), failure.clone())),
+                Err(_) => inner.failed = None,
             }
             drop(inner);
             drop(landed);
@@ -151,6 +153,11 @@ impl RoleCache {
         });
         (began, told)
     }
+}
+
+/// Whether a request is made again after this: it comes when the failure is remembered no more.
+fn waits(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Rejected { .. } | Failure::Unreadable { .. } | Failure::Bug { .. })
 }
 
 struct Landed(RoleCache);
@@ -212,6 +219,20 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         assert_eq!(get(&cache, start + 2 * REMEMBERED, Ok(roles("one"))).await.unwrap(), "one", "and then it is asked again");
         assert!(cache.fetched_now(&io, start + 2 * REMEMBERED, away).await.is_ok(), "what came since is what there is now");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_a_request_for_good_ends_no_other_one() {
+        let cache = RoleCache::default();
+        for failure in [
+            Failure::Rejected { code: "http_404".into(), detail: "nothing of that kind".into() },
+            Failure::Bug { detail: "a drill".into() },
+        ] {
+            let now = Instant::now();
+            assert_eq!(get(&cache, now, Err(failure.clone())).await, Err(failure));
+            assert_eq!(get(&cache, now, Ok(roles("one"))).await.unwrap(), "one");
+            cache.lock().list = None;
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Chaos: the hub is killed, and its broker and store are, while candidates keep coming. What happened is counted at the
 //! simulators: nothing lost, nothing twice; also on a platform that has no guard of its own, and acts on calls long after whoever made
-//! them was killed. Longer, by hand:
-//! `ATSHUB_TEST_KILLS=20 ATSHUB_TEST_CANDIDACIES=2000 cargo nextest run --test integration chaos --no-capture`.
+//! them was killed. Longer, by hand (some minutes each, one after the other):
+//! `ATSHUB_TEST_KILLS=20 ATSHUB_TEST_CANDIDACIES=2000 cargo test --test integration chaos -- --test-threads 1 --nocapture`.
 
 use crate::support::{
     guards::with_and_without_guard,
@@ -36,9 +36,9 @@ use tokio::runtime::Handle;
 
 /// Kills of the hub in one run, and candidacies, on a platform without a guard; `ATSHUB_TEST_KILLS` and `ATSHUB_TEST_CANDIDACIES` say
 /// otherwise.
-const LONG: (usize, usize) = (20, 2_000);
+const GUARDLESS: (usize, usize) = (8, 400);
 /// The same on a platform that refuses doubles itself, where less can show.
-const SHORT: (usize, usize) = (5, 400);
+const GUARDED: (usize, usize) = (3, 150);
 /// Tenants that the candidacies are shared out to.
 const TENANTS: usize = 6;
 /// Longest wait for everything to have happened.
@@ -65,7 +65,7 @@ struct Ordeal {
 impl Ordeal {
     fn on(guard: Guard) -> Self {
         let asked = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: `{text}`")));
-        let (kills, candidacies) = if guard == Guard::Absent { LONG } else { SHORT };
+        let (kills, candidacies) = if guard == Guard::Absent { GUARDLESS } else { GUARDED };
         Self {
             kills: asked("ATSHUB_TEST_KILLS").unwrap_or(kills),
             candidacies: asked("ATSHUB_TEST_CANDIDACIES").unwrap_or(candidacies).max(TENANTS),

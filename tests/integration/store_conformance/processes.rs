@@ -32,24 +32,7 @@ fn beat(process: Uuid, name: &str, able: bool) -> Beat {
 }
 
 fn child(name: &str, generation: u64) -> ChildSnapshot {
-    ChildSnapshot {
-        name: name.into(),
-        phase: Phase::Running,
-        cause: None,
-        generation,
-        restarts: 0,
-        history: Vec::new(),
-        next_start: None,
-        in_hand: 0,
-        oldest: None,
-        last_in: None,
-        last_done: None,
-        last_written: None,
-        breakers: Vec::new(),
-        done: 0,
-        poisoned: 0,
-        held_since: None,
-    }
+    ChildSnapshot { phase: Phase::Running, generation, ..ChildSnapshot::new(name) }
 }
 
 /// Who says so, which child, which generation.
