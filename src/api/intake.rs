@@ -7,9 +7,9 @@ use super::{
     gate::InHand,
     problem::Problem,
 };
-use crate::ats::{Call, Claim, Head, Inbound, Known};
+use crate::ats::{Call, Claim, Head, Inbound, Known, Refused};
 use actix_web::{HttpRequest, web};
-use atshub_actors::ports::{Change, CommitOutcome, OutboxRow};
+use atshub_actors::ports::{Change, CommitOutcome, Door, OutboxRow};
 use atshub_schemas::{Envelope, TenantName, topology};
 use futures_util::StreamExt;
 use std::{
@@ -54,7 +54,12 @@ pub(super) async fn take(
     let bodies = if place.is_some() { &shared.known } else { &shared.strangers };
     let body = read(shared, bodies, request, payload).await?;
     let (account, now) = (&door.account, shared.doors.clock.now());
-    let request = guarded(shared, &account.tenant, || Known::authenticate(inbound, account, call, headers, body, now))??;
+    let request = guarded(shared, &account.tenant, || Known::authenticate(inbound, account, call, headers, body, now))?;
+    match &request {
+        Ok(_) => shared.callers.known(&account.tenant, door_of(call), now),
+        Err(refused) => strange(shared, &account.tenant, call, refused),
+    }
+    let request = request?;
     let in_hand = match place {
         Some(place) => place,
         None => shared.gate.enter(&account.tenant)?,
@@ -87,11 +92,31 @@ fn look(shared: &Shared, name: &str, call: Call<'_>, request: &HttpRequest) -> R
     let headers: Vec<(String, String)> =
         headers.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
     let now = shared.doors.clock.now();
-    let place = match guarded(shared, &tenant, || inbound.claim(&door.account, call, Head(&headers), now))?? {
+    let claim = guarded(shared, &tenant, || inbound.claim(&door.account, call, Head(&headers), now))?;
+    if let (Call::Partner(_), Err(refused)) = (call, &claim)
+        && Head(&headers).header("authorization").is_some()
+    {
+        strange(shared, &tenant, call, refused);
+    }
+    let place = match claim? {
         Claim::Proven => Some(shared.gate.enter(&tenant)?),
         Claim::Signed => None,
     };
     Ok(Knocking { door, inbound, headers, place })
+}
+
+fn door_of(call: Call<'_>) -> Door {
+    match call {
+        Call::Hook => Door::Hook,
+        Call::Partner(_) => Door::Partner,
+    }
+}
+
+/// Counts a caller who gave a secret that is not the tenant's: a stranger, or its ATS with another one than is set here.
+fn strange(shared: &Shared, tenant: &TenantName, call: Call<'_>, refused: &Refused) {
+    if refused.status == 401 {
+        shared.callers.refused(tenant, door_of(call), shared.doors.clock.now());
+    }
 }
 
 /// The body as it came: no decompression, no re-encoding; signatures are over exactly these bytes.

@@ -77,6 +77,9 @@ fn supervision(of: &mut Registry, status: &Status, now: Timestamp) {
     let ill = status.tenants.iter().filter(|row| !["running", "elsewhere"].contains(&row.phase.as_str())).take(SERIES);
     let ill = ill.map(|row| (labels([("tenant", &row.name), ("phase", &row.phase)]), 1));
     count(of, "atshub_tenant_not_running", "1 for each tenant of this process that is not running, by phase", ill);
+    let doors = status.doors.iter().flat_map(|(tenant, troubles)| troubles.iter().map(move |trouble| (tenant, trouble.code)));
+    let doors = doors.take(SERIES).map(|(tenant, code)| (labels([("tenant", tenant.as_str()), ("code", code)]), 1));
+    count(of, "atshub_tenant_callers_refused", "1 for each tenant whose ATS seems to call with another secret than is set here", doors);
     let starts = status.tenants.iter().filter_map(|row| Some((labels([("tenant", &row.name)]), seconds(now, row.next_start?))));
     gauge(of, "atshub_tenant_next_start_seconds", "Time until a tenant that backs off is started again", starts.take(SERIES));
     let held = status.tenants.iter().filter_map(|row| Some((labels([("tenant", &row.name)]), seconds(row.held_since?, now))));

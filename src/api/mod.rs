@@ -3,6 +3,7 @@
 
 mod answer;
 mod bodies;
+mod callers;
 mod counters;
 mod gate;
 mod health;
@@ -88,6 +89,7 @@ pub struct Doors {
 struct Shared {
     doors: Doors,
     counters: Counters,
+    callers: callers::Tally,
     gate: Gate,
     /// Bodies whose sender is not known before they are here.
     strangers: Bodies,
@@ -106,6 +108,7 @@ pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result
     let head_time = doors.limits.request_time;
     let shared = web::Data::new(Shared {
         counters: Counters::default(),
+        callers: callers::Tally::default(),
         gate: Gate::new(doors.limits),
         strangers: Bodies::new(doors.limits.max_unverified),
         known: Bodies::new(doors.limits.max_unverified),
@@ -114,6 +117,7 @@ pub fn server(doors: Doors, listener: TcpListener, workers: usize) -> io::Result
         since: doors.clock.now(),
         doors,
     });
+    tokio::spawn(callers::tell(Arc::downgrade(&shared.clone().into_inner())));
     let server = HttpServer::new(move || {
         let headers = DefaultHeaders::new()
             .add(("X-Content-Type-Options", "nosniff"))

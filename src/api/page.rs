@@ -7,7 +7,8 @@ use super::{
     status::{self, Status},
 };
 use actix_web::{HttpResponse, web};
-use atshub_actors::supervision::BreakerState;
+use atshub_actors::supervision::{BreakerState, Trouble};
+use atshub_schemas::TenantName;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use sha2::{Digest, Sha256};
@@ -105,7 +106,7 @@ fn render(status: &Status, since: jiff::Timestamp, now: jiff::Timestamp) -> Mark
                         &status.broker,
                         "Nothing is lost: webhooks are taken into the store, and bridges keep what was not confirmed to them."
                     ))
-                    (tenants(&status.tenants, now))
+                    (tenants(&status.tenants, &status.doors, now))
                     div.pair {
                         (counts(
                             "Candidacies",
@@ -165,8 +166,11 @@ fn tone(phase: &str) -> &'static str {
     }
 }
 
-/// Why a tenant is not running, when it is started again, and which of its hosts are not called for now.
-fn concerns(row: &TenantRow, now: jiff::Timestamp) -> Markup {
+/// What is wrong at tenants' doors, by tenant.
+type Doors = BTreeMap<TenantName, Vec<Trouble>>;
+
+/// Why a tenant is not running, when it is started again, which of its hosts are not called for now, and what is wrong at its doors.
+fn concerns(row: &TenantRow, doors: &Doors, now: jiff::Timestamp) -> Markup {
     let until = |at: jiff::Timestamp| duration(at.duration_since(now).as_secs().max(0));
     let mut concerns: Vec<Markup> = row.cause.iter().map(|cause| Sentence(cause).render()).collect();
     concerns.extend(row.next_start.map(|at| html! { "next start in " (until(at)) }));
@@ -178,10 +182,12 @@ fn concerns(row: &TenantRow, now: jiff::Timestamp) -> Markup {
             @if let Some(trouble) = breaker.trouble(&row.name) { " · " (Sentence(&trouble.text)) }
         });
     }
+    let troubles = doors.iter().filter(|(tenant, _)| tenant.as_str() == row.name).flat_map(|(_, troubles)| troubles);
+    concerns.extend(troubles.map(|trouble| Sentence(&trouble.text).render()));
     html! { @for (at, concern) in concerns.iter().enumerate() { @if at > 0 { " · " } (concern) } }
 }
 
-fn tenants(rows: &[TenantRow], now: jiff::Timestamp) -> Markup {
+fn tenants(rows: &[TenantRow], doors: &Doors, now: jiff::Timestamp) -> Markup {
     let mut shown: Vec<&TenantRow> = rows.iter().collect();
     shown.sort_by_key(|row| ["bad", "warn", "", "good"].iter().position(|t| *t == tone(&row.phase)));
     let kinds: Vec<&str> = crate::ats::REGISTRY.iter().map(|entry| entry.kind).collect();
@@ -210,7 +216,7 @@ fn tenants(rows: &[TenantRow], now: jiff::Timestamp) -> Markup {
                                 td.number { (row.in_flight) }
                                 td.number { (row.restarts) }
                                 td.number { (row.generation) }
-                                td.cause { (concerns(row, now)) }
+                                td.cause { (concerns(row, doors, now)) }
                             }
                         }
                     }

@@ -4,7 +4,7 @@
 use super::{Shared, answer::TenantRow};
 use atshub_actors::{
     ports::{BrokerHealth, ProcessRecord, QueueInfo},
-    supervision::ThreadSnapshot,
+    supervision::{ThreadSnapshot, Trouble},
 };
 use atshub_schemas::{TenantName, topology};
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub(super) struct Status {
     pub(super) parked: BTreeMap<String, u64>,
     pub(super) candidacies: BTreeMap<String, u64>,
     pub(super) processes: Vec<ProcessRecord>,
+    /// What is wrong at tenants' doors, by tenant.
+    pub(super) doors: BTreeMap<TenantName, Vec<Trouble>>,
     /// When the earliest message that is to be published is or was due.
     pub(super) next_due: Option<Timestamp>,
     pub(super) restarts: BTreeMap<String, u64>,
@@ -104,14 +106,15 @@ async fn gather(shared: &Shared) -> Status {
     let names = queue_names(&tenants);
     let counts = async {
         if store.is_err() {
-            return (BTreeMap::new(), BTreeMap::new(), Vec::new(), None);
+            return (BTreeMap::new(), BTreeMap::new(), Vec::new(), None, Vec::new());
         }
         let parked = timeout(PART, doors.store.parked_counts(None)).await;
         let candidacies = timeout(PART, doors.store.candidacy_counts(None)).await;
         let processes = timeout(PART, doors.store.processes(doors.alive)).await.ok().and_then(Result::ok).unwrap_or_default();
         let known = |answer: Result<Result<BTreeMap<String, u64>, _>, _>| answer.ok().and_then(Result::ok).unwrap_or_default();
         let next_due = timeout(PART, doors.store.next_due()).await.ok().and_then(Result::ok).flatten();
-        (known(parked), known(candidacies), processes, next_due)
+        let callers = timeout(PART, doors.store.callers(None)).await.ok().and_then(Result::ok).unwrap_or_default();
+        (known(parked), known(candidacies), processes, next_due, callers)
     };
     let queues = async {
         if broker.is_err() {
@@ -120,9 +123,15 @@ async fn gather(shared: &Shared) -> Status {
             timeout(PART, doors.broker.queues(&names)).await.ok().and_then(Result::ok).unwrap_or_default()
         }
     };
-    let ((parked, candidacies, processes, next_due), queues) = tokio::join!(counts, queues);
+    let ((parked, candidacies, processes, next_due, callers), queues) = tokio::join!(counts, queues);
     let (restarts, threads) = (doors.directory.restarts(), doors.directory.threads());
-    Status { store, broker, tenants, queues, parked, candidacies, processes, next_due, restarts, threads }
+    let mut doors = BTreeMap::<_, Vec<_>>::new();
+    for callers in callers {
+        if let Some(trouble) = callers.trouble() {
+            doors.entry(callers.tenant).or_default().push(trouble);
+        }
+    }
+    Status { store, broker, tenants, queues, parked, candidacies, processes, doors, next_due, restarts, threads }
 }
 
 fn queue_names(tenants: &[TenantRow]) -> Vec<String> {

@@ -4,7 +4,7 @@
 use super::exit::Stop;
 use crate::hub::ALIVE;
 use atshub_actors::{
-    ports::{ProcessRecord, ShownChild, Store, TenantRecord},
+    ports::{Callers, ProcessRecord, ShownChild, Store, TenantRecord},
     supervision::{ChildSnapshot, Phase, Trouble},
 };
 use atshub_schemas::{Line, TenantName};
@@ -18,6 +18,8 @@ pub(super) struct Live {
     pub(super) processes: Vec<ProcessRecord>,
     /// What children were doing.
     pub(super) children: Vec<ShownChild>,
+    /// Who called tenants' doors.
+    pub(super) callers: Vec<Callers>,
 }
 
 /// A tenant's actor, by what was said last.
@@ -41,7 +43,7 @@ impl Live {
     /// # Errors
     /// The store's.
     pub(super) async fn all(store: &dyn Store) -> Result<Self, Stop> {
-        Ok(Self { processes: store.processes(ALIVE).await?, children: store.children(None).await? })
+        Ok(Self { processes: store.processes(ALIVE).await?, children: store.children(None).await?, callers: store.callers(None).await? })
     }
 
     /// Of one tenant.
@@ -50,7 +52,11 @@ impl Live {
     /// The store's.
     pub(super) async fn of(store: &dyn Store, tenant: &TenantName) -> Result<Self, Stop> {
         let name = format!("tenant/{tenant}");
-        Ok(Self { processes: store.processes(ALIVE).await?, children: store.children(Some(&name)).await? })
+        Ok(Self {
+            processes: store.processes(ALIVE).await?,
+            children: store.children(Some(&name)).await?,
+            callers: store.callers(Some(tenant)).await?,
+        })
     }
 
     /// Whether any process is alive.
@@ -67,7 +73,8 @@ impl Live {
         Some(Seen { child, at: *at, process: *process, place, live: known.is_some_and(|known| known.live) })
     }
 
-    /// What keeps a tenant's work from being done, as the processes that are heard of say: at its ATS, then at its platform account.
+    /// What keeps a tenant's work from being done, as the processes that are heard of say: at its ATS, at its platform account, and at its
+    /// own doors.
     pub(super) fn troubles(&self, record: &TenantRecord) -> Vec<Trouble> {
         let own = self.tenant(&record.name).filter(|seen| seen.live).map(|seen| seen.child.breakers.as_slice()).unwrap_or_default();
         let account = format!("platform/{}", record.platform);
@@ -78,7 +85,13 @@ impl Live {
             .filter(|breaker| breaker.host != account)
             .chain(of_account)
             .filter_map(|breaker| breaker.trouble(record.name.as_str()))
+            .chain(self.doors(&record.name).filter_map(Callers::trouble))
             .collect()
+    }
+
+    /// Who called a tenant's doors.
+    pub(super) fn doors<'a>(&'a self, tenant: &'a TenantName) -> impl Iterator<Item = &'a Callers> {
+        self.callers.iter().filter(move |callers| callers.tenant == *tenant)
     }
 
     /// What a tenant is doing: what its actor says, while its process lives; else what is stored.

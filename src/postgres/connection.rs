@@ -3,11 +3,11 @@
 
 use super::PostgresOptions;
 use atshub_actors::ports::StoreError;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 use tokio_postgres::{
-    NoTls,
+    NoTls, SimpleQueryMessage,
     config::SslMode,
     error::{Error as DbError, SqlState},
 };
@@ -33,6 +33,7 @@ impl From<DbError> for Fault {
         // The detail of a database error may hold a candidate's data; its message does not.
         let text = format!("{} ({})", db.message(), db.code().code());
         match db.code() {
+            &SqlState::PROTOCOL_VIOLATION if db.message().contains("startup parameter") => Self::Lasting(StoreError::Broken(pooler(&text))),
             // How a statement of a change says that somebody else was faster (`statement.rs`), and what the others of its transaction say then.
             &SqlState::DIVISION_BY_ZERO | &SqlState::IN_FAILED_SQL_TRANSACTION => Self::Race(text),
             &SqlState::UNIQUE_VIOLATION | &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => Self::Race(text),
@@ -106,6 +107,7 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(options.answer_within))
             .create_timeout(Some(options.answer_within))
+            .post_create(Hook::async_fn(|connection, _| Box::pin(through_no_pooler(connection))))
             .build()
             .map_err(|e| StoreError::Broken(format!("the pool cannot be made: {e}")))?;
         Ok(Self { pool, io, answer_within: options.answer_within })
@@ -155,11 +157,30 @@ impl Database {
 const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off -c enable_bitmapscan=off \
     -c jit=off -c plan_cache_mode=force_generic_plan";
 
+/// Set for every session, so that a session without it is known: what stands between here and PostgreSQL has dropped our settings, and
+/// gives one session's prepared statements to another.
+const MARK: &str = "atshub.session";
+
+/// Refuses a connection whose settings did not arrive: PgBouncer with `ignore_startup_parameters = options` takes it without them.
+async fn through_no_pooler(connection: &mut deadpool_postgres::ClientWrapper) -> Result<(), HookError> {
+    #[expect(clippy::disallowed_methods, reason = "in one message, not prepared: a pooler may give each message to another session")]
+    let said = connection.simple_query(&format!("select current_setting('{MARK}', true)")).await.map_err(HookError::Backend)?;
+    let arrived = said.iter().any(|said| matches!(said, SimpleQueryMessage::Row(row) if row.get(0) == Some("own")));
+    if arrived { Ok(()) } else { Err(HookError::message(pooler("the session's settings did not arrive"))) }
+}
+
+/// The documentation of PgBouncer (config, `ignore_startup_parameters`; features, table of pooling modes) says what it drops.
+fn pooler(what: &str) -> String {
+    format!(
+        "{what}: a pooler (PgBouncer or alike) stands before PostgreSQL, and does not pass on what the hub sets for its sessions (limits, plans, prepared statements); name PostgreSQL's own address in `store.url`: the hub keeps a pool of its own, of `store.connections` connections"
+    )
+}
+
 fn settings(url: &str, options: &PostgresOptions) -> Result<tokio_postgres::Config, StoreError> {
     let mut config = super::url::read(url).map_err(StoreError::Broken)?;
     let limit = options.statement_timeout.as_millis();
     let limits = format!(
-        "-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c TimeZone=UTC {PLANS}"
+        "-c statement_timeout={limit} -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit} -c TimeZone=UTC -c {MARK}=own {PLANS}"
     );
     let all = config.get_options().map_or_else(|| limits.clone(), |own| format!("{limits} {own}"));
     config.options(all);
@@ -183,9 +204,10 @@ fn tls(config: &tokio_postgres::Config, options: &PostgresOptions) -> Result<Opt
 }
 
 /// A database that refuses the user or has no such database is there, and stays as it is.
-fn no_connection(error: deadpool_postgres::PoolError) -> Fault {
+fn no_connection(error: PoolError) -> Fault {
     match error {
-        deadpool_postgres::PoolError::Backend(error) => error.into(),
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
+        PoolError::PostCreateHook(HookError::Message(text)) => Fault::Lasting(StoreError::Broken(text.into_owned())),
         other => Fault::Away(other.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Knows no actors and no broker; what the rows look like is in `crate::records`.
 
+mod callers;
 mod clock;
 mod commit;
 mod connection;

@@ -2,15 +2,16 @@
 //! this process's on the way out.
 
 use super::{
-    PostgresStore, clock, commit, connection::Fault, lookups, outbox, partitions, place, processes, progress, reading, registry, searched,
+    PostgresStore, callers, clock, commit, connection::Fault, lookups, outbox, partitions, place, processes, progress, reading, registry,
+    searched,
 };
 use crate::records::{Rows, stored};
 use async_trait::async_trait;
 use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Found, Fresh, Journal, JournalEntry, MessageKey, MessageView,
-        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
+        Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Fresh, Journal, JournalEntry, MessageKey,
+        MessageView, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
@@ -192,6 +193,18 @@ impl Store for PostgresStore {
 
     async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError> {
         Ok(processes::children(&self.database, name.map(str::to_owned)).await?)
+    }
+
+    async fn tell_callers(&self, told: Vec<Callers>) -> Result<(), StoreError> {
+        Ok(callers::tell(&self.database, told).await?)
+    }
+
+    async fn callers(&self, tenant: Option<&TenantName>) -> Result<Vec<Callers>, StoreError> {
+        Ok(callers::all(&self.database, tenant.map(ToString::to_string)).await?)
+    }
+
+    async fn forget_refusals(&self, tenant: &TenantName, door: Door) -> Result<(), StoreError> {
+        Ok(callers::forget(&self.database, tenant.to_string(), door).await?)
     }
 
     async fn tenants_version(&self) -> Result<u64, StoreError> {

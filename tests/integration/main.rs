@@ -26,6 +26,7 @@ mod no_field;
 mod operators;
 mod outlives;
 mod platform_client;
+mod pooler;
 mod processes;
 mod relay;
 mod rivals;

@@ -4,6 +4,7 @@
 //! stands still must not hold up a database connection that other tenants use.
 
 mod broker;
+mod callers;
 mod clock;
 mod connector;
 mod dossiers;
@@ -19,6 +20,7 @@ mod store;
 pub use broker::{
     Ack, AckError, Broker, BrokerError, BrokerHealth, Consumption, Cut, Delivery, Missing, Publication, PublishError, QueueInfo, QueueSpec,
 };
+pub use callers::{Callers, Door};
 pub use clock::{Clock, SystemClock};
 pub use connector::{Capabilities, Connector, Feature, Inventory, NO_PLACE_FOR_STATUS, Named, Place, Written};
 pub use dossiers::{Dossiers, Found};

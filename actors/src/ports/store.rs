@@ -3,6 +3,7 @@
 //! microsecond.
 
 use super::{
+    callers::{Callers, Door},
     dossiers::Dossiers,
     journal::Journal,
     processes::{Beat, ProcessRecord, ShownChild},
@@ -89,6 +90,16 @@ pub trait Store: Journal + Rail + Dossiers {
 
     /// What children were doing when last heard of, by name; of one child, or of all.
     async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError>;
+
+    /// What came to tenants' doors since it was last told, added to what was told before, by whichever process. A caller that was known
+    /// takes back the refusals that were told until then.
+    async fn tell_callers(&self, callers: Vec<Callers>) -> Result<(), StoreError>;
+
+    /// What came to the doors of one tenant, or of all, by tenant and door.
+    async fn callers(&self, tenant: Option<&TenantName>) -> Result<Vec<Callers>, StoreError>;
+
+    /// What was refused at a door was refused by a secret that is replaced now: it is forgotten.
+    async fn forget_refusals(&self, tenant: &TenantName, door: Door) -> Result<(), StoreError>;
 
     /// The highest version of any tenant, platform account or secret: unchanged means nothing to reload.
     async fn tenants_version(&self) -> Result<u64, StoreError>;

@@ -1,7 +1,10 @@
 //! The part of `atshub tenant show` that says what the tenant's actor is doing, as its process said last.
 
 use crate::cli::live::{Live, Seen, span};
-use atshub_actors::supervision::{BreakerSnapshot, BreakerState};
+use atshub_actors::{
+    ports::{Callers, Door},
+    supervision::{BreakerSnapshot, BreakerState},
+};
 use atshub_schemas::TenantName;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -51,6 +54,20 @@ pub(super) fn lines(live: &Live, name: &TenantName, now: Timestamp, line: &mut d
             &format!("{}  generation {} {}: {}", restart.at, restart.generation, restart.code, restart.cause),
         );
     }
+}
+
+/// Who called one of its doors.
+pub(super) fn callers(callers: &Callers, now: Timestamp, line: &mut dyn FnMut(&str, &str)) {
+    let ago = |at: Timestamp| format!("{} ago ({at})", span(now.duration_since(at)));
+    let known = callers.known_at.map_or_else(|| "never a good one".to_owned(), |at| format!("last good one {}", ago(at)));
+    let refused = callers.refused_since.zip(callers.refused_at);
+    let refused =
+        refused.map(|(since, last)| format!("; {} refused since {since}, the last one {}", callers.refused, ago(last))).unwrap_or_default();
+    let door = match callers.door {
+        Door::Hook => "webhooks",
+        Door::Partner => "partner calls",
+    };
+    line(door, &format!("{known}{refused}"));
 }
 
 fn shown(breaker: &BreakerSnapshot, now: Timestamp) -> String {
@@ -112,7 +129,7 @@ mod tests {
             held_since: Some(at),
         };
         let record = ProcessRecord { process, name: "here:1".into(), started_at: at, beat_at: at, able: true, live };
-        Live { processes: vec![record], children: vec![ShownChild { process, at, child }] }
+        Live { processes: vec![record], children: vec![ShownChild { process, at, child }], ..Live::default() }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
 };
 use atshub_actors::{
     failure::Failure,
-    ports::{Store, TenantRecord},
+    ports::{Door, Store, TenantRecord},
 };
 use atshub_schemas::TenantName;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -100,6 +100,11 @@ async fn replace(
         _ => None,
     };
     store.put_secret(sealed).await?;
+    if let Some(door) = Door::ALL.into_iter().find(|door| door.secret() == spec.name)
+        && old.is_none_or(|old| old.fingerprint != now)
+    {
+        store.forget_refusals(name, door).await?;
+    }
     let ended = if spec.inbound { keeping.end(Some(&now), grace).await? } else { 0 };
     let change = match old {
         Some(old) if old.fingerprint == now => format!("is the same as before ({now}…)"),

@@ -32,10 +32,12 @@ pub(super) async fn run(name: &TenantName, session: &Session) -> Ended {
     let mut value = value(&record, entry, &set, &candidacies, &parked);
     value["live"] = doing::value(live.tenant(name).as_ref());
     value["troubles"] = json!(troubles);
+    value["callers"] = json!(live.doors(name).collect::<Vec<_>>());
     let now = Timestamp::now();
     let doing = |line: &mut dyn FnMut(&str, &str)| {
         troubles.iter().for_each(|trouble| line("trouble", &format!("{}: {}", trouble.code, trouble.text)));
         doing::lines(&live, name, now, line);
+        live.doors(name).for_each(|callers| doing::callers(callers, now, line));
     };
     session.out.one(&text(&record, entry, &set, &[("candidacies", &candidacies), ("parked", &parked)], doing), &value)?;
     Ok(Exit::Done)

@@ -26,6 +26,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/5_reports.sql")),
     M::up(include_str!("migrations/6_search.sql")),
     M::up(include_str!("migrations/7_clocks.sql")),
+    M::up(include_str!("migrations/8_callers.sql")),
 ];
 
 /// Why a piece of work failed.

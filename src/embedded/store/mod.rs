@@ -1,6 +1,7 @@
 //! The store on SQLite: one file in a folder, for one hub process (the command line may open the same folder beside it).
 //! Durable after kill -9. No partitions; what is old is deleted by age.
 
+mod callers;
 mod clock;
 mod commit;
 mod connection;
@@ -18,8 +19,9 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, Clock, CommitOutcome, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView,
-        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock, TenantRecord,
+        Beat, Callers, Change, Claim, ClaimedRow, Clock, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey,
+        MessageView, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock,
+        TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -248,6 +250,20 @@ impl Store for SqliteStore {
     async fn children(&self, name: Option<&str>) -> Result<Vec<ShownChild>, StoreError> {
         let name = name.map(str::to_owned);
         self.threads.read(move |connection| processes::children(connection, name.as_deref())).await
+    }
+
+    async fn tell_callers(&self, told: Vec<Callers>) -> Result<(), StoreError> {
+        self.threads.write(move |connection| callers::tell(connection, &told)).await
+    }
+
+    async fn callers(&self, tenant: Option<&TenantName>) -> Result<Vec<Callers>, StoreError> {
+        let tenant = tenant.map(ToString::to_string);
+        self.threads.read(move |connection| callers::all(connection, tenant.as_deref())).await
+    }
+
+    async fn forget_refusals(&self, tenant: &TenantName, door: Door) -> Result<(), StoreError> {
+        let tenant = tenant.to_string();
+        self.threads.write(move |connection| callers::forget(connection, &tenant, door)).await
     }
 
     async fn tenants_version(&self) -> Result<u64, StoreError> {

@@ -74,6 +74,7 @@ pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expecte
 pub(super) fn remove_tenant(connection: &Connection, name: &str) -> Result<Kept<bool>, Fault> {
     raise(connection)?;
     let removed = execute(connection, "delete from tenants where name = ?", [name])?;
+    execute(connection, "delete from callers where tenant = ?", [name])?;
     Ok(kept(removed + execute(connection, "delete from secrets where owner = ?", [format!("tenant/{name}")])?))
 }
 

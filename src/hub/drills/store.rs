@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
-        Beat, Change, Claim, ClaimedRow, CommitOutcome, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView, PlatformAccount,
-        ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView,
+        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -84,6 +84,9 @@ passed_on! {
         show_children(process: Uuid, children: Vec<ChildSnapshot>) -> ();
         hide_children(process: Uuid, names: Vec<String>) -> ();
         children(name: Option<&str>) -> Vec<ShownChild>;
+        tell_callers(callers: Vec<Callers>) -> ();
+        callers(tenant: Option<&TenantName>) -> Vec<Callers>;
+        forget_refusals(tenant: &TenantName, door: Door) -> ();
         tenants_version() -> u64;
         platforms() -> Vec<PlatformAccount>;
         put_platform(account: PlatformAccount) -> ();

@@ -106,3 +106,46 @@ fn a_grace_that_makes_no_sense_is_refused_with_what_would() {
         }
     });
 }
+
+#[test]
+fn a_webhook_secret_or_partner_key_that_is_not_the_ats_s_is_one_sentence_until_it_is_replaced() {
+    for pair in [Pair::Embedded, Pair::Real] {
+        on_hub(pair, &["acme"], &[], async |walk| {
+            walk.running("acme").await;
+            set(walk, "partner_key", "a-key", &[]).await;
+            let trouble = async |code: &str| {
+                let shown: serde_json::Value =
+                    serde_json::from_str(&walk.ground.says(&["tenant", "show", "acme", "-o", "json"]).await).unwrap();
+                let found = shown["troubles"].as_array().unwrap().iter().find(|trouble| trouble["code"] == code);
+                found.map(|trouble| trouble["text"].as_str().unwrap().to_owned())
+            };
+            let page = async || {
+                let client = atshub_simulators::loopback_client(Duration::from_secs(10)).unwrap();
+                let get =
+                    async |path| client.get(format!("http://{}{path}", walk.running.address)).send().await.unwrap().text().await.unwrap();
+                (get("/").await, get("/metrics").await)
+            };
+            for (name, code) in [("webhook_secret", "webhook_secret_wrong"), ("partner_key", "partner_key_wrong")] {
+                let hook = name == "webhook_secret";
+                let call = async |secret: &str| if hook { webhook(walk, secret).await } else { partner(walk, secret).await };
+                for _ in 0..3 {
+                    assert_eq!(call("what the ats has").await, 401);
+                }
+                assert!(until(async || trouble(code).await.is_some()).await, "{code} is not said");
+                let text = trouble(code).await.unwrap();
+                assert!(text.contains(&format!("set-key acme --name {name} --key-file")), "{text}");
+                let listed = walk.ground.says(&["tenant", "list", "-o", "json"]).await;
+                let metric = format!("atshub_tenant_callers_refused{{tenant=\"acme\",code=\"{code}\"}} 1");
+                assert!(listed.contains(&text), "{text} is not in {listed}");
+                let seen = until(async || {
+                    let (page, metrics) = page().await;
+                    page.contains(name) && metrics.contains(&metric)
+                });
+                assert!(seen.await, "{:?}", page().await);
+                // What it is here becomes what it is there.
+                set(walk, name, "what the ats has", &["--grace", "0s"]).await;
+                assert!(until(async || trouble(code).await.is_none()).await, "{:?}", trouble(code).await);
+            }
+        });
+    }
+}

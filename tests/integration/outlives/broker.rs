@@ -12,7 +12,7 @@ use atshub_schemas::topology::tenant_queue;
 use std::time::Duration;
 
 /// What the hub says of its parts at `/readyz`.
-async fn readiness(hub: &str) -> serde_json::Value {
+pub(super) async fn readiness(hub: &str) -> serde_json::Value {
     let client = atshub_simulators::loopback_client(Duration::from_secs(5)).unwrap();
     match client.get(format!("{hub}/readyz")).send().await {
         Ok(answer) => answer.json().await.unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 mod broker;
 mod clock;
+mod disk;
 mod going_back;
 
 use crate::support::hub_process::HubProcess;

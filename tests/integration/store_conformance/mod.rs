@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod attempts;
+mod callers;
 mod clocks;
 mod commits;
 mod conditions;

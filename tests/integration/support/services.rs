@@ -229,6 +229,55 @@ impl Drop for PostgresServer {
     }
 }
 
+/// PgBouncer before a database.
+#[allow(dead_code, reason = "benchmarks do not")]
+pub(crate) struct PgBouncer {
+    _folder: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+#[allow(dead_code, reason = "benchmarks do not")]
+impl PgBouncer {
+    /// Before the database at this address, in this mode (`pool_mode`), with more lines in its configuration.
+    pub(crate) fn before(url: &str, mode: &str, more: &str) -> Self {
+        let database: tokio_postgres::Config = url.parse().unwrap();
+        let (tokio_postgres::config::Host::Tcp(host), port) = (&database.get_hosts()[0], free_port()) else { panic!("{url} has no host") };
+        let password = database.get_password().map_or_else(String::new, |word| format!(" password={}", std::str::from_utf8(word).unwrap()));
+        let (server, name, user) = (database.get_ports()[0], database.get_dbname().unwrap(), database.get_user().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("pgbouncer.ini"),
+            format!(
+                "[databases]\n{name} = host={host} port={server} dbname={name} user={user}{password}\n[pgbouncer]\n\
+                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n{more}\n"
+            ),
+        )
+        .unwrap();
+        if is_root() {
+            assert!(Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).status().unwrap().success());
+        }
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].map(Path::new).into_iter().find(|path| path.exists());
+        let mut command = as_postgres(program.expect("there is no pgbouncer; deploy/dev-services installs it"));
+        command.arg(folder.path().join("pgbouncer.ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.process_group(0).spawn().unwrap();
+        until("the test's PgBouncer", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { _folder: folder, port, child }
+    }
+
+    /// The database's address, by way of it.
+    pub(crate) fn url(&self, url: &str) -> String {
+        let database: tokio_postgres::Config = url.parse().unwrap();
+        format!("postgres://anybody@127.0.0.1:{}/{}", self.port, database.get_dbname().unwrap())
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        kill_group(&mut self.child, "-KILL");
+    }
+}
+
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
