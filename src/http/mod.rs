@@ -176,7 +176,9 @@ impl Http {
         let task = self.io.spawn(async move {
             let began = Instant::now();
             let answer = http.exchange(call).await;
-            meters().call(name, class(&answer), began.elapsed());
+            let (outcome, took) = (class(&answer), began.elapsed());
+            meters().call(name, outcome, took);
+            tracing::debug!(call = name, outcome, took_ms = took.as_millis(), "called");
             drop(flight);
             answer
         });

@@ -2,6 +2,7 @@
 //! queue full, or that cannot be written, is dropped and counted. So a log that nobody reads, or a full disk, holds up no other thread
 //! and ends nothing.
 
+use super::repeats::Repeats;
 use std::{
     fs::File,
     io::{self, Write},
@@ -119,17 +120,29 @@ impl MakeWriter<'_> for Lines {
     }
 }
 
-/// Writes what comes. When lines were dropped and there is nothing left to write, it says how many.
+/// Writes what comes, and what came again with its count. When lines were dropped and there is nothing left to write, it says how many.
 fn write_all(entries: &Receiver<Entry>, mut out: impl Write, state: &State) {
-    let (mut said, mut torn) = (0, false);
-    while let Ok(entry) = entries.recv() {
+    let (mut said, mut torn, mut repeats) = (0, false, Repeats::default());
+    let mut write = |line: &[u8]| {
+        let outcome = write_line(&mut out, line, &mut torn);
+        if outcome.is_err() {
+            state.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome.is_ok()
+    };
+    loop {
+        let entry = match repeats.next() {
+            None => entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => entries.recv_timeout(until.saturating_duration_since(Instant::now())),
+        };
+        for line in repeats.over(Some(Instant::now())) {
+            write(&line);
+        }
         match entry {
-            Entry::Line(line) => {
-                let outcome = write_line(&mut out, &line, &mut torn);
+            Ok(Entry::Line(line)) => {
+                let written = !repeats.is_new(&line, Instant::now()) || write(&line);
                 state.waiting.fetch_sub(line.len(), Ordering::Relaxed);
-                if outcome.is_err() {
-                    state.dropped.fetch_add(1, Ordering::Relaxed);
-                } else if state.waiting.load(Ordering::Relaxed) == 0 {
+                if written && state.waiting.load(Ordering::Relaxed) == 0 {
                     let dropped = state.dropped.load(Ordering::Relaxed);
                     if dropped > said {
                         // By the way of every line: so it has their form. It may be dropped itself, and is counted then.
@@ -138,10 +151,15 @@ fn write_all(entries: &Receiver<Entry>, mut out: impl Write, state: &State) {
                     }
                 }
             }
-            Entry::Flush(done) => {
+            Ok(Entry::Flush(done)) => {
+                for line in repeats.over(None) {
+                    write(&line);
+                }
                 // Whoever asked may have given up waiting.
                 let _ = done.try_send(());
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }

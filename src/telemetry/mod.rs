@@ -2,6 +2,7 @@
 //! candidate's name, an address, a token or a body. How a line gets there is in `lines.rs`.
 
 mod lines;
+mod repeats;
 
 use crate::config::{Log, LogFormat};
 use lines::Lines;

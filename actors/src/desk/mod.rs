@@ -96,6 +96,7 @@ impl Desk {
     pub(crate) fn handled(&self, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>) -> (Option<Handled>, JournalEntry) {
         let age = self.clock.now().duration_since(envelope.time);
         meters().age(envelope.message.kind(), Duration::try_from(age).unwrap_or_default());
+        told(envelope, verdict, about);
         let disposition = Disposition {
             verdict: tame(verdict.word),
             code: Some(tame(&verdict.code)),
@@ -244,6 +245,18 @@ impl Desk {
     pub(crate) async fn lease_again(&self) {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
         self.lease.held().await;
+    }
+}
+
+/// What became of a message, as one line by ids alone: what was refused at `info`, the rest at `debug`.
+fn told(envelope: &Envelope, verdict: &Verdict, about: About<'_>) {
+    let application = about.dossier.map(|dossier| dossier.application.id.as_str());
+    let (kind, Verdict { word, code, .. }) = (envelope.message.kind(), verdict);
+    let traceparent = envelope.traceparent.as_ref().map(Line::as_str);
+    if *word == "refused" {
+        tracing::info!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind, application, code, traceparent, "refused");
+    } else {
+        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind, application, code, traceparent, word, "handled");
     }
 }
 

@@ -58,17 +58,35 @@ fn a_log_that_nobody_reads_holds_up_no_work() {
     assert!(written.len() >= 60_000, "{} bytes did not fill the pipe: the test says nothing", written.len());
 }
 
-#[test]
-fn a_log_that_is_read_is_whole() {
+/// What a hub that does its work writes at this level, and how many lines it dropped.
+fn written(level: &str) -> (String, u64) {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
     });
-    let dropped = runtime().block_on(works(writer.into(), "info"));
-    let text = reading.join().unwrap().unwrap();
+    let dropped = runtime().block_on(works(writer.into(), level));
+    (reading.join().unwrap().unwrap(), dropped)
+}
+
+#[test]
+fn at_debug_each_decision_and_each_call_is_a_line_by_ids_alone() {
+    let (text, _) = written("debug");
+    for part in ["kind=\"application.moved.v1\"", "code=\"invited\"", "call=\"createInvitation\" outcome=\"2xx\" took_ms="] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    for personal in [".example", "Candidate "] {
+        assert!(!text.contains(personal), "{personal} is in {text}");
+    }
+}
+
+#[test]
+fn a_log_that_is_read_is_whole() {
+    let (text, dropped) = written("info");
     assert_eq!(dropped, 0, "{text}");
-    assert!(text.contains("the hub is up") && text.lines().last().is_some_and(|line| line.contains("stopped")), "{text}");
+    // What came again in the last seconds is counted at the end.
+    let mut once = text.lines().filter(|line| !line.contains(" repeated="));
+    assert!(text.contains("the hub is up") && once.next_back().is_some_and(|line| line.contains("stopped")), "{text}");
 }
 
 /// The error that ends a hub is said even so, and nothing waits for a reader.
