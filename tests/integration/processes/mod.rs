@@ -4,6 +4,7 @@
 mod asked;
 mod stage;
 mod standing;
+mod upgrade;
 
 use crate::support::{guards::with_and_without_guard, postgres, proxy::Proxy, rabbitmq};
 use atshub::demo::script::{Size, play};

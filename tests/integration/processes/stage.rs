@@ -47,17 +47,23 @@ pub(super) struct Stage {
     pub(super) vhost: VirtualHost,
     broker: Arc<dyn Broker>,
     pub(super) database: TestDatabase,
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 /// Lets a test play with six tenants and, to begin with, no hub.
 pub(super) fn on_stage(ending: &str, play: impl AsyncFnOnce(&mut Stage)) {
+    on_stage_laid_out(ending, async |database| drop(database.store().await), play);
+}
+
+/// The same on a database that is laid out by this.
+pub(super) fn on_stage_laid_out(ending: &str, lay_out: impl AsyncFnOnce(&TestDatabase), play: impl AsyncFnOnce(&mut Stage)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let (vhost, database, folder) = (VirtualHost::new(), TestDatabase::empty().await, tempfile::tempdir().unwrap());
         let cast = Cast::new(3, 3, ending);
         let mut world = World::start(&cast, RETRY_UNIT).await.unwrap();
-        let store = database.store().await;
+        lay_out(&database).await;
+        let store = database.unmigrated().await;
         let sealer = Sealer::from_key_file_or_new(&folder.path().join("seal.key")).unwrap();
         world.register(&cast, &store, &sealer).await.unwrap();
         // The bridges' and our own: what a bridge is refused while its queue does not stand yet is not to meet us.
