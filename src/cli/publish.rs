@@ -125,7 +125,10 @@ fn pump(file: &Path, lines: &mpsc::Sender<Read>) {
     for number in 1.. {
         let read = match line(source.as_mut()) {
             Ok(None) => return,
-            Ok(Some(line)) => Ok((number, line)),
+            // An editor's byte order mark belongs to the file, not to its first message.
+            Ok(Some(line)) => {
+                Ok((number, line.strip_prefix("\u{feff}".as_bytes()).filter(|_| number == 1).map(<[u8]>::to_vec).unwrap_or(line)))
+            }
             Err(error) => Err(format!("failed to read line {number}: {error}")),
         };
         let last = read.is_err();
