@@ -228,6 +228,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_byte_order_mark_before_the_first_line_is_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("facts.jsonl");
+        std::fs::write(&file, "\u{feff}{}\r\n\u{feff}{}\r\n").unwrap();
+        let (lines, mut read) = mpsc::channel(8);
+        pump(&file, &lines);
+        drop(lines);
+        let read: Vec<Vec<u8>> = std::iter::from_fn(|| read.blocking_recv()).map(|line| line.unwrap().1).collect();
+        assert_eq!(read, [b"{}\r\n".to_vec(), "\u{feff}{}\r\n".as_bytes().to_vec()], "within, it is a message's");
+    }
+
+    #[test]
     fn lines_are_bounded_and_the_next_one_is_whole() {
         let text = [vec![b'x'; 3 * MAX_BYTES], b"\nnext\n\nlast".to_vec()].concat();
         let mut source: &[u8] = &text;

@@ -40,3 +40,4 @@ mod unreadable;
 mod upgrade;
 mod waiting;
 mod walkthroughs;
+mod written;

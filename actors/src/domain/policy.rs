@@ -80,7 +80,8 @@ impl Policy {
     /// Whether entering this stage means "invite".
     #[must_use]
     pub fn is_trigger(&self, stage: &Stage, job: Option<&str>) -> bool {
-        let list = job.and_then(|j| self.trigger_stages_by_job.get(j)).unwrap_or(&self.trigger_stages);
+        let written = |job: &str| self.trigger_stages_by_job.iter().find(|(written, _)| names_id(written, job)).map(|(_, list)| list);
+        let list = job.and_then(|job| self.trigger_stages_by_job.get(job).or_else(|| written(job))).unwrap_or(&self.trigger_stages);
         list.iter().any(|wanted| {
             stage.id.as_ref().is_some_and(|id| names_id(wanted, id.as_str()))
                 || stage.name.as_ref().is_some_and(|name| same(name.as_str(), wanted))

@@ -187,7 +187,7 @@ async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_
     assert_eq!(left, "tenant/globex");
 }
 
-/// Keys of a release that compared addresses byte by byte are made anew, once: whoever was found by them is found still.
+/// Keys of a release that compared addresses byte by byte are made anew, once: a dossier that was found by them is found still.
 #[tokio::test]
 async fn keys_of_an_earlier_release_are_made_anew() {
     let folder = tempfile::tempdir().unwrap();

@@ -332,7 +332,7 @@ async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_
     assert_eq!(left.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["tenant/globex"]);
 }
 
-/// Keys of a release that compared addresses byte by byte are made anew, once: whoever was found by them is found still.
+/// Keys of a release that compared addresses byte by byte are made anew, once: a dossier that was found by them is found still.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_an_earlier_release_are_made_anew() {
     let database = TestDatabase::empty().await;
