@@ -39,10 +39,7 @@ fn row(tenant: &TenantName, message: Message, at: Timestamp) -> Option<OutboxRow
 
 /// A sentence as a line: what no line takes is left out, and the rest of a long one.
 fn line(text: &str) -> Option<Line> {
-    Line::new(text).ok().or_else(|| {
-        let tame: String = text.chars().map(|c| if Line::new(c.to_string()).is_ok() { c } else { ' ' }).take(200).collect();
-        Line::new(tame.trim()).ok()
-    })
+    Line::tamed(text)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use crate::{
     Message, Refusal, RefusalCode, TenantName, json,
     shape::{self, called},
-    text::{ExternalId, InvalidText, Line, MessageId, is_printable},
+    text::{ExternalId, InvalidText, Kind, Line, MessageId, is_kept, read_answer},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -103,10 +103,10 @@ impl Envelope {
                 let detail = format!("the body is {}; send one CloudEvents 1.0 object, not a batch", called(&other));
                 return Err(Refusal::new(RefusalCode::UndecodableBody, detail));
             }
-            // A body that is JSON all the same, with a name given twice, is still found again by its id.
+            // A body that can be read all the same, with a name given twice or a character cut in two, is still found again by its id.
             Err(refusal) => {
-                let object = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
-                return Err(identified(refusal, &object));
+                let value = read_answer(body).unwrap_or_default();
+                return Err(value.as_object().map_or(refusal.clone(), |object| identified(refusal, object)));
             }
         };
         Self::from_object(&object).map_err(|refusal| identified(refusal, &object))
@@ -117,7 +117,7 @@ impl Envelope {
             return Err(Refusal::at(RefusalCode::InvalidField, "specversion", "is not \"1.0\", the only CloudEvents version taken"));
         }
         let id = checked("id", MessageId::new(required(object, "id")?))?;
-        let source = checked("source", Line::new(required(object, "source")?))?;
+        let source = checked("source", Line::verbatim(required(object, "source")?))?;
         let kind = required(object, "type")?;
         let tenant = checked("tenant", TenantName::new(required(object, "tenant")?))?;
         let time = shape::time(required(object, "time")?).ok_or_else(|| {
@@ -140,7 +140,8 @@ impl Envelope {
 
 /// The refusal with what of the envelope could be read.
 fn identified(refusal: Refusal, object: &Map<String, Value>) -> Refusal {
-    let text = |name: &str| object.get(name).and_then(Value::as_str).map(|s| s.chars().filter(|c| is_printable(*c)).take(128).collect());
+    let text =
+        |name: &str| object.get(name).and_then(Value::as_str).map(|s| s.chars().filter(|c| is_kept(Kind::Id, *c)).take(128).collect());
     Refusal { id: text("id"), kind: text("type"), tenant: text("tenant"), ..refusal }
 }
 

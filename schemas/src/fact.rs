@@ -1,10 +1,12 @@
 //! What producers say happened, at the ATS or on the platform. Past tense; `data` may be partial, and what is absent is
 //! read from the ATS where its connector can.
 
-use crate::text::{BLANK_OR_LINE, Email, ExternalId, InvalidText, Line, Link, printable};
+use crate::text::{Email, ExternalId, Line, Link, said};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use crate::text::Phone;
 
 /// The person, as the ATS knows them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -13,7 +15,7 @@ pub struct Candidate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExternalId>,
     /// Full name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub name: Option<Line>,
     /// Address the invitation goes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,45 +28,6 @@ pub struct Candidate {
     pub profile_url: Option<Link>,
 }
 
-/// A phone number, unread: whether it is long enough is a rule of inviting, not of the wire. May be blank.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(extend("maxLength" = Phone::MAX_CHARS, "pattern" = BLANK_OR_LINE))]
-pub struct Phone(String);
-
-impl Phone {
-    /// Longest value taken, in characters.
-    pub const MAX_CHARS: usize = 64;
-
-    pub(crate) fn check(value: &str) -> Result<(), InvalidText> {
-        let length = value.chars().count();
-        if length > Self::MAX_CHARS {
-            return Err(InvalidText(format!("has {length} characters; send at most {}", Self::MAX_CHARS)));
-        }
-        printable(value).map_err(InvalidText)
-    }
-
-    /// The number as it was sent, trimmed.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.trim()
-    }
-}
-
-impl TryFrom<String> for Phone {
-    type Error = InvalidText;
-    fn try_from(value: String) -> Result<Self, InvalidText> {
-        Self::check(&value)?;
-        Ok(Self(value))
-    }
-}
-
-impl From<Phone> for String {
-    fn from(value: Phone) -> String {
-        value.0
-    }
-}
-
 /// Person × job in the ATS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Application {
@@ -74,7 +37,7 @@ pub struct Application {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Link>,
     /// The ATS's own word for its state; shown, never read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub status: Option<Line>,
 }
 
@@ -85,7 +48,7 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExternalId>,
     /// Name as recruiters see it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub name: Option<Line>,
 }
 
@@ -96,10 +59,10 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExternalId>,
     /// Title as candidates see it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub title: Option<Line>,
     /// The platform role that the job's own custom field names, by id or by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub role: Option<Line>,
     /// The job's recruiter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +80,7 @@ pub struct Person {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ExternalId>,
     /// Full name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub name: Option<Line>,
     /// Work address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,7 +136,7 @@ pub struct ApplicationChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_stage: Option<Stage>,
     /// The ATS's reason, for an archived application.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub reason: Option<Line>,
 }
 

@@ -11,7 +11,7 @@ const SHOWN_CHARS: usize = 80;
 
 /// A sender's own text as it may be shown: short, and nothing in it that a terminal would obey.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().filter(|c| crate::text::is_printable(*c)).take(SHOWN_CHARS).collect()
+    text.chars().filter(|c| crate::text::is_kept(crate::text::Kind::Id, *c)).take(SHOWN_CHARS).collect()
 }
 
 /// Reads one JSON value.
@@ -25,9 +25,13 @@ pub(crate) fn read(body: &[u8]) -> Result<Value, Refusal> {
         let field = Some(shown(&path)).filter(|path| !matches!(path.as_str(), "" | "." | "?"));
         let refusal = match error.classify() {
             Category::Data => Refusal::new(RefusalCode::InvalidField, "is given twice in one object; send each field once"),
+            // What JSON allows and no reader takes is said by name: the writer's program made it without a complaint.
             _ => Refusal::new(
                 RefusalCode::UndecodableBody,
-                format!("is where the body stops being JSON in UTF-8 ({error}); send one CloudEvents 1.0 object in structured mode"),
+                format!(
+                    "is where the body stops being JSON in UTF-8 ({}); send one CloudEvents 1.0 object in structured mode",
+                    crate::text::flaw(body, &error).unwrap_or_else(|| error.to_string())
+                ),
             ),
         };
         match (&field, refusal.code) {

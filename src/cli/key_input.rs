@@ -2,6 +2,7 @@
 //! list of the machine.
 
 use super::exit::{Exit, Stop};
+use atshub_schemas::text::{is_unseen, trimmed};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use std::{fs::File, io::Read, path::Path};
 
@@ -66,24 +67,19 @@ pub(super) fn read(option: &str, file: &Path) -> Result<SecretString, Stop> {
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         failed("it is not text in UTF-8; a credential is plain text".into()).next("save it as UTF-8; is it the right file?")
     })?;
-    let secret = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+    let secret = trimmed(text);
     match secret.len() as u64 {
         0 => Err(failed("it is empty".into()).next("put the credential into it, and nothing else")),
         1..=LONGEST if secret.chars().any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t') => {
             Err(failed("it holds control characters; a credential is plain text".into()).next("is it the right file?"))
         }
-        1..=LONGEST if secret.chars().any(is_invisible) => {
+        1..=LONGEST if secret.chars().any(is_unseen) => {
             Err(failed("it holds invisible characters in the middle, which no ATS has in a credential".into())
                 .next("copy the credential anew, without what stands around it"))
         }
         1..=LONGEST => Ok(SecretString::from(secret)),
         _ => Err(failed(format!("it is longer than {LONGEST} bytes; is it the right file?"))),
     }
-}
-
-/// Marks that are not seen: soft hyphen, joiners and direction marks, word joiner, variation selectors, byte order mark.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
 /// At most one option may read standard input.

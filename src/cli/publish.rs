@@ -125,7 +125,10 @@ fn pump(file: &Path, lines: &mpsc::Sender<Read>) {
     for number in 1.. {
         let read = match line(source.as_mut()) {
             Ok(None) => return,
-            Ok(Some(line)) => Ok((number, line)),
+            // An editor's byte order mark belongs to the file, not to its first message.
+            Ok(Some(line)) => {
+                Ok((number, line.strip_prefix("\u{feff}".as_bytes()).filter(|_| number == 1).map(<[u8]>::to_vec).unwrap_or(line)))
+            }
             Err(error) => Err(format!("failed to read line {number}: {error}")),
         };
         let last = read.is_err();
@@ -223,6 +226,18 @@ async fn known_tenants(broker: &dyn Broker, window: &[(u64, Envelope)]) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("facts.jsonl");
+        std::fs::write(&file, "\u{feff}{}\r\n\u{feff}{}\r\n").unwrap();
+        let (lines, mut read) = mpsc::channel(8);
+        pump(&file, &lines);
+        drop(lines);
+        let read: Vec<Vec<u8>> = std::iter::from_fn(|| read.blocking_recv()).map(|line| line.unwrap().1).collect();
+        assert_eq!(read, [b"{}\r\n".to_vec(), "\u{feff}{}\r\n".as_bytes().to_vec()], "within, it is a message's");
+    }
 
     #[test]
     fn lines_are_bounded_and_the_next_one_is_whole() {

@@ -1,5 +1,6 @@
 //! Addresses of broker and store: which adapter they choose, and how they are shown without their password. Not connecting.
 
+use atshub_schemas::text::is_unseen;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf};
 
@@ -106,7 +107,7 @@ impl Address {
     }
 
     fn has_host(&self, schemes: &[&str]) -> bool {
-        let well_formed = !self.0.chars().any(|c| c.is_whitespace() || c.is_control());
+        let well_formed = !self.0.chars().any(|c| c.is_whitespace() || c.is_control() || is_unseen(c));
         let Some((scheme, rest)) = self.0.split_once("://") else { return false };
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         // PostgreSQL also takes its host as a parameter, for a socket's folder: `postgres:///atshub?host=/run/postgresql`.

@@ -6,6 +6,7 @@ use super::{
     names::{keys, nearest, unknown_in},
     variables,
 };
+use atshub_schemas::text::trimmed;
 use figment::{
     Figment, Metadata, Profile, Provider,
     error::Kind,
@@ -218,8 +219,8 @@ fn one(origin: Origin, known: &Dict, section: &str, key: &str, text: &str) -> Re
         cause: format!("expected {wanted}"),
     };
     let value = match find(known, section, key) {
-        Some(Value::Num(..)) => Value::from(text.trim().parse::<u64>().map_err(|_| wrong(WHOLE))?),
-        Some(Value::Bool(..)) => Value::from(text.trim().parse::<bool>().map_err(|_| wrong("true or false"))?),
+        Some(Value::Num(..)) => Value::from(trimmed(text).parse::<u64>().map_err(|_| wrong(WHOLE))?),
+        Some(Value::Bool(..)) => Value::from(trimmed(text).parse::<bool>().map_err(|_| wrong("true or false"))?),
         _ => Value::from(text),
     };
     let settings = Dict::from([(section.to_owned(), Value::from(Dict::from([(key.to_owned(), value)])))]);

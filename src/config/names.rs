@@ -1,5 +1,6 @@
 //! Names of settings: which there are, which there are not, and which known one an unknown one was meant to be. Not values.
 
+use atshub_schemas::text::key;
 use figment::value::{Dict, Value};
 use std::collections::BTreeSet;
 
@@ -65,6 +66,6 @@ fn list_hint() -> String {
 
 /// The name most like this one, if any is alike at all.
 pub fn nearest_of(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let scored = names.map(|known| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known));
+    let scored = names.map(|known| (strsim::normalized_damerau_levenshtein(&key(name), &key(&known)), known));
     scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }

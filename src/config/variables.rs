@@ -5,6 +5,7 @@ use super::{
     layers::{ConfigError, Origin, find, readable},
     names::{near_variable, variable_hint},
 };
+use atshub_schemas::text::{is_unseen, trimmed};
 use figment::value::{Dict, Value};
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
@@ -158,9 +159,14 @@ fn read_value(path: &str) -> Result<String, String> {
     }
     let text = String::from_utf8(bytes)
         .map_err(|_| format!("the file `{shown}` is not text in UTF-8; write the value into it, and nothing else"))?;
-    let value = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end_matches(['\r', '\n']);
-    if value.trim().is_empty() {
+    let value = text.trim_matches(is_unseen).trim_end_matches(['\r', '\n']).trim_matches(is_unseen);
+    if trimmed(value).is_empty() {
         return Err(format!("the file `{shown}` is empty; write the value into it"));
+    }
+    if value.contains(is_unseen) {
+        return Err(format!(
+            "the file `{shown}` holds a mark that is not seen within its value; copy the value anew, without what stands around it"
+        ));
     }
     if value.contains(char::is_control) {
         return Err(format!("the file `{shown}` holds more than one line, or control characters; it must hold the value alone"));
@@ -188,7 +194,14 @@ mod tests {
     fn a_file_holds_the_value_whatever_ends_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let url = "amqp://hub:p@ss w@h/v";
-        for content in [url.to_owned(), format!("{url}\n"), format!("{url}\r\n"), format!("{url}\n\n"), format!("\u{feff}{url}\n")] {
+        for content in [
+            url.to_owned(),
+            format!("{url}\n"),
+            format!("{url}\r\n"),
+            format!("{url}\n\n"),
+            format!("\u{feff}{url}\n"),
+            format!("\u{202a}{url}\u{202c}\r\n\u{200b}"),
+        ] {
             let path = file(&folder, &content);
             let Loaded { config, origins, warnings } = loaded(&[("ATSHUB_BROKER__URL_FILE", path.to_str().unwrap())]).unwrap();
             assert_eq!((config.broker.url.as_str(), warnings), (url, vec![]), "{content:?}");

@@ -91,7 +91,8 @@ fn decode(text: &[u8]) -> Option<Zeroizing<[u8; KEY]>> {
     let bytes = if text.len() == KEY {
         Zeroizing::new(text.to_vec())
     } else {
-        let line = text.trim_ascii();
+        // Editors put a byte order mark before a text.
+        let line = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii();
         let decoded = if line.len() == 2 * KEY { hex::decode(line).ok() } else { None };
         Zeroizing::new(decoded.or_else(|| STANDARD.decode(line).ok()).or_else(|| STANDARD_NO_PAD.decode(line).ok())?)
     };
@@ -177,12 +178,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key: [u8; KEY] = std::array::from_fn(|n| n as u8);
         let base64 = STANDARD.encode(key);
-        let forms: [Vec<u8>; 5] = [
+        let forms: [Vec<u8>; 7] = [
             key.to_vec(),
             format!("{base64}\n").into(),
             base64.trim_end_matches('=').into(),
             format!("{}\n", hex::encode(key)).into(),
             hex::encode_upper(key).into(),
+            format!("\u{feff}{base64}\r\n").into(),
+            format!("\u{feff}{}", hex::encode(key)).into(),
         ];
         for form in forms {
             assert_eq!(*read(&write(folder.path(), &form)).unwrap(), key, "{form:?}");

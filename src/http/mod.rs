@@ -6,6 +6,7 @@ mod translate;
 
 use crate::tls::Tls;
 use atshub_actors::{failure::Failure, flight, lease::Lease, meters::meters};
+use atshub_schemas::text::{read_answer, trimmed};
 use body::LeasedBody;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -200,7 +201,7 @@ impl Http {
         let (name, effect) = (call.name, call.effect);
         let answer = self.send(call).await?;
         check(name, effect, &answer)?;
-        serde_json::from_slice(&answer.body).map_err(|_| translate::not_understood(name, effect, "its answer is not JSON"))
+        read_answer(&answer.body).map_err(|_| translate::not_understood(name, effect, "its answer is not JSON"))
     }
 
     async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
@@ -287,7 +288,7 @@ fn same_place_again(from: &Url, response: &reqwest::Response) -> Option<Url> {
 /// A sentence that says what a right value looks like; it never repeats the value, which may hold a password.
 pub fn base_url(value: &str) -> Result<Url, String> {
     let wanted = "use an absolute address such as https://acme.example.org, without user, password, query or fragment";
-    let url = Url::parse(value.trim()).map_err(|error| format!("is not an address ({error}); {wanted}"))?;
+    let url = Url::parse(trimmed(value)).map_err(|error| format!("is not an address ({error}); {wanted}"))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && url.has_host() && plain { Ok(url) } else { Err(format!("cannot be used; {wanted}")) }
 }
@@ -295,7 +296,7 @@ pub fn base_url(value: &str) -> Result<Url, String> {
 /// The machine to which a credential would go in clear text, if such an address is called: plain HTTP, and not this machine.
 #[must_use]
 pub fn clear_text(address: &str) -> Option<String> {
-    let url = Url::parse(address.trim()).ok().filter(|url| url.scheme() == "http")?;
+    let url = Url::parse(trimmed(address)).ok().filter(|url| url.scheme() == "http")?;
     url.host_str().filter(|host| !crate::config::is_this_machine(host)).map(str::to_owned)
 }
 

@@ -26,7 +26,7 @@ pub(crate) use identity::{new_identity, shown_identity};
 pub(crate) use policy::{policy_of, policy_to_store};
 pub(crate) use schema::LEAST_SCHEMA;
 pub use schema::Schema;
-pub(crate) use search::{SearchColumn, SearchKeys, page_of, sought};
+pub(crate) use search::{KEYS, SearchColumn, SearchKeys, page_of, sought};
 pub(crate) use turns::Turns;
 pub(crate) use view::{Evidence, SeenAttempt, SeenInbox, SeenOutbox, SeenParked};
 pub(crate) use words::{checked, count, from_json, last_error, signed, storable, stored, to_json, unsigned};

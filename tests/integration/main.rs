@@ -41,3 +41,4 @@ mod unreadable;
 mod upgrade;
 mod waiting;
 mod walkthroughs;
+mod written;

@@ -8,18 +8,18 @@ use super::{
     tell::{label, note, standing, status},
     verdict::Verdict,
 };
-use atshub_schemas::Line;
+use atshub_schemas::{
+    Line,
+    text::{names_id, same},
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The platform role that a name or id means: by id, else by name without case.
+/// The platform role that a name or id means: by id, else by name as a person reads it.
 #[must_use]
 pub fn resolve_role<'a>(named: &str, roles: &'a [PlatformRole]) -> Option<&'a PlatformRole> {
-    let wanted = named.trim();
-    roles
-        .iter()
-        .find(|r| r.id.as_str() == wanted)
-        .or_else(|| roles.iter().find(|r| r.name.as_str().trim().to_lowercase() == wanted.to_lowercase()))
+    let by_id = || roles.iter().find(|role| names_id(named, role.id.as_str()));
+    roles.iter().find(|role| role.id.as_str() == named).or_else(by_id).or_else(|| roles.iter().find(|role| same(named, role.name.as_str())))
 }
 
 /// Marks the candidacy as being asked for, with its role and the address it is asked with. This save takes the live key, so that of two

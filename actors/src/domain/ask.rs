@@ -8,7 +8,7 @@ use super::{
     tell::{label, note, status},
     verdict::Verdict,
 };
-use atshub_schemas::{Link, fact::Candidate};
+use atshub_schemas::{Link, fact::Candidate, text::same};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ fn is_cured(next: &mut Dossier, asking: &Asking, policy: &Policy) -> bool {
     let about = next.refused_for();
     let Some(current) = next.candidacies.last_mut() else { return false };
     let State::Refused { error } = &current.state else { return false };
-    let other_role = asking.role_named != current.role_named;
+    let other_role = !same_role(asking.role_named.as_deref(), current.role_named.as_deref());
     match error {
         InviteError::RoleMissing | InviteError::PhoneTooShort | InviteError::RecruiterIsCandidate | InviteError::EmailMissing
             if now.as_ref() == Some(error) =>
@@ -151,7 +151,7 @@ impl Dossier {
 }
 
 fn ask(next: &mut Dossier, role_named: Option<&str>, time: Timestamp, context: Context<'_>) -> Step {
-    if let Some(live) = next.candidacies.iter().rposition(|c| c.role_named.as_deref() == role_named && under_way(&c.state)) {
+    if let Some(live) = next.candidacies.iter().rposition(|c| same_role(c.role_named.as_deref(), role_named) && under_way(&c.state)) {
         return ask_again(next, live, time, context);
     }
     let id = claim(next, role_named.map(str::to_owned), time, context);
@@ -239,7 +239,7 @@ pub(super) fn under_way(state: &State) -> bool {
 fn claim(next: &mut Dossier, role_named: Option<String>, time: Timestamp, context: Context<'_>) -> Uuid {
     let again = next.candidacies.last_mut().filter(|c| {
         matches!(c.state, State::Refused { .. } | State::Cancelled { .. } | State::TimedOut | State::NoShow)
-            && (c.role_named == role_named || c.invitation.is_none())
+            && (same_role(c.role_named.as_deref(), role_named.as_deref()) || c.invitation.is_none())
     });
     if let Some(candidacy) = again {
         candidacy.role_named = role_named;
@@ -263,6 +263,11 @@ fn claim(next: &mut Dossier, role_named: Option<String>, time: Timestamp, contex
     }
     next.candidacies.push(Candidacy::asked(context.fresh, role_named, time, context.now));
     context.fresh
+}
+
+/// One role may be written in two ways: composed or not, in capitals or not.
+fn same_role(one: Option<&str>, other: Option<&str>) -> bool {
+    one == other || matches!((one, other), (Some(one), Some(other)) if same(one, other))
 }
 
 fn objection(next: &Dossier, role_named: Option<&str>, policy: &Policy) -> Option<InviteError> {

@@ -3,6 +3,7 @@
 use atshub_schemas::{
     Carried,
     fact::{Job, Stage},
+    text::{key, names_id, same},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub enum RecruiterSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Stages that mean "invite", by id or by name (names compare without case).
+    /// Stages that mean "invite", by id or by name (names compare as a person reads them).
     pub trigger_stages: Vec<String>,
     /// The same for single jobs, by job id; replaces the list above for that job.
     pub trigger_stages_by_job: BTreeMap<String, Vec<String>>,
@@ -79,10 +80,11 @@ impl Policy {
     /// Whether entering this stage means "invite".
     #[must_use]
     pub fn is_trigger(&self, stage: &Stage, job: Option<&str>) -> bool {
-        let list = job.and_then(|j| self.trigger_stages_by_job.get(j)).unwrap_or(&self.trigger_stages);
+        let written = |job: &str| self.trigger_stages_by_job.iter().find(|(written, _)| names_id(written, job)).map(|(_, list)| list);
+        let list = job.and_then(|job| self.trigger_stages_by_job.get(job).or_else(|| written(job))).unwrap_or(&self.trigger_stages);
         list.iter().any(|wanted| {
-            stage.id.as_ref().is_some_and(|id| id.as_str() == wanted)
-                || stage.name.as_ref().is_some_and(|name| name.as_str().trim().to_lowercase() == wanted.trim().to_lowercase())
+            stage.id.as_ref().is_some_and(|id| names_id(wanted, id.as_str()))
+                || stage.name.as_ref().is_some_and(|name| same(name.as_str(), wanted))
         })
     }
 
@@ -93,12 +95,12 @@ impl Policy {
         by_id.or_else(|| job.title.as_ref().and_then(|t| self.mapped(t.as_str()))).or_else(|| self.roles.get("*").cloned())
     }
 
-    /// What the tenant's table says for a key, compared without case.
+    /// What the tenant's table says for an id or a title, compared as a person reads it.
     #[must_use]
-    pub fn mapped(&self, key: &str) -> Option<String> {
-        self.roles.get(key).cloned().or_else(|| {
-            let wanted = key.trim().to_lowercase();
-            self.roles.iter().find(|(k, _)| k.trim().to_lowercase() == wanted).map(|(_, v)| v.clone())
+    pub fn mapped(&self, job: &str) -> Option<String> {
+        self.roles.get(job).cloned().or_else(|| {
+            let wanted = key(job);
+            self.roles.iter().find(|(written, _)| key(written) == wanted).map(|(_, role)| role.clone())
         })
     }
 }

@@ -73,15 +73,9 @@ pub fn label(policy: &Policy, code: &str) -> String {
 
 /// A line of our own making: cut to the limit, control characters replaced, never empty.
 pub(super) fn line(text: &str) -> Line {
-    Line::new(tame(text, Line::MAX_CHARS, false)).unwrap_or_else(|_| line("?"))
+    Line::tamed(text).unwrap_or_else(|| line("?"))
 }
 
 fn prose(text: &str) -> Prose {
-    Prose::new(tame(text, Prose::MAX_CHARS, true)).unwrap_or_else(|_| prose("?"))
-}
-
-fn tame(text: &str, max: usize, lines: bool) -> String {
-    let tamed: String = text.chars().take(max).map(|c| if c.is_control() && !(lines && c == '\n') { ' ' } else { c }).collect();
-    let tamed = if lines { tamed } else { tamed.replace(['\u{2028}', '\u{2029}'], " ") };
-    if tamed.is_empty() { "?".into() } else { tamed }
+    Prose::tamed(text).unwrap_or_else(|| prose("?"))
 }

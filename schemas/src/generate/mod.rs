@@ -8,7 +8,7 @@ use crate::{
     envelope::{DATA_CONTENT_TYPE, SPEC_VERSION},
     samples,
     shape::TIME_PATTERN,
-    text::{ExternalId, Line, MessageId, TenantName},
+    text::{self, Becomes, CLASSES, Class, Compared, ExternalId, Kind, Line, MessageId, TenantName},
 };
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ pub fn envelope_schema(entry: &Entry) -> Value {
         "properties": {
             "specversion": { "const": SPEC_VERSION, "description": "Version of CloudEvents." },
             "id": attribute::<MessageId>("Unique within `source`, for ever: the same id twice is the same message, and is handled once."),
-            "source": attribute::<Line>("Who published it, for example `/bridges/jobvite/acme`."),
+            "source": as_sent(attribute::<Line>("Who published it, for example `/bridges/jobvite/acme`.")),
             "type": { "const": entry.kind, "description": "What `data` is, with its version." },
             "tenant": attribute::<TenantName>("Whose it is: the part of the routing key before the first full stop."),
             "subject": or_null(attribute::<ExternalId>("What it is about, for example `application/8842`.")),
@@ -78,6 +78,14 @@ fn attribute<T: JsonSchema>(description: &str) -> Value {
 fn or_null(mut schema: Value) -> Value {
     if let Some(object) = schema.as_object_mut() {
         object.insert("type".into(), json!(["string", "null"]));
+    }
+    schema
+}
+
+/// The source belongs to the key by which a message is known again: it is kept as it is sent.
+fn as_sent(mut schema: Value) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("pattern".into(), text::verbatim().into());
     }
     schema
 }
@@ -114,6 +122,36 @@ pub fn readme_table() -> String {
         );
     }
     out
+}
+
+/// The table of characters in `schemas/README.md`, between the marks `characters:begin` and `characters:end`.
+#[must_use]
+pub fn readme_characters() -> String {
+    let mut out = String::from(
+        "| characters | which | text on one line | in several lines | e-mail | phone | link | id, `source` | compared |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for class in &CLASSES {
+        let cells: Vec<&str> =
+            [Kind::Line, Kind::Prose, Kind::Email, Kind::Phone, Kind::Link, Kind::Id].map(|kind| word(class, kind)).into();
+        let compared = match class.compared {
+            Compared::Ignored => "not there",
+            Compared::AsSpace => "one space",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| {} | {} | {} | {compared} |", class.what, class.characters(), cells.join(" | "));
+    }
+    out
+}
+
+fn word(class: &Class, kind: Kind) -> &'static str {
+    match class.becomes(kind) {
+        Becomes::Kept => "kept",
+        Becomes::LeftOut => "left out",
+        Becomes::Space => "a space",
+        Becomes::LineFeed => "a line feed",
+        Becomes::LeftOutAround => "left out around, refused within",
+        Becomes::Refused => "refused",
+    }
 }
 
 fn pretty(value: &Value) -> String {

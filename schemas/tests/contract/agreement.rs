@@ -6,6 +6,7 @@ use atshub_schemas::{
     catalog::{self, CATALOG},
     generate::envelope_schema,
     samples::minimal,
+    text::CLASSES,
 };
 use jsonschema::Validator;
 use proptest::prelude::*;
@@ -51,6 +52,25 @@ pub(crate) const HOSTILE: &[&str] = &[
     "a b@example.org",
     "a\u{a0}b@example.org",
     "ada@ex\u{200b}ample.org",
+    "\u{feff}ada@example.org\r\n",
+    "\u{202a}ada@example.org\u{202c}",
+    "ada\u{200d}@example.org",
+    "ada@\u{200b}",
+    "\u{200d}@example.org",
+    "ada@example.org\u{37e}eve",
+    "\u{200b}",
+    "\u{202a}\u{202c}",
+    "\u{202a}+44 20 7946 0002\u{202c}",
+    "Ju\u{308}rgen",
+    "\u{e0001}",
+    "\u{fdd0}\u{ffff}",
+    "\u{feff}https://example.org/\u{200e}",
+    "https://ex\u{ad}ample.org/\u{200d}",
+    "https://\u{200b}/",
+    "https://\u{200d}/",
+    "ht\u{200b}tps://example.org/",
+    "\u{200d}https://example.org/",
+    "https://b\u{fc}cher.example/\u{e9}",
     "ada@[127.0.0.1]",
     "j\u{fc}rgen@b\u{fc}cher.example",
     "a;b@example.org",
@@ -202,6 +222,22 @@ fn schema_and_decoder_agree_on_every_length() {
     }
 }
 
+/// Texts of addresses, links and names, with characters of every class anywhere in them.
+fn odd_text() -> impl Strategy<Value = String> {
+    let ends = CLASSES.iter().flat_map(|class| class.ranges).flat_map(|(first, last)| [*first, *last]).collect::<Vec<char>>();
+    let base = proptest::sample::select(
+        &["ada@example.org", "https://ats.example/a?b#c", "Ada Lovelace", "2026-11-23T10:15:00Z", "@", "https://"][..],
+    );
+    let odd = prop_oneof![3 => proptest::sample::select(ends), 1 => any::<char>(), 1 => proptest::sample::select(vec!['@', '<', '/', ';', '\u{37e}'])];
+    (base, proptest::collection::vec((any::<proptest::sample::Index>(), odd), 0..4)).prop_map(|(base, odd)| {
+        let mut text: Vec<char> = base.chars().collect();
+        for (place, c) in odd {
+            text.insert(place.index(text.len() + 1), c);
+        }
+        text.into_iter().collect()
+    })
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -210,6 +246,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
         proptest::sample::select(HOSTILE).prop_map(Value::from),
+        odd_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![
@@ -221,6 +258,16 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn schema_and_decoder_agree_on_texts_with_odd_characters(row in 0..CATALOG.len(), place in any::<proptest::sample::Index>(), text in odd_text()) {
+        let kind = CATALOG[row].kind;
+        let mut value = samples().nth(row).unwrap().1;
+        let texts: Vec<_> = places(&value).into_iter().filter(|(path, at)| path != "type" && value.pointer(at).is_some_and(Value::is_string)).collect();
+        let (path, pointer) = place.get(&texts);
+        *value.pointer_mut(pointer).unwrap() = json!(text);
+        prop_assert_eq!(VALIDATORS[kind].is_valid(&value), decode(&value).is_ok(), "{} `{}` = {:?}: {:?}", kind, path, text, decode(&value).err());
+    }
 
     #[test]
     fn schema_and_decoder_agree_on_any_value_at_any_place(row in 0..CATALOG.len(), place in any::<proptest::sample::Index>(), new in any_json()) {

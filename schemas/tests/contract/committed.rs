@@ -4,7 +4,7 @@ use crate::support::folder;
 use atshub_schemas::{
     Envelope, RefusalCode,
     catalog::{self, CATALOG},
-    generate::{asyncapi_bundled, envelope_schema, generate, readme_table},
+    generate::{asyncapi_bundled, envelope_schema, generate, readme_characters, readme_table},
     samples::{minimal, sample},
     shape::KNOWN_KEYWORDS,
 };
@@ -13,6 +13,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 const TYPES_BEGIN: &str = "<!-- types:begin (made from the catalog; ATSHUB_UPDATE=1 cargo test -p atshub-schemas writes it) -->\n";
 const TYPES_END: &str = "<!-- types:end -->";
+const CHARACTERS_BEGIN: &str =
+    "<!-- characters:begin (made from the table in src/text/marks.rs; ATSHUB_UPDATE=1 cargo test -p atshub-schemas writes it) -->\n";
+const CHARACTERS_END: &str = "<!-- characters:end -->";
 
 fn updating() -> bool {
     std::env::var_os("ATSHUB_UPDATE").is_some_and(|value| value == "1")
@@ -66,19 +69,26 @@ fn what_is_generated_is_the_same_every_time() {
 }
 
 #[test]
-fn the_readme_lists_every_type_and_every_code() {
+fn the_readme_lists_every_type_every_class_of_characters_and_every_code() {
     let path = folder().join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
-    let (head, rest) = readme.split_once(TYPES_BEGIN).expect("the mark `types:begin`");
-    let (table, tail) = rest.split_once(TYPES_END).expect("the mark `types:end`");
+    let types = with_table(&readme, TYPES_BEGIN, TYPES_END, &readme_table());
+    let current = with_table(&types, CHARACTERS_BEGIN, CHARACTERS_END, &readme_characters());
     if updating() {
-        fs::write(&path, format!("{head}{TYPES_BEGIN}{}{TYPES_END}{tail}", readme_table())).unwrap();
+        fs::write(&path, &current).unwrap();
     } else {
-        assert!(table == readme_table(), "the table of types in README.md is not current: run with ATSHUB_UPDATE=1");
+        assert!(readme == current, "a table in README.md is not current: run with ATSHUB_UPDATE=1");
     }
     for code in RefusalCode::ALL {
         assert!(readme.contains(&format!("`{code}`")), "README.md does not say what becomes of `{code}`");
     }
+}
+
+/// The text with this table between these marks.
+fn with_table(text: &str, begin: &str, end: &str, table: &str) -> String {
+    let (head, rest) = text.split_once(begin).unwrap_or_else(|| panic!("the mark {begin}"));
+    let (_, tail) = rest.split_once(end).unwrap_or_else(|| panic!("the mark {end}"));
+    format!("{head}{begin}{table}{end}{tail}")
 }
 
 /// Old messages are still in queues and archives: what decoded once decodes for ever.

@@ -25,14 +25,42 @@ fn assert_field_refused(path: &str, pointer: &str, kind: &str, bad: &[&str]) {
 }
 
 #[test]
-fn text_on_one_line_holds_nothing_that_a_terminal_or_a_reader_would_obey() {
-    let bad = ["", "a\0", "\u{1b}[2J", "a\nb", "a\r\nb", "\u{7f}", "\u{9b}31m", "\u{202e}gpj.exe", "\u{2067}x", "\u{2028}", "\u{2029}"];
+fn text_holds_nothing_that_a_terminal_or_a_reader_would_obey() {
+    let bad = ["", "a\0", "\u{1b}[2J", "\u{7f}", "\u{9b}31m"];
     assert_field_refused("data.candidate.name", "/data/candidate/name", "application.moved.v1", &bad);
+    assert_field_refused("data.candidate.phone", "/data/candidate/phone", "application.moved.v1", &bad[1..]);
+    assert_field_refused("data.body", "/data/body", "note.added.v1", &bad);
+    let cleaned =
+        [("a\nb", "a b"), ("a\r\nb", "a  b"), ("\u{202e}gpj.exe", "gpj.exe"), ("\u{2067}x", "x"), ("x\u{2028}", "x"), ("\u{2029}x", "x")];
+    for (sent, kept) in cleaned {
+        for (kind, pointer) in [
+            ("application.moved.v1", "/data/candidate/name"),
+            ("application.moved.v1", "/data/candidate/phone"),
+            ("status.set.v1", "/data/text"),
+            ("command.failed.v1", "/data/code"),
+        ] {
+            let (_, mut value) = samples().find(|(name, _)| *name == kind).unwrap();
+            *value.pointer_mut(pointer).unwrap() = json!(sent);
+            let read = decode(&value).unwrap_or_else(|refusal| panic!("{sent:?} at {pointer}: {refusal}")).to_value().unwrap();
+            assert_eq!(read.pointer(pointer).unwrap(), kept, "{sent:?} at {pointer}");
+        }
+    }
+}
+
+/// An id is compared and sent back: one that was cleaned would be another.
+#[test]
+fn an_id_is_kept_as_it_came_or_refused() {
+    let bad = ["", "a\0", "\u{1b}[2J", "a\nb", "a\r\nb", "\u{7f}", "\u{9b}31m", "\u{202e}gpj.exe", "\u{2067}x", "\u{2028}", "\u{2029}"];
     assert_field_refused("data.application.id", "/data/application/id", "application.moved.v1", &bad);
     assert_field_refused("subject", "/subject", "application.moved.v1", &bad);
     assert_field_refused("source", "/source", "application.moved.v1", &bad);
-    assert_field_refused("data.candidate.phone", "/data/candidate/phone", "application.moved.v1", &bad[1..]);
-    assert_field_refused("data.body", "/data/body", "note.added.v1", &["", "a\0", "\u{1b}[2J", "a\rb", "\u{202e}x", "\u{9b}31m"]);
+    for (kept, pointer) in
+        ["/data/application/id", "/subject", "/source"].into_iter().flat_map(|at| ["Ju\u{308}", " 7\u{200e}"].map(|id| (id, at)))
+    {
+        let (_, mut value) = samples().next().unwrap();
+        *value.pointer_mut(pointer).unwrap() = json!(kept);
+        assert_eq!(decode(&value).unwrap().to_value().unwrap().pointer(pointer).unwrap(), kept, "{pointer}");
+    }
 }
 
 #[test]
@@ -42,6 +70,7 @@ fn an_address_is_one_address_and_no_header() {
         "ada@example.org\nx",
         "ada@example.org,eve@example.org",
         "ada@example.org;eve",
+        "ada@example.org\u{37e}eve",
         "Ada <ada@example.org>",
         "<ada@example.org>",
         "\"ada\"@example.org",
@@ -49,17 +78,29 @@ fn an_address_is_one_address_and_no_header() {
         "ada",
         "@example.org",
         "ada@",
+        "ada@\u{200b}",
         "ada @example.org",
-        "ada@example.org ",
+        "ada@ example.org",
         "ada\u{a0}@example.org",
         "ada\0@example.org",
         "a:b@example.org",
         "ada@[127.0.0.1]",
         "ada(c)@example.org",
-        "ada\u{202e}@example.org",
     ];
     assert_field_refused("data.job.followers[0].email", "/data/job/followers/0/email", "application.moved.v1", &bad);
     assert_field_refused("data.followers[1]", "/data/followers/1", "followers.synced.v1", &bad);
+    for written in [
+        "ada@example.org ",
+        "\r\nada@example.org",
+        "ada\u{202e}@example.org",
+        "\u{feff}ada@exam\u{ad}ple.org\u{a0}",
+        "ada\u{200d}@example.org",
+    ] {
+        let (_, mut value) = samples().next().unwrap();
+        value["data"]["candidate"]["email"] = json!(written);
+        let read = decode(&value).unwrap_or_else(|refusal| panic!("{written:?}: {refusal}")).to_value().unwrap();
+        assert_eq!(read["data"]["candidate"]["email"], "ada@example.org", "{written:?}");
+    }
 }
 
 #[test]
@@ -83,7 +124,9 @@ fn a_link_is_a_web_address_of_the_host_it_shows() {
         "https://example.org/ x",
         "https://example.org/\">",
         "https://example.org\\@evil.example",
-        "https://example.org/\u{202e}",
+        "ht\u{200b}tps://example.org/",
+        "https://\u{200b}/a",
+        "https://example.org/\u{202e} x",
         "https://example.org/\r\nSet-Cookie: x",
         "ftp://example.org/",
     ];
@@ -157,9 +200,18 @@ fn a_time_at_either_end_of_time_is_taken_wherever_it_stands() {
 #[test]
 fn numbers_are_whole_and_exact_in_every_language() {
     let (_, sample) = samples().find(|(kind, _)| *kind == "status.set.v1").unwrap();
-    for bad in
-        ["-1", "1.5", "1e3", "9007199254740992", "18446744073709551615", "18446744073709551616", "99999999999999999999999999", "1e300"]
-    {
+    for bad in [
+        "-1",
+        "-0",
+        "1.5",
+        "1e3",
+        "3.0",
+        "9007199254740992",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999999",
+        "1e300",
+    ] {
         let body = sample.to_string().replace("\"sequence\":3", &format!("\"sequence\":{bad}"));
         let refusal = refused(&body);
         assert_eq!((refusal.code, refusal.field.as_deref()), (RefusalCode::InvalidField, Some("data.sequence")), "{bad}: {refusal}");
@@ -225,6 +277,29 @@ fn what_is_not_one_json_object_in_utf_8_is_undecodable() {
         assert_eq!(refusal.code, RefusalCode::UndecodableBody, "{refusal}");
         assert!(refusal.detail.contains("send one CloudEvents 1.0 object"), "{refusal}");
     }
+}
+
+/// What a program writes without a complaint, and no reader takes: said by name, with the place, and found again by its id.
+#[test]
+fn a_cut_character_a_mark_and_a_number_out_of_range_are_refused_by_name() {
+    let text = moved();
+    for (body, words) in [
+        (format!("\u{feff}{text}"), "it begins with a byte order mark; send it without the mark"),
+        (text.replacen("Ada", "\\ud800", 1), "send the whole character, or leave it out"),
+        (text.replacen("Ada", "\\uDC00", 1), "half of a surrogate pair"),
+        (text.replacen("Ada", "\\ud83d\\ud83d\\ude00", 1), "half of a surrogate pair"),
+        (text.replacen("\"data\":{", "\"data\":{\"x_new\":\"\\ud83d\",", 1), "half of a surrogate pair"),
+        (text.replacen("\"data\":{", "\"data\":{\"x_new\":1e400,", 1), "a number that no program can hold"),
+        (text.replacen("\"data\":{", "\"data\":{\"x_new\":-1e400,", 1), "a number that no program can hold"),
+    ] {
+        let refusal = refused(&body);
+        assert!(refusal.code == RefusalCode::UndecodableBody && refusal.detail.contains(words), "{refusal}");
+        let expected = serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().map(str::to_owned);
+        assert!(refusal.id == expected || body.contains("1e400"), "{refusal:?}");
+    }
+    // Both halves together are a character.
+    let whole = decode(&serde_json::from_str(&text.replacen("Ada", "\\ud83d\\ude00", 1)).unwrap()).unwrap().to_value().unwrap();
+    assert!(whole["data"]["candidate"]["name"].as_str().unwrap().starts_with('\u{1f600}'));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::entry::API_KEY;
 use crate::http::{Answer, Call, Effect, Http, base_url, check};
 use atshub_actors::failure::Failure;
+use atshub_schemas::{Line, text::read_answer};
 use base64::Engine as _;
 use reqwest::{
     Url,
@@ -121,7 +122,7 @@ impl Client {
 
 /// What an answer means. The body is read first, because a refused permission has its name there, and the status after.
 fn outcome(method: Method, answer: &Answer) -> Result<Value, Failure> {
-    let body = serde_json::from_slice::<Value>(&answer.body).ok();
+    let body = read_answer(&answer.body).ok();
     let success = body.as_ref().and_then(|body| body.get("success")).and_then(Value::as_bool);
     match (success, body) {
         (Some(false), Some(body)) if answer.status != 429 && answer.status < 500 => Err(refusal(method, answer.status, &body)),
@@ -139,7 +140,7 @@ fn refusal(method: Method, status: u16, body: &Value) -> Failure {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let said = [text("/errorInfo/code"), text("/errors/0")].into_iter().find(|code| !code.is_empty()).unwrap_or_default();
     let code: String = said.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
-    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect::<String>();
+    let clean = |text: &str| Line::tamed(text).map(String::from).unwrap_or_default().chars().take(MAX_TEXT).collect::<String>();
     let detail = format!("`{}`: {} (request {})", method.name, clean(text("/errorInfo/message")), clean(text("/errorInfo/requestId")));
     match code.as_str() {
         "rate_limit_exceeded" => Failure::RateLimited { retry_after: DEFAULT_WAIT },
@@ -185,6 +186,14 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, headers: reqwest::header::HeaderMap::new(), body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn a_cut_name_and_a_byte_order_mark_cost_nothing_else_in_an_answer() {
+        let body = "\u{feff}{\"success\":true,\"results\":{\"name\":\"Ada \\ud83d\",\"id\":\"c-1\"}}";
+        let read = outcome(APPLICATION_INFO, &answer(200, body)).unwrap();
+        assert_eq!(read["results"], json!({"name": "Ada \u{fffd}", "id": "c-1"}));
+        assert_eq!(outcome(APPLICATION_INFO, &answer(200, "{\"success\":true,\"x\":1e400}")).unwrap_err().code(), "malformed");
     }
 
     #[test]

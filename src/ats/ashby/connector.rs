@@ -15,6 +15,7 @@ use atshub_actors::{
 use atshub_schemas::{
     ExternalId, Line, Link, Prose,
     internal::{Write, WritebackRequested},
+    text::same,
 };
 use jiff::Timestamp;
 use reqwest::Url;
@@ -68,7 +69,7 @@ impl Ashby {
         if field.choices.is_empty() {
             return Ok((field.id, text.to_owned()));
         }
-        let choice = field.choices.into_iter().find(|(label, _)| label.trim().to_lowercase() == text.trim().to_lowercase());
+        let choice = field.choices.into_iter().find(|(label, _)| same(label, text));
         choice.map(|(_, value)| (field.id, value)).ok_or_else(|| Failure::Rejected {
             code: "status_value_missing".into(),
             detail: format!(
@@ -88,11 +89,10 @@ impl Ashby {
     }
 
     async fn find_field(&self) -> Result<StatusField, Failure> {
-        let wanted = self.policy.status_field.trim().to_lowercase();
         let pick = |field: &Value| {
             let text = |name: &str| field.get(name).and_then(Value::as_str).unwrap_or_default();
             let archived = field.get("isArchived").and_then(Value::as_bool).unwrap_or(false);
-            if archived || !text("objectType").eq_ignore_ascii_case("application") || text("title").trim().to_lowercase() != wanted {
+            if archived || !same(text("objectType"), "application") || !same(text("title"), &self.policy.status_field) {
                 return None;
             }
             let choices = field.get("selectableValues").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -212,7 +212,7 @@ impl Connector for Ashby {
             Write::Status { text, .. } => {
                 let application = self.application(&request.application).await?.ok_or_else(gone)?;
                 let shown = fields::custom_field(application.get("customFields"), &self.policy.status_field);
-                Ok(shown.is_some_and(|shown| shown.as_str().trim() == text.as_str().trim()))
+                Ok(shown.is_some_and(|shown| same(shown.as_str(), text.as_str())))
             }
             Write::Note { marker, .. } => {
                 let candidate = self.person(request).await?;

@@ -4,6 +4,7 @@
 use atshub_schemas::{
     Email, ExternalId, Line, Link,
     fact::{Follower, FollowerKind, Person, Phone},
+    text::{key, same},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -21,34 +22,27 @@ pub(super) fn id(value: &Value, pointer: &str) -> Option<ExternalId> {
     ExternalId::new(value.pointer(pointer)?.as_str()?).ok()
 }
 
-/// One line of text: control characters become spaces, and what is too long is cut.
+/// One line of text, as far as it can be read: control characters become spaces, and what is too long is cut.
 pub(super) fn line(value: &Value, pointer: &str) -> Option<Line> {
-    to_line(value.pointer(pointer)?.as_str()?)
-}
-
-/// The same of a string.
-pub(super) fn to_line(text: &str) -> Option<Line> {
-    let spaced: String = text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }).collect();
-    let cut: String = spaced.trim().chars().take(Line::MAX_CHARS).collect();
-    Line::new(cut.trim()).ok()
+    Line::tamed(value.pointer(pointer)?.as_str()?)
 }
 
 /// An e-mail address.
 pub(super) fn email(value: &Value, pointer: &str) -> Option<Email> {
-    Email::new(value.pointer(pointer)?.as_str()?.trim()).ok()
+    Email::new(value.pointer(pointer)?.as_str()?).ok()
 }
 
 /// A link.
 pub(super) fn link(value: &Value, pointer: &str) -> Option<Link> {
-    Link::new(value.pointer(pointer)?.as_str()?.trim()).ok()
+    Link::new(value.pointer(pointer)?.as_str()?).ok()
 }
 
 /// A phone number of a person that is there: one that Ashby leaves out is *known* to be none, which has to be said, or a
 /// number that a recruiter removed would live on in the hub.
 pub(super) fn phone(value: &Value, pointer: &str) -> Option<Phone> {
     match value.pointer(pointer) {
-        None | Some(Value::Null) => Phone::try_from(String::new()).ok(),
-        Some(Value::String(number)) => Phone::try_from(number.trim().to_owned()).ok(),
+        None | Some(Value::Null) => Phone::new("").ok(),
+        Some(Value::String(number)) => Phone::new(number.as_str()).ok(),
         Some(_) => None,
     }
 }
@@ -70,7 +64,7 @@ pub(super) fn hiring_team(value: &Value, pointer: &str) -> (Option<Person>, Vec<
     let mut recruiter = None;
     let mut followers: Vec<Follower> = Vec::new();
     for member in members {
-        let role = member.get("role").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        let role = key(member.get("role").and_then(Value::as_str).unwrap_or_default());
         let kind = match () {
             () if role.contains("recruiter") => FollowerKind::Recruiter,
             () if role.contains("grader") => FollowerKind::Grader,
@@ -98,23 +92,22 @@ fn person(member: &Value) -> Person {
     let part = |name: &str| member.get(name).and_then(Value::as_str).unwrap_or_default();
     Person {
         id: id(member, "/userId"),
-        name: to_line(&format!("{} {}", part("firstName"), part("lastName"))),
+        name: Line::tamed(&format!("{} {}", part("firstName"), part("lastName"))),
         email: email(member, "/email"),
     }
 }
 
 /// What a custom field of this title shows: the label of a chosen value, else the value itself.
 pub(super) fn custom_field(fields: Option<&Value>, title: &str) -> Option<Line> {
-    let field = fields?.as_array()?.iter().find(|field| {
-        field.get("title").and_then(Value::as_str).is_some_and(|theirs| theirs.trim().to_lowercase() == title.trim().to_lowercase())
-    })?;
+    let field =
+        fields?.as_array()?.iter().find(|field| field.get("title").and_then(Value::as_str).is_some_and(|theirs| same(theirs, title)))?;
     shown(field.get("valueLabel")).or_else(|| shown(field.get("value")))
 }
 
 fn shown(value: Option<&Value>) -> Option<Line> {
     match value? {
-        Value::String(text) => to_line(text),
-        Value::Number(number) => to_line(&number.to_string()),
+        Value::String(text) => Line::tamed(text),
+        Value::Number(number) => Line::tamed(&number.to_string()),
         Value::Array(values) => shown(values.first()),
         _ => None,
     }

@@ -6,6 +6,7 @@ use crate::ats::{Account, Heard, Refused};
 use atshub_schemas::{
     Envelope, ExternalId, Line, Message, MessageId, TenantName,
     fact::{CandidateMerge, JobUpdate, MergedCandidate},
+    text::key,
 };
 use jiff::Timestamp;
 use reqwest::Url;
@@ -38,7 +39,7 @@ pub(super) fn heard(account: &Account, app_base: &Url, raw: &[u8], body: &Value,
         "candidateStageChange" | "candidateHire" | "applicationSubmit" => {
             let (change, time) = (mapping::change(snapshot()?, application()?), at("/data/application/updatedAt"));
             let id = change.application.id.clone();
-            let status = change.application.status.as_ref().map(Line::as_str).unwrap_or_default().to_lowercase();
+            let status = key(change.application.status.as_ref().map(Line::as_str).unwrap_or_default());
             let message = match status.as_str() {
                 _ if action == "candidateHire" => Message::ApplicationHired(change),
                 "hired" => Message::ApplicationHired(change),
@@ -105,7 +106,7 @@ fn missing(field: &str) -> Refused {
     Refused {
         status: 422,
         code: "missing_field",
-        detail: format!("`{field}` is missing or of another type"),
+        detail: format!("`{field}` is missing, of another type, or an id with a control character or a direction mark in it"),
         next_step: "compare with Ashby's webhook documentation; if Ashby changed it, report it".into(),
     }
 }

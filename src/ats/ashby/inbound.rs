@@ -139,7 +139,10 @@ fn json(body: &[u8]) -> Result<Value, Refused> {
     serde_json::from_slice(body).map_err(|error| Refused {
         status: 400,
         code: "undecodable_body",
-        detail: format!("the body is not JSON (line {}, column {})", error.line(), error.column()),
+        detail: atshub_schemas::text::flaw(body, &error).map_or_else(
+            || format!("the body is not JSON (line {}, column {})", error.line(), error.column()),
+            |flaw| format!("the body is not JSON that can be read: {flaw}"),
+        ),
         next_step: "send the JSON that Ashby's documentation describes".into(),
     })
 }

@@ -6,6 +6,7 @@ use atshub_actors::{
     failure::Failure,
     ports::{Inventory, Named, Place},
 };
+use atshub_schemas::text::same;
 use serde_json::{Value, json};
 
 /// Interview plans whose stages are looked at.
@@ -52,7 +53,7 @@ fn text(item: &Value, name: &str) -> Option<String> {
 
 fn is_of(field: &Value, kind: &str) -> bool {
     let archived = field.get("isArchived").and_then(Value::as_bool).unwrap_or(false);
-    !archived && text(field, "objectType").is_some_and(|object| object.eq_ignore_ascii_case(kind))
+    !archived && text(field, "objectType").is_some_and(|object| same(&object, kind))
 }
 
 fn place(field: &Value) -> Option<Place> {

@@ -5,6 +5,7 @@ use atshub_actors::domain::{Ended, Snapshot};
 use atshub_schemas::{
     ExternalId, Link,
     fact::{Application, ApplicationChange, Candidate, CandidateUpdate, Job, Stage},
+    text::key,
 };
 use reqwest::Url;
 use serde_json::Value;
@@ -46,7 +47,7 @@ pub(super) fn snapshot(application: &Value, app_base: &Url) -> Option<Snapshot> 
 
 /// Ashby's `status` of an application: `Active` and `Lead` are open (Ashby, application.info).
 fn ended(application: &Value) -> Option<Ended> {
-    match application.get("status").and_then(Value::as_str).unwrap_or_default().to_lowercase().as_str() {
+    match key(application.get("status").and_then(Value::as_str).unwrap_or_default()).as_str() {
         "archived" => Some(Ended::Archived),
         "hired" => Some(Ended::Hired),
         _ => None,

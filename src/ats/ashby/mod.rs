@@ -10,5 +10,7 @@ mod inbound;
 mod inventory;
 mod mapping;
 mod partner;
+#[cfg(test)]
+mod written;
 
 pub use entry::ENTRY;

@@ -2,7 +2,7 @@
 //! docs/creating-an-assessments-integration). Problems a recruiter can solve go back as 422 `{"message"}`, which Ashby shows.
 
 use super::{
-    fields::{email, hiring_team, id, line, link, to_line},
+    fields::{email, hiring_team, id, line, link},
     hook, mapping,
 };
 use crate::ats::{Account, PartnerAnswer, PartnerContext};
@@ -11,7 +11,7 @@ use atshub_actors::{
     ports::PlatformRole,
 };
 use atshub_schemas::{
-    Envelope, ExternalId, Message,
+    Envelope, ExternalId, Line, Message,
     fact::{Application, Assessment, AssessmentEnd, AssessmentOrder, Candidate, Job},
 };
 use jiff::Timestamp;
@@ -74,7 +74,7 @@ pub(super) fn start(account: &Account, app_base: &Url, body: &Value, context: Pa
     let part = |name: &str| body.pointer(&format!("/candidate/{name}")).and_then(Value::as_str).unwrap_or_default();
     let candidate = Candidate {
         id: id(body, "/candidate/ashby_id"),
-        name: to_line(&format!("{} {}", part("first_name"), part("last_name"))),
+        name: Line::tamed(&format!("{} {}", part("first_name"), part("last_name"))),
         email: Some(address),
         phone: None,
         profile_url: link(body, "/candidate/ashby_profile_url"),

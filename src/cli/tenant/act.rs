@@ -13,6 +13,7 @@ use atshub_actors::{
 use atshub_schemas::{
     CONTENT_TYPE, Envelope, Line, Message, TenantName,
     control::{ControlAction, ControlRequest},
+    text::trimmed,
     topology,
 };
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -128,10 +129,10 @@ fn end(text: &str, now: Timestamp) -> Result<Timestamp, Stop> {
     let wrong = || {
         Stop::usage(format!("`--until {text}` is no time")).next("use a time like 2026-12-01T08:00:00Z, or a span like 2h, 30m or 1d 12h")
     };
-    let at = match text.trim().parse::<Timestamp>() {
+    let at = match trimmed(text).parse::<Timestamp>() {
         Ok(at) => at,
         Err(_) => {
-            let span: Span = text.trim().parse().map_err(|_| wrong())?;
+            let span: Span = trimmed(text).parse().map_err(|_| wrong())?;
             let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
             now.checked_add(span).map_err(|_| wrong())?
         }

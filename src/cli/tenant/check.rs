@@ -18,7 +18,10 @@ use atshub_actors::{
     failure::Failure,
     ports::{Connector, Inventory, Named, Place, Platform, PlatformRole, Store, TenantRecord},
 };
-use atshub_schemas::TenantName;
+use atshub_schemas::{
+    TenantName,
+    text::{names_id, same},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, time::timeout};
 
@@ -165,7 +168,7 @@ fn status_field(inventory: &Inventory, policy: &Policy, ats: &str) -> Finding {
 fn named(what: &'static str, wanted: &str, there: &Result<Vec<Named>, String>, ats: &str) -> Finding {
     match there {
         Err(why) => Finding(what, wanted.to_owned(), State::Unknown, why.clone()),
-        Ok(there) if there.iter().any(|one| one.id == wanted || same(&one.name, wanted)) => {
+        Ok(there) if there.iter().any(|one| names_id(wanted, &one.id) || same(&one.name, wanted)) => {
             Finding(what, wanted.to_owned(), State::Well, format!("{ats} has it"))
         }
         Ok(there) => missing(what, wanted, there.iter().map(|one| one.name.clone()), ats),
@@ -188,10 +191,6 @@ fn some_of(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMES);
     let shown = names.iter().take(NAMES).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 async fn at_the_platform(platform: &dyn Platform, record: &TenantRecord, found: &mut Vec<Finding>) {

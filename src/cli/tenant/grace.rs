@@ -6,6 +6,7 @@ use crate::{
     credentials::{Sealer, predecessor, predecessor_name},
 };
 use atshub_actors::ports::{SealedSecret, Store};
+use atshub_schemas::text::trimmed;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const KEPT: usize = 3;
 /// A span of time: `24h`, `30m`, `0s`, `1d 12h`.
 pub(super) fn parse(text: &str) -> Result<Duration, Stop> {
     let wrong = || Stop::usage(format!("`--grace {text}` is no span of time")).next("use a span like 24h, 30m or 1d 12h; 0s for none");
-    let span: Span = text.trim().parse().map_err(|_| wrong())?;
+    let span: Span = trimmed(text).parse().map_err(|_| wrong())?;
     let span = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     let span = Duration::try_from(span).map_err(|_| wrong())?;
     if span > LONGEST {

@@ -2,7 +2,10 @@
 
 use crate::{ats::Entry, cli::exit::Stop, cli::key_input, config::nearest};
 use atshub_actors::domain::{Policy, RecruiterSource};
-use atshub_schemas::Line;
+use atshub_schemas::{
+    Line,
+    text::{names_id, trimmed},
+};
 
 /// Keys of the policy that take one value, and what they mean.
 pub(super) const PLAIN: [(&str, &str); 8] = [
@@ -63,7 +66,7 @@ fn one(policy: &mut Policy, entry: &Entry, pair: &str) -> Result<(), Stop> {
     let Some((key, value)) = pair.split_once('=') else {
         return Err(Stop::usage("--set takes key=value").next(format!("keys are: {}", known(entry).join(", "))));
     };
-    let key = key.trim();
+    let key = trimmed(key);
     match key {
         "status_field" => policy.status_field = line(key, value)?,
         "role_field" => policy.role_field = line(key, value)?,
@@ -73,7 +76,7 @@ fn one(policy: &mut Policy, entry: &Entry, pair: &str) -> Result<(), Stop> {
         "sandbox" => policy.sandbox = truth(key, value)?,
         "recruiter_from" => policy.recruiter_from = value.split(',').map(recruiter).collect::<Result<_, _>>()?,
         "prefetch" => {
-            let number = value.trim().parse().ok().filter(|n| PREFETCH.contains(n));
+            let number = trimmed(value).parse().ok().filter(|n| PREFETCH.contains(n));
             policy.prefetch =
                 number.ok_or_else(|| Stop::usage(format!("`{key}` takes a number from {} to {}", PREFETCH.start(), PREFETCH.end())))?;
         }
@@ -141,9 +144,9 @@ pub(super) fn unset(policy: &mut Policy, entry: &Entry, key: &str) -> Result<boo
         ("roles", _) => policy.roles = default.roles,
         ("labels", _) => policy.labels = default.labels,
         ("trigger_stages_by_job", _) => policy.trigger_stages_by_job = default.trigger_stages_by_job,
-        (_, Some(("roles", job))) => drop(policy.roles.remove(job)),
+        (_, Some(("roles", job))) => policy.roles.retain(|written, _| !names_id(job, written)),
         (_, Some(("labels", state))) => drop(policy.labels.remove(state)),
-        (_, Some(("trigger_stages_by_job", job))) => drop(policy.trigger_stages_by_job.remove(job)),
+        (_, Some(("trigger_stages_by_job", job))) => policy.trigger_stages_by_job.retain(|written, _| !names_id(job, written)),
         // Also what another release, or another connector, has left.
         _ if policy.unknown.drop_field(key) || policy.connector.remove(key).is_some() => {}
         _ if entry.settings.iter().any(|setting| setting.key == key) => {}
@@ -158,15 +161,21 @@ pub(super) fn unset(policy: &mut Policy, entry: &Entry, key: &str) -> Result<boo
 }
 
 fn line(key: &str, value: &str) -> Result<String, Stop> {
-    Line::new(value.trim()).map(Into::into).map_err(|why| Stop::usage(format!("`{key}`: the value {why}")))
+    let line = Line::new(value).map_err(|why| Stop::usage(format!("`{key}`: the value {why}")))?;
+    if line.is_blank() {
+        return Err(
+            Stop::usage(format!("`{key}`: the value is empty")).next("give it one, or take the setting back with `atshub tenant unset`")
+        );
+    }
+    Ok(line.into())
 }
 
 fn truth(key: &str, value: &str) -> Result<bool, Stop> {
-    value.trim().parse().map_err(|_| Stop::usage(format!("`{key}` takes true or false")))
+    trimmed(value).parse().map_err(|_| Stop::usage(format!("`{key}` takes true or false")))
 }
 
 fn recruiter(word: &str) -> Result<RecruiterSource, Stop> {
-    match word.trim() {
+    match trimmed(word) {
         "candidate" => Ok(RecruiterSource::Candidate),
         "grader" => Ok(RecruiterSource::Grader),
         "job" => Ok(RecruiterSource::Job),
@@ -210,6 +219,25 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_kept_without_what_a_page_or_an_editor_put_around_it() {
+        let policy = set(&[
+            "\u{feff}status_field=\u{202a}Interview\u{a0}Status\u{202c}",
+            "prefetch=\u{a0}4\u{200b}",
+            "invited_note=\u{feff}false",
+            "recruiter_from=job,\u{a0}candidate\u{200e}",
+            "roles.Ju\u{308}rgen=Ba\u{ad}ckend",
+        ])
+        .unwrap();
+        assert_eq!((policy.status_field.as_str(), policy.prefetch, policy.invited_note), ("Interview Status", 4, false));
+        assert_eq!(policy.recruiter_from, [RecruiterSource::Job, RecruiterSource::Candidate]);
+        assert_eq!(policy.roles["J\u{fc}rgen"], "Backend");
+        let mut policy = Policy::default();
+        stages(&mut policy, &["\u{202a}Karat\u{a0}Assessment\u{202c}".to_owned()]).unwrap();
+        assert_eq!(policy.trigger_stages, ["Karat Assessment"]);
+        assert!(stages(&mut policy, &["\u{feff}".to_owned()]).unwrap_err().text.contains("is empty"));
+    }
+
+    #[test]
     fn a_connectors_own_settings_come_from_its_registry_row() {
         let entry = REGISTRY.iter().find(|entry| !entry.settings.is_empty()).unwrap();
         let key = entry.settings[0].key;
@@ -244,6 +272,7 @@ mod tests {
             "status_field=",
             "roles.=x",
             "status_field=a\u{1b}b",
+            "status_field=\u{200b}\u{a0}",
         ] {
             assert!(set(&[pair]).is_err(), "{pair}");
         }

@@ -1,7 +1,7 @@
 //! What people search dossiers by: kept beside them, filled once for those that were there before, and pages of those in a state.
 
 use super::{connection::Fault, words::Micros};
-use crate::records::{DossierRow, SearchColumn, SearchKeys, checked, from_json, page_of};
+use crate::records::{DossierRow, KEYS, SearchColumn, SearchKeys, checked, from_json, page_of};
 use atshub_actors::domain::{Dossier, Page};
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -46,10 +46,10 @@ fn kept(connection: &Connection, tenant: &str, application: &str, keys: &SearchK
     Ok(())
 }
 
-/// Fills the table for dossiers that were saved before there was one. Those that cannot be read have no keys that could be found.
+/// Fills the table for dossiers that were saved before there was one, or with keys of another making. Those that cannot be read have no keys that could be found.
 pub(super) fn fill(connection: &mut Connection) -> Result<(), Fault> {
     let filled = |c: &Connection| c.query_row("select value from versions where name = 'searched'", [], |row| row.get::<_, i64>(0));
-    if filled(connection)? > 0 {
+    if filled(connection)? >= KEYS {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -60,11 +60,25 @@ pub(super) fn fill(connection: &mut Connection) -> Result<(), Fault> {
             let (tenant, application, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             if let Ok(dossier) = from_json::<Dossier>("a dossier", &body) {
                 kept(&transaction, &tenant, &application, &SearchKeys::of(&dossier), row.get::<_, Micros>(3)?.0)?;
+                keep_live(&transaction, &tenant, &dossier)?;
             }
         }
-        transaction.execute("update versions set value = 1 where name = 'searched'", [])?;
+        transaction.execute("update versions set value = ?1 where name = 'searched'", [KEYS])?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Gives live candidacies the key that their dossier gives now. Where two have the same, the second keeps the one it had: both are live
+/// already, and the next save of either finds the other.
+fn keep_live(connection: &Connection, tenant: &str, dossier: &Dossier) -> Result<(), Fault> {
+    let mut update =
+        connection.prepare_cached("update or ignore candidacies set live_key = ?3 where tenant = ?1 and id = ?2 and live_key <> ?3")?;
+    for candidacy in &dossier.candidacies {
+        if let Some(key) = candidacy.live_key(&dossier.candidate) {
+            update.execute(params![tenant, candidacy.id.to_string(), key])?;
+        }
+    }
     Ok(())
 }
 

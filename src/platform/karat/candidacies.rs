@@ -2,7 +2,7 @@
 
 use super::vocabulary::is_live;
 use atshub_actors::ports::{Invitation, InvitationRequest};
-use atshub_schemas::{ExternalId, Line, Link};
+use atshub_schemas::{Email, ExternalId, Line, Link, text::trimmed};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -79,8 +79,8 @@ pub(super) fn invitation(candidacy: &Candidacy, wanted: &InvitationRequest) -> O
         .candidate
         .as_ref()
         .and_then(|candidate| candidate.email.as_deref())
-        .is_some_and(|email| email.trim().to_lowercase() == wanted.email.key());
-    let ats_url = candidacy.ats_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+        .is_some_and(|email| Email::new(email).is_ok_and(|email| email.key() == wanted.email.key()));
+    let ats_url = candidacy.ats_url.as_deref().map(trimmed).filter(|url| !url.is_empty());
     let same_page = match (ats_url, &wanted.ats_url) {
         (Some(theirs), Some(ours)) => comparable(theirs) == comparable(ours.as_str()),
         _ => true,
@@ -94,14 +94,15 @@ pub(super) fn invitation(candidacy: &Candidacy, wanted: &InvitationRequest) -> O
         id: live.id.as_ref().and_then(id),
         candidacy: id(&candidacy.id)?,
         link: live.link.as_deref().and_then(|link| Link::new(link).ok()),
-        state: live.state.as_deref().and_then(|state| Line::new(state).ok()),
+        state: live.state.as_deref().and_then(Line::tamed),
         ats_url: ats_url.and_then(|url| Link::new(url).ok()),
     })
 }
 
 /// An address in the form in which two of one page compare equal: scheme and host without case, no slash at the end.
 fn comparable(url: &str) -> String {
-    reqwest::Url::parse(url).map_or_else(|_| url.to_owned(), String::from).trim_end_matches('/').to_owned()
+    let sent = Link::new(url).map_or_else(|_| url.to_owned(), |link| link.sent());
+    reqwest::Url::parse(&sent).map_or(sent, String::from).trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
@@ -157,7 +158,11 @@ mod tests {
 
     #[test]
     fn small_differences_do_not_hide_it() {
-        let table: [(&str, Value); 5] = [
+        let table: [(&str, Value); 9] = [
+            ("/candidate/email", json!("\u{feff}ada@example.org\u{200b}")),
+            ("/candidate/email", json!("a\u{200d}da@EXAMPLE.org\u{a0}")),
+            ("/atsUrl", json!("\u{202a}https://ats.example/a/1\u{202c}")),
+            ("/interviews/nodes/1/state", json!("\u{a0}scheduling\u{200e}")),
             ("/role/id", json!(7)),
             ("/candidate/email", json!(" ADA@EXAMPLE.ORG")),
             ("/atsUrl", json!("HTTPS://ATS.example/a/1/")),

@@ -107,14 +107,15 @@ async fn pages<T: DeserializeOwned, R>(
 
 async fn all_roles(api: GraphQl) -> Result<Vec<PlatformRole>, Failure> {
     let mut roles = Vec::new();
-    let gather =
-        |nodes: Vec<Role>| {
-            // A role without a usable name cannot be chosen; the others still can.
-            roles.extend(nodes.iter().filter_map(|role| {
-                Some(PlatformRole { id: candidacies::id(&role.id)?, name: Line::new(role.name.as_deref()?.trim()).ok()? })
-            }));
-            None::<()>
-        };
+    let gather = |nodes: Vec<Role>| {
+        // A role without a usable name cannot be chosen; the others still can.
+        roles.extend(
+            nodes
+                .iter()
+                .filter_map(|role| Some(PlatformRole { id: candidacies::id(&role.id)?, name: Line::tamed(role.name.as_deref()?)? })),
+        );
+        None::<()>
+    };
     match pages(&api, "roles", ROLES, json!({"filter": {"archived": [false]}}), gather).await? {
         Pages::TooMany => Err(Failure::Malformed { detail: format!("`roles` has more than {MAX_PAGES} pages of {PAGE}") }),
         Pages::Picked(()) | Pages::AllSeen => Ok(roles),
@@ -195,7 +196,7 @@ impl Platform for Karat {
     async fn whoami(&self) -> Result<String, Failure> {
         let data = self.api.run("me", Effect::Reads, ME, json!({})).await?;
         match data.pointer("/me/name").and_then(Value::as_str) {
-            Some(name) => Ok(name.chars().filter(|c| !c.is_control()).take(Line::MAX_CHARS).collect()),
+            Some(name) => Ok(Line::tamed(name).map(String::from).unwrap_or_default()),
             None if data.get("me").is_some_and(Value::is_null) => {
                 Err(Failure::Unauthorized { detail: "the platform does not know whose token this is".into() })
             }

@@ -1,7 +1,7 @@
 //! Karat's refusals are sentences without a code. The known ones (B5) get the hub's codes; the rest keep their words.
 
 use atshub_actors::{domain::InviteError, failure::Failure};
-use atshub_schemas::Link;
+use atshub_schemas::{Line, Link, text::key};
 
 /// Longest text of a refusal that is kept, in characters.
 const MAX_TEXT: usize = 500;
@@ -26,8 +26,7 @@ pub(super) fn refusal(sentences: &[String]) -> Failure {
 
 /// Which of the four it is. Words are compared without case, whatever apostrophe, brand name or trailing text they have.
 pub(super) fn known(sentence: &str) -> Option<InviteError> {
-    let plain: String = sentence.to_lowercase().replace(['\u{2019}', '\u{2018}', '`', '\u{b4}'], "'");
-    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = key(&sentence.replace(['\u{2019}', '\u{2018}', '`', '\u{b4}'], "'"));
     if words.contains("missing or invalid") && words.contains("role on the job") {
         Some(InviteError::RoleMissing)
     } else if words.contains("phone is too short") {
@@ -53,8 +52,8 @@ fn bounded(sentences: impl Iterator<Item = String>) -> String {
 }
 
 fn clean(sentence: &str) -> String {
-    let text: String = sentence.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
-    text.trim().to_owned()
+    let line = Line::tamed(sentence).map(String::from).unwrap_or_default();
+    line.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -75,6 +74,7 @@ mod tests {
             ("MISSING OR INVALID Acme Interviews ROLE ON THE JOB - ask an admin", "role_missing"),
             ("Phone is too short (minimum is 7 characters).", "phone_too_short"),
             ("phone  is too short", "phone_too_short"),
+            ("\u{feff}Phone\u{a0}is too\u{200b} short", "phone_too_short"),
             ("Recruiter and candidate can't be the same.", "recruiter_is_candidate"),
             ("Recruiter and candidate can\u{2019}t be the same", "recruiter_is_candidate"),
             (

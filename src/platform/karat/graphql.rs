@@ -2,6 +2,7 @@
 
 use crate::http::{Answer, Call, Effect, Http, check};
 use atshub_actors::failure::Failure;
+use atshub_schemas::text::read_answer;
 use reqwest::{Url, header::WWW_AUTHENTICATE};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ impl GraphQl {
 
 /// What an answer means. GraphQL's own form is read whatever the status: some servers put errors beside a 4xx.
 fn outcome(name: &str, effect: Effect, answer: &Answer) -> Result<Value, Failure> {
-    let body = serde_json::from_slice::<Value>(&answer.body).ok();
+    let body = read_answer(&answer.body).ok();
     match (answer.status, body) {
         (200..=299, Some(body)) => data(name, effect, body),
         (200..=299, None) => Err(strange(name, effect, "its answer is not JSON")),

@@ -1,5 +1,7 @@
 //! Karat's words for the state of an interview, and ours (B8). Data; nothing decides here.
 
+use atshub_schemas::text::same;
+
 /// All 15 interview states of the API, each with the [`State`](atshub_actors::domain::State) code it means. `CANCELLED` is
 /// also what Karat says after its 28 days: whether the clock ran out is for the reader of the clocks to say.
 pub const INTERVIEW_STATES: [(&str, &str); 15] = [
@@ -41,13 +43,13 @@ pub const LIVE: [&str; 13] = [
 /// Our code for a word of Karat's; `None` for a word that is not in its documentation.
 #[must_use]
 pub fn state_code(word: &str) -> Option<&'static str> {
-    INTERVIEW_STATES.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word.trim())).map(|(_, ours)| *ours)
+    INTERVIEW_STATES.iter().find(|(theirs, _)| same(theirs, word)).map(|(_, ours)| *ours)
 }
 
 /// Whether an interview in this state still counts as an invitation.
 #[must_use]
 pub fn is_live(word: &str) -> bool {
-    LIVE.iter().any(|live| live.eq_ignore_ascii_case(word.trim()))
+    LIVE.iter().any(|live| same(live, word))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What only the SQLite store promises: kill -9 loses nothing that was answered, two processes may share a folder, and a
 //! deleted credential is not in the file.
 
-use crate::support::build::{applied, dossier, external, handled, moved, next, now, publishes, record, saves, tenant};
+use crate::support::build::{applied, candidacy, dossier, external, handled, moved, next, now, publishes, record, saves, tenant};
 use atshub::embedded::store::SqliteStore;
 use atshub_actors::{
-    domain::Lookup,
+    domain::{Lookup, State},
     ports::{Beat, Change, CommitOutcome, Conflict, Dossiers, Journal, Rail, SealedSecret, Store, TenantRecord},
 };
 use atshub_schemas::{Envelope, MessageId};
@@ -185,4 +185,31 @@ async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_
     assert_eq!(seen, [(quiet, false), (here, true)]);
     let left: String = behind.query_row("select group_concat(name) from children", (), |row| row.get(0)).unwrap();
     assert_eq!(left, "tenant/globex");
+}
+
+/// Keys of a release that compared addresses byte by byte are made anew, once: a dossier that was found by them is found still.
+#[tokio::test]
+async fn keys_of_an_earlier_release_are_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let acme = tenant("acme");
+    let mut kept = dossier(&acme, "a-1", "j\u{fc}rgen@example.org");
+    kept.candidacies = vec![candidacy(State::Invited, "1201")];
+    let store = SqliteStore::open(folder.path()).unwrap();
+    applied(store.commit(saves(&kept)).await);
+    drop(store);
+    let file = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+    let file = file.into_iter().find(|file| file.extension().is_some_and(|end| end == "sqlite" || end == "db")).unwrap();
+    let old = rusqlite::Connection::open(file).unwrap();
+    old.execute_batch(
+        "update dossiers set body = replace(body, 'j\u{fc}rgen', 'ju\u{308}rgen'); \
+         update searched set email_key = 'ju\u{308}rgen@example.org'; \
+         update candidacies set live_key = 'ju\u{308}rgen@example.org|1201'; update versions set value = 1 where name = 'searched'",
+    )
+    .unwrap();
+    drop(old);
+    let store = SqliteStore::open(folder.path()).unwrap();
+    for by in [Lookup::Email("Ju\u{308}rgen@example.org".parse().unwrap()), Lookup::Live("j\u{fc}rgen@example.org|1201".into())] {
+        let found = store.dossiers(&acme, by.clone()).await.unwrap();
+        assert_eq!(found.first().map(|d| d.application.id.as_str()), Some("a-1"), "{by:?}");
+    }
 }

@@ -1,13 +1,13 @@
 //! What only the PostgreSQL store promises: lost connections, a database that hangs, migrations, partitions.
 
 use crate::support::{
-    build::{applied, claim, days_later, dossier, external, handled, line, moved, now, publishes, saves, tenant},
+    build::{applied, candidacy, claim, days_later, dossier, external, handled, line, moved, now, publishes, saves, tenant},
     postgres::{MAX_CONNECTIONS, TestDatabase, address, client},
     proxy::Proxy,
 };
 use atshub::postgres::{PostgresOptions, PostgresStore, Schema};
 use atshub_actors::{
-    domain::Lookup,
+    domain::{Lookup, State},
     ports::{Beat, Change, CommitOutcome, Dossiers, Journal, MessageKey, Rail, Store, StoreError},
 };
 use futures_util::future::join_all;
@@ -330,4 +330,28 @@ async fn a_process_not_heard_of_for_a_day_is_forgotten_with_its_children_by_the_
     assert_eq!(seen, [(quiet, false), (here, true)]);
     let left = behind.query("select name from children", &[]).await.unwrap();
     assert_eq!(left.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), ["tenant/globex"]);
+}
+
+/// Keys of a release that compared addresses byte by byte are made anew, once: a dossier that was found by them is found still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_an_earlier_release_are_made_anew() {
+    let database = TestDatabase::empty().await;
+    let store = database.store().await;
+    let acme = tenant("acme");
+    let mut kept = dossier(&acme, "a-1", "j\u{fc}rgen@example.org");
+    kept.candidacies = vec![candidacy(State::Invited, "1201")];
+    applied(store.commit(saves(&kept)).await);
+    let old = client(&database.url).await;
+    old.batch_execute(
+        "update dossiers set body = replace(body::text, 'j\u{fc}rgen', 'ju\u{308}rgen')::json; \
+         update searched set email_key = 'ju\u{308}rgen@example.org'; \
+         update candidacies set live_key = 'ju\u{308}rgen@example.org|1201'; update versions set value = 1 where name = 'searched'",
+    )
+    .await
+    .unwrap();
+    store.migrate().await.unwrap();
+    for by in [Lookup::Email("Ju\u{308}rgen@example.org".parse().unwrap()), Lookup::Live("j\u{fc}rgen@example.org|1201".into())] {
+        let found = store.dossiers(&acme, by.clone()).await.unwrap();
+        assert_eq!(found.first().map(|d| d.application.id.as_str()), Some("a-1"), "{by:?}");
+    }
 }

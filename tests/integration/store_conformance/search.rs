@@ -4,7 +4,7 @@ use super::on_every_store;
 use crate::support::build::{applied, candidacy, dossier, external, later, next, now, refused, saves, tenant};
 use atshub_actors::{
     domain::{Dossier, Lookup, State},
-    ports::Store,
+    ports::{CommitOutcome, Conflict, Store},
 };
 use atshub_schemas::{Email, Link, fact::Person};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ type Tested = Arc<dyn Store>;
 on_every_store! {
     a_dossier_is_found_by_address_page_job_role_and_recruiter_and_only_for_its_tenant
     what_is_searched_by_follows_what_is_saved
+    one_person_is_found_and_invited_once_however_the_address_is_written
     what_is_too_long_for_an_index_is_found_all_the_same
     those_found_come_newest_first_and_at_most_two_hundred
     those_in_a_state_come_in_pages_that_neither_repeat_nor_leave_out_what_stays
@@ -96,6 +97,27 @@ async fn what_is_searched_by_follows_what_is_saved(store: Tested) {
     d.candidate.email = None;
     applied(store.commit(saves(&d)).await);
     assert!(found(&store, Lookup::Email(email("ada.lovelace@example.org"))).await.is_empty());
+}
+
+async fn one_person_is_found_and_invited_once_however_the_address_is_written(store: Tested) {
+    let written = |id: &str, address: &str| {
+        let mut d = dossier(&tenant("acme"), id, address);
+        d.candidacies = vec![candidacy(State::Invited, "r-1")];
+        d
+    };
+    applied(store.commit(saves(&written("a-1", "J\u{fc}rgen@example.org"))).await);
+    for (id, address) in [("a-2", "ju\u{308}rgen@example.org"), ("a-3", "\u{feff}j\u{fc}r\u{200d}gen@example.org\u{a0}")] {
+        let refused = store.commit(saves(&written(id, address))).await.unwrap();
+        let CommitOutcome::Conflict(Conflict::Taken { holder, .. }) = refused else { panic!("{address:?}: {refused:?}") };
+        assert_eq!(holder.as_str(), "a-1", "{address:?}");
+        assert_eq!(found(&store, Lookup::Email(email(address))).await, ["a-1"], "{address:?}");
+    }
+    let mut d = dossier(&tenant("acme"), "a-4", "else@example.org");
+    d.candidate.profile_url = Some(link("https://ats.example/people/e\u{301}"));
+    applied(store.commit(saves(&d)).await);
+    for address in ["https://ats.example/people/\u{e9}", "\u{202a}https://ATS.example/people/%C3%A9/\u{202c}"] {
+        assert_eq!(found(&store, Lookup::ProfileUrl(link(address))).await, ["a-4"], "{address:?}");
+    }
 }
 
 async fn what_is_too_long_for_an_index_is_found_all_the_same(store: Tested) {

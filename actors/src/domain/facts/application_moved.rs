@@ -6,6 +6,7 @@ use crate::domain::{Context, Dossier, Ended, Lookup, Subject, Verdict, ask::adva
 use atshub_schemas::{
     ExternalId, Message,
     fact::{Application, ApplicationChange, Stage},
+    text::same,
 };
 use jiff::SignedDuration;
 
@@ -183,7 +184,7 @@ fn same_stage(kept: Option<&Stage>, other: &Stage) -> bool {
     let Some(kept) = kept else { return false };
     match (&kept.id, &other.id, &kept.name, &other.name) {
         (Some(a), Some(b), ..) => a == b,
-        (.., Some(a), Some(b)) => a.as_str().trim().to_lowercase() == b.as_str().trim().to_lowercase(),
+        (.., Some(a), Some(b)) => same(a.as_str(), b.as_str()),
         _ => false,
     }
 }

@@ -2,7 +2,10 @@
 
 use super::{Case, Need, Outcome, Rule, nobody_concerned, saved};
 use crate::domain::{InviteError, Lookup, State, Verdict, ask::try_again};
-use atshub_schemas::Message;
+use atshub_schemas::{
+    Message,
+    text::{names_id, same},
+};
 
 pub(super) const RULE: Rule = Rule { needs, decide };
 
@@ -16,7 +19,7 @@ fn needs(case: Case<'_>) -> Vec<Need> {
 fn decide(case: Case<'_>) -> Outcome {
     let Message::RoleChanged(fact) = &case.envelope.message else { return Outcome::nothing(nobody_concerned()) };
     let (context, role) = (case.context, &fact.role);
-    let is_it = |named: &str| named.trim() == role.id.as_str() || named.trim().to_lowercase() == role.name.as_str().trim().to_lowercase();
+    let is_it = |named: &str| names_id(named, role.id.as_str()) || same(named, role.name.as_str());
     let decisions = case.known.all().into_iter().filter_map(|before| {
         let current = before.current()?;
         let waits =

@@ -22,6 +22,7 @@ mod heard;
 mod life;
 mod newer;
 mod orders;
+mod written;
 use life::interview;
 
 fn at(seconds: i64) -> Timestamp {
