@@ -18,6 +18,7 @@ pub mod phase;
 pub mod ports;
 pub mod settlement;
 pub mod shown;
+pub mod spans;
 pub mod supervision;
 pub mod tenant;
 mod turns;

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::ats::{Call, Heard};
 use actix_web::{HttpRequest, HttpResponse, web};
+use atshub_actors::spans;
 use serde_json::json;
+use tracing::Instrument;
 
 /// Name of this door in counts.
 const DOOR: &str = "hook";
@@ -19,14 +21,14 @@ pub(super) async fn take(
     request: HttpRequest,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let answer = work(&shared, &path, &request, &mut payload).await;
-    shared.counters.count(
-        DOOR,
-        match &answer {
-            Ok((outcome, _)) => outcome,
-            Err(problem) => problem.code(),
-        },
-    );
+    let span = spans::of_request(DOOR, &path);
+    let answer = work(&shared, &path, &request, &mut payload).instrument(span.clone()).await;
+    let outcome = match &answer {
+        Ok((outcome, _)) => outcome,
+        Err(problem) => problem.code(),
+    };
+    shared.counters.count(DOOR, outcome);
+    span.record("outcome", outcome);
     answer.map(|(_, response)| response).or_else(|problem| problem.over(payload))
 }
 

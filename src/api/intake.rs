@@ -9,7 +9,10 @@ use super::{
 };
 use crate::ats::{Call, Claim, Head, Inbound, Known, Refused};
 use actix_web::{HttpRequest, web};
-use atshub_actors::ports::{Change, CommitOutcome, Door, OutboxRow};
+use atshub_actors::{
+    ports::{Change, CommitOutcome, Door, OutboxRow},
+    spans,
+};
 use atshub_schemas::{Envelope, TenantName, topology};
 use futures_util::StreamExt;
 use std::{
@@ -171,6 +174,11 @@ pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelo
         tracing::error!(%tenant, kind = stray.message.kind(), "the connector made a fact for another tenant");
         return Err(Problem::ours("fault_in_hub", "a fault in the hub"));
     }
+    let trace = spans::traceparent();
+    let traced = |mut fact: Envelope| {
+        fact.traceparent = fact.traceparent.or_else(|| trace.clone());
+        fact
+    };
     let row = |fact: Envelope| OutboxRow {
         exchange: topology::EVENTS.to_owned(),
         routing_key: fact.routing_key(),
@@ -178,7 +186,7 @@ pub(super) async fn keep(shared: &Shared, tenant: &TenantName, facts: Vec<Envelo
         not_before: None,
         key: None,
     };
-    let change = Change { outbox: facts.into_iter().map(row).collect(), ..Change::default() };
+    let change = Change { outbox: facts.into_iter().map(traced).map(row).collect(), ..Change::default() };
     let away = || Problem::ours("store_away", "the store is away");
     match timeout(shared.doors.limits.commit_time, shared.doors.store.commit(change)).await {
         Ok(Ok(CommitOutcome::Committed)) => Ok(()),

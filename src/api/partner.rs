@@ -7,9 +7,10 @@ use super::{
 };
 use crate::ats::{Call, Ordered, PartnerContext};
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use atshub_actors::{domain::Lookup, failure::Failure, ports::PlatformRole};
+use atshub_actors::{domain::Lookup, failure::Failure, ports::PlatformRole, spans};
 use atshub_schemas::{ExternalId, TenantName};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 /// Name of this door in counts.
 const DOOR: &str = "partner";
@@ -22,14 +23,14 @@ pub(super) async fn answer(
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (name, path) = path.into_inner();
-    let answer = work(&shared, &name, &path, &request, &mut payload).await;
-    shared.counters.count(
-        DOOR,
-        match &answer {
-            Ok(_) => "answered",
-            Err(problem) => problem.code(),
-        },
-    );
+    let span = spans::of_request(DOOR, &name);
+    let answer = work(&shared, &name, &path, &request, &mut payload).instrument(span.clone()).await;
+    let outcome = match &answer {
+        Ok(_) => "answered",
+        Err(problem) => problem.code(),
+    };
+    shared.counters.count(DOOR, outcome);
+    span.record("outcome", outcome);
     answer.or_else(|problem| problem.over(payload))
 }
 

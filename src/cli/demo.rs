@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args, broker: Option<String>, store: Option<String
     if log == crate::config::Config::default().log {
         log.level = QUIET.to_owned();
     }
-    telemetry::init(&log).map_err(Stop::usage)?;
+    telemetry::init(&log, &session.loaded.config.traces).map_err(Stop::usage)?;
     session.loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     super::handles_signals();
     let out = session.out;

@@ -32,7 +32,7 @@ pub(super) async fn run(_: Args, session: Session) -> Ended {
         let stop = Stop::usage(format!("`{}`: {}", problem.key, problem.text));
         return Err(stop.next("`atshub config check` prints the settings in force"));
     }
-    telemetry::init(&config.log).map_err(Stop::usage)?;
+    telemetry::init(&config.log, &config.traces).map_err(Stop::usage)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     problems.iter().for_each(|problem| tracing::warn!("`{}`: {}", problem.key, problem.text));
     super::handles_signals();

@@ -2,7 +2,7 @@
 //! opens no connection; `atshub check store|broker` does that.
 
 use super::{BrokerAddress, Config, SealKey, StoreAddress};
-use crate::{credentials::check_key_file, postgres, rabbitmq, tls::Tls};
+use crate::{credentials::check_key_file, http::base_url, postgres, rabbitmq, tls::Tls};
 use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
@@ -83,6 +83,14 @@ pub fn check(config: &Config) -> Vec<Problem> {
     }
     if let Err(error) = EnvFilter::try_new(&config.log.level) {
         add("log.level", true, format!("`{}` is not understood ({error}); use error, warn, info, debug or trace", config.log.level));
+    }
+    let endpoint = &config.traces.endpoint;
+    if let Some(why) = base_url(endpoint).err().filter(|_| !endpoint.is_empty()) {
+        add(
+            "traces.endpoint",
+            true,
+            format!("{why}; of a collector on this machine it is http://127.0.0.1:4318, and empty sends no spans"),
+        );
     }
     if !config.http.listen.ip().is_loopback() {
         add(
@@ -184,6 +192,7 @@ mod tests {
             ("seal.previous_key_file", "set both", Box::new(|c| c.seal.previous_key_file = "/nowhere/key".into())),
             ("http.workers", "use 1 to 64", Box::new(|c| c.http.workers = 0)),
             ("http.max_body_bytes", "out of bounds", Box::new(|c| c.http.max_body_bytes = usize::MAX)),
+            ("traces.endpoint", "http://127.0.0.1:4318", Box::new(|c| c.traces.endpoint = "collector:4318".into())),
             ("log.level", "is not understood", Box::new(|c| c.log.level = "atshub=loud".into())),
         ];
         for (key, text, change) in cases {

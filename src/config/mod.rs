@@ -44,6 +44,8 @@ pub struct Config {
     pub hub: Hub,
     /// Logs.
     pub log: Log,
+    /// Spans.
+    pub traces: Traces,
 }
 
 /// What carries messages.
@@ -152,6 +154,14 @@ pub struct Log {
     pub format: LogFormat,
     /// Which are written.
     pub level: String,
+}
+
+/// Spans of what is done: for an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector's address, for OTLP over HTTP; empty: no spans.
+    pub endpoint: String,
 }
 
 /// Form of the logs.

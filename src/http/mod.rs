@@ -5,7 +5,7 @@ mod body;
 mod translate;
 
 use crate::tls::Tls;
-use atshub_actors::{failure::Failure, flight, lease::Lease, meters::meters};
+use atshub_actors::{failure::Failure, flight, lease::Lease, meters::meters, spans};
 use atshub_schemas::text::{read_answer, trimmed};
 use body::LeasedBody;
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use reqwest::{
 use serde_json::Value;
 use std::time::Duration;
 use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
+use tracing::{Instrument, Span};
 
 /// Same-host redirects followed before giving up.
 const MAX_REDIRECTS: usize = 3;
@@ -174,15 +175,18 @@ impl Http {
         let (name, effect) = (call.name, call.effect);
         let flight = flight::depart().filter(|_| effect == Effect::Acts);
         let http = self.clone();
-        let task = self.io.spawn(async move {
+        let span = spans::of_call(name);
+        let work = async move {
             let began = Instant::now();
             let answer = http.exchange(call).await;
             let (outcome, took) = (class(&answer), began.elapsed());
             meters().call(name, outcome, took);
             tracing::debug!(call = name, outcome, took_ms = took.as_millis(), "called");
+            Span::current().record("outcome", outcome);
             drop(flight);
             answer
-        });
+        };
+        let task = self.io.spawn(work.instrument(span));
         let _give_up = (effect == Effect::Reads).then(|| AbortOnDrop(task.abort_handle()));
         task.await.unwrap_or_else(|error| {
             Err(if error.is_panic() {

@@ -3,11 +3,13 @@
 
 mod lines;
 mod repeats;
+mod spans;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, Traces};
+use atshub_actors::spans::TARGET;
 use lines::Lines;
 use std::io::{self, IsTerminal, stderr};
-use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Crates that are the hub's own; one plain word as level means these, and everybody else speaks up only to warn.
 const OWN: [&str; 3] = ["atshub", "atshub_actors", "atshub_simulators"];
@@ -21,6 +23,9 @@ pub enum TelemetryError {
     /// The thread that writes them could not be made.
     #[error("the log cannot be begun: {0}")]
     Thread(#[from] io::Error),
+    /// The collector of spans cannot be sent to.
+    #[error("`traces.endpoint` is not understood ({0}); use the address of an OpenTelemetry collector, for example http://127.0.0.1:4318")]
+    Traces(String),
 }
 
 /// Which lines are written.
@@ -40,20 +45,23 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     Ok(EnvFilter::try_new(directives)?)
 }
 
-/// Begins to write logs. A second call changes nothing: in tests several hubs share a process.
+/// Begins to write logs, and to send spans if they are to be sent. A second call changes nothing: in tests several hubs share a process.
 ///
 /// # Errors
 /// [`TelemetryError`].
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(Lines::to_standard_error()?);
+pub fn init(log: &Log, traces: &Traces) -> Result<(), TelemetryError> {
     // What it has to say of itself it would print, and panic where that fails.
-    let builder = builder.log_internal_errors(false);
+    let lines = fmt::layer().with_writer(Lines::to_standard_error()?).log_internal_errors(false);
     let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    // Set already: by an earlier hub of this process, or by a test.
-    let _ = match log.format {
-        LogFormat::Text => builder.with_ansi(colour).finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init(),
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(colour).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
+    let lines = lines.with_filter(filter(&log.level)?).with_filter(filter_fn(|metadata| metadata.target() != TARGET));
+    let spans = if traces.endpoint.is_empty() { None } else { Some(spans::to(&traces.endpoint)?) };
+    let spans = spans.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(filter_fn(|m| m.target() == TARGET)));
+    // Set already: by an earlier hub of this process, or by a test.
+    let _ = tracing_subscriber::registry().with(lines).with(spans).try_init();
     std::panic::set_hook(Box::new(panicked));
     Ok(())
 }
@@ -69,6 +77,11 @@ pub fn dropped_lines() -> u64 {
 #[must_use]
 pub fn say(line: &str) -> bool {
     Lines::begun().map(|lines| lines.put(format!("{line}\n").as_bytes())).is_some()
+}
+
+/// Sends the spans that were not sent yet, for a moment at most: before the runtime that they are sent on ends.
+pub fn last_spans() {
+    spans::flush();
 }
 
 /// Waits until the log is written, for a moment at most: before the process ends.

@@ -8,6 +8,7 @@ use crate::{
     lifecycle,
     ports::{Attempt, Change, CommitOutcome, MessageKey, OutboxRow, Parked, Progress},
     settlement::{Settlement, settle},
+    spans,
 };
 use atshub_schemas::{Envelope, Message, topology};
 use jiff::Timestamp;
@@ -125,6 +126,7 @@ impl Desk {
         let now = self.clock.now();
         let settlement = settle(failure, progress.failures, now, rand::random_range(0.0..=1.0));
         tracing::warn!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, code = failure.code(), error = %failure, "a try failed");
+        spans::failed(failure.code());
         match settlement {
             Settlement::Retry { at, counts } => {
                 let at = at.max(self.landed(envelope, failure, now));

@@ -20,6 +20,7 @@ use crate::{
         Change, Claim, Clock, CommitOutcome, Disposition, DossierWrite, Handled, JournalEntry, MessageKey, Parked, Progress, Store,
         StoreError,
     },
+    spans,
 };
 use atshub_schemas::{Envelope, ExternalId, Line, Message, TenantName, topology};
 use jiff::Timestamp;
@@ -69,7 +70,7 @@ impl Desk {
         let source = Line::new(lifecycle::SOURCE).unwrap_or_else(|_| cause.source.clone());
         let mut envelope = Envelope::new(source, tenant.clone(), self.clock.now(), message);
         envelope.subject = application.and_then(|id| ExternalId::new(format!("application/{id}")).ok());
-        envelope.traceparent.clone_from(&cause.traceparent);
+        envelope.traceparent = spans::traceparent().or_else(|| cause.traceparent.clone());
         envelope
     }
 
@@ -252,6 +253,7 @@ impl Desk {
 fn told(envelope: &Envelope, verdict: &Verdict, about: About<'_>) {
     let application = about.dossier.map(|dossier| dossier.application.id.as_str());
     let (kind, Verdict { word, code, .. }) = (envelope.message.kind(), verdict);
+    spans::note(code);
     let traceparent = envelope.traceparent.as_ref().map(Line::as_str);
     if *word == "refused" {
         tracing::info!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind, application, code, traceparent, "refused");

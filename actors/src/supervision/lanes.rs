@@ -7,6 +7,7 @@ use super::{
     guard::{Ended, Guard},
     lifeline::{Lifeline, Link},
 };
+use crate::spans;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context};
 use async_trait::async_trait;
 use atshub_schemas::Envelope;
@@ -14,6 +15,7 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
+use tracing::Instrument;
 
 /// What a child does with a message.
 #[async_trait(?Send)]
@@ -110,7 +112,8 @@ impl<W: Workload> Lanes<W> {
                 return None;
             }
             let Deliver { token, envelope, queue, known } = delivery;
-            let work = async move { workload.perform(envelope, &queue, known).await };
+            let span = spans::of_message(&envelope, &queue);
+            let work = async move { workload.perform(envelope, &queue, known).await }.instrument(span);
             Some(Guard::new(token, bench, work).await)
         };
         let finish = move |ended: Option<Ended>, actor: &mut A, ctx: &mut Context<A>| {

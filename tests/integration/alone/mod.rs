@@ -4,6 +4,7 @@
 mod log;
 mod places;
 mod signals;
+mod spans;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
