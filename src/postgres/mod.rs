@@ -6,6 +6,7 @@
 mod clock;
 mod commit;
 mod connection;
+mod forget;
 mod gather;
 mod handled;
 mod heralds;
