@@ -340,3 +340,35 @@ pub const KEPT: &[Kept] = &[
         plain: &["name", "applied_on", "checksum"],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The row of the documentation.
+    fn row(kept: &Kept) -> String {
+        let how = match kept.ends {
+            Ends::History { .. } => "`retention.days`",
+            Ends::Candidates(_) => "`retention.candidate_days` after the last change",
+            Ends::Dossier => "as long as the application in `dossiers`",
+            Ends::Owner => "as long as what it belongs to",
+            Ends::Itself(how) => how,
+        };
+        let erased = match (kept.erased, kept.ends) {
+            (Erased::Row, _) => "the row",
+            (Erased::Words(_), _) => "what it said",
+            (Erased::Nothing, Ends::Dossier) => "with its application",
+            (Erased::Nothing, _) => "nothing: it says nothing of people",
+        };
+        let removed = if kept.tenant.is_some() { "all of the tenant" } else { "nothing" };
+        format!("| `{}` | {} | {how} | {removed} | {erased} |\n", kept.table, kept.holds)
+    }
+
+    #[test]
+    fn the_documentation_has_the_table_as_it_is() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/README.md")).unwrap();
+        let section = text.split("## What is kept").nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows: String = KEPT.iter().map(row).collect();
+        assert!(section.contains(&rows), "deploy/README.md, What is kept, is to have:\n{rows}");
+    }
+}

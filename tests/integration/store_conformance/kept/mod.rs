@@ -1,130 +1,19 @@
 //! What is kept, as one table: every table and text column of both schemas stands in it, and by it a removed tenant and an erased person
 //! are gone from all of them, and what has a time ends with it.
 
-use crate::support::{
-    build::{
-        self, applied, candidacy, claim, days_later, dossier, entered, external, handled, invitation, line, now, parked, publishes, record,
-        saves, tenant, words,
-    },
-    postgres::{self, TestDatabase},
-};
-use atshub::{
-    embedded::store::SqliteStore,
-    kept::{KEPT, Kept, Stores},
-};
+mod ground;
+mod somebody;
+
+use crate::support::build::{self, applied, claim, days_later, external, now, parked, publishes, tenant};
+use atshub::kept::{KEPT, Kept};
 use atshub_actors::{
-    domain::{Dossier, EffectKey, Heard, Lookup, State, Subject},
-    ports::{Attempt, Beat, Change, Dossiers as _, HeardWrite, JournalEntry, MessageKey, OutboxRow, Person, SealedSecret, Store},
-    supervision::ChildSnapshot,
+    domain::Lookup,
+    ports::{Change, Person},
 };
-use atshub_schemas::{Envelope, Link, Message, TenantName, fact::Candidate};
-use bytes::Bytes;
+use ground::Ground;
 use jiff::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-use uuid::Uuid;
-
-/// A store, and a way to look behind it.
-struct Ground {
-    store: Arc<dyn Store>,
-    behind: Behind,
-}
-
-enum Behind {
-    Sqlite(tempfile::TempDir),
-    Postgres(TestDatabase),
-}
-
-impl Ground {
-    async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { store: Arc::new(SqliteStore::open(folder.path()).unwrap()), behind: Behind::Sqlite(folder) }
-    }
-
-    async fn postgres() -> Self {
-        let database = TestDatabase::empty().await;
-        Self { store: Arc::new(database.store().await), behind: Behind::Postgres(database) }
-    }
-
-    fn kind(&self) -> Stores {
-        match self.behind {
-            Behind::Sqlite(_) => Stores::Sqlite,
-            Behind::Postgres(_) => Stores::Postgres,
-        }
-    }
-
-    /// Every row that a question finds, its columns as text.
-    async fn ask(&self, sql: &str) -> Vec<Vec<String>> {
-        match &self.behind {
-            Behind::Sqlite(folder) => {
-                let connection = rusqlite::Connection::open(folder.path().join("hub.db")).unwrap();
-                let mut statement = connection.prepare(sql).unwrap();
-                let columns = statement.column_count();
-                let text = |row: &rusqlite::Row<'_>, column| match row.get_ref(column).unwrap() {
-                    rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => {
-                        String::from_utf8_lossy(bytes).into_owned()
-                    }
-                    other => format!("{other:?}"),
-                };
-                let rows = statement.query_map([], |row| Ok((0..columns).map(|column| text(row, column)).collect())).unwrap();
-                rows.map(Result::unwrap).collect()
-            }
-            Behind::Postgres(database) => {
-                let client = postgres::client(&database.url).await;
-                let mut found = Vec::new();
-                for message in client.simple_query(sql).await.unwrap() {
-                    if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
-                        found.push((0..row.len()).map(|column| row.get(column).unwrap_or("null").to_owned()).collect());
-                    }
-                }
-                found
-            }
-        }
-    }
-
-    /// The tables of the schema, with their columns that hold text, JSON, bytes or an id.
-    async fn schema(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let sql = match self.kind() {
-            Stores::Postgres => {
-                "select c.relname, a.attname, t.typname in ('text', 'varchar', 'json', 'jsonb', 'bytea', 'uuid', 'name') from pg_class c \
-                 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped join pg_type t on t.oid = a.atttypid \
-                 where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"
-            }
-            _ => {
-                "select m.name, c.name, case when lower(c.type) in ('integer', 'real') then 'f' else 't' end from sqlite_master m \
-                 join pragma_table_info(m.name) c where m.type = 'table' and m.name not like 'sqlite\\_%' escape '\\'"
-            }
-        };
-        let mut tables = BTreeMap::<String, BTreeSet<String>>::new();
-        for row in self.ask(sql).await {
-            let columns = tables.entry(row[0].clone()).or_default();
-            if row[2] == "t" {
-                columns.insert(row[1].clone());
-            }
-        }
-        tables
-    }
-
-    /// All rows of all tables: table, and the row as one text. Bytes are text as well.
-    async fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut all = Vec::new();
-        for kept in Kept::of(self.kind()) {
-            let columns: Vec<String> = self.schema().await[kept.table].iter().cloned().collect();
-            let read: Vec<String> = match self.kind() {
-                Stores::Postgres if kept.table == "parked" => {
-                    columns.iter().map(|c| if c == "body" { "encode(body, 'escape')".to_owned() } else { c.clone() }).collect()
-                }
-                _ => columns,
-            };
-            for row in self.ask(&format!("select {} from {}", read.join(", "), kept.table)).await {
-                all.push((kept.table, row.join(" | ")));
-            }
-        }
-        all
-    }
-}
+use somebody::{ADA, BOB, Somebody, lives, register};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs each of these on both stores.
 macro_rules! on_both {
@@ -132,13 +21,13 @@ macro_rules! on_both {
         mod on_sqlite { $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
-                super::$sentence(super::Ground::sqlite().await).await;
+                super::$sentence(super::ground::Ground::sqlite().await).await;
             }
         )* }
         mod on_postgres { $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
-                super::$sentence(super::Ground::postgres().await).await;
+                super::$sentence(super::ground::Ground::postgres().await).await;
             }
         )* }
     };
@@ -156,153 +45,14 @@ on_both! {
     what_waits_for_a_tenant_that_was_disabled_long_ago_ends_and_for_others_it_stays
 }
 
-/// Somebody, everything of whom can be told from what others have.
-struct Somebody {
-    name: &'static str,
-    email: &'static str,
-    phone: &'static str,
-    number: &'static str,
-}
-
-const ADA: Somebody = Somebody { name: "Ada Lovelace", email: "ada@example.org", phone: "+442071234567", number: "17" };
-const BOB: Somebody = Somebody { name: "Bob Babbage", email: "bob@example.org", phone: "+442079999999", number: "18" };
-
-impl Somebody {
-    fn application(&self) -> String {
-        format!("app-{}", self.number)
-    }
-
-    fn page(&self) -> Link {
-        Link::new(format!("https://ats.example/people/{}", self.number)).unwrap()
-    }
-
-    fn interview(&self) -> Link {
-        Link::new(format!("https://platform.example/interviews/i-{}", self.number)).unwrap()
-    }
-
-    /// Every word by which the person could be told.
-    fn traces(&self) -> Vec<String> {
-        let words = [self.name, self.email, self.phone, self.page().as_str(), self.interview().as_str()].map(str::to_lowercase);
-        words.into_iter().collect()
-    }
-
-    fn candidate(&self) -> Candidate {
-        Candidate {
-            id: Some(external(&format!("person-{}", self.number))),
-            name: Some(words(self.name)),
-            email: Some(self.email.parse().unwrap()),
-            phone: Some(self.phone.to_owned().try_into().unwrap()),
-            profile_url: Some(self.page()),
-        }
-    }
-
-    fn dossier(&self, tenant: &TenantName) -> Dossier {
-        let mut live = candidacy(State::Invited, "1201");
-        live.invitation =
-            Some(atshub_actors::ports::Invitation { link: Some(self.interview()), ..invitation(&format!("pc-{}", self.number)) });
-        Dossier { candidate: self.candidate(), candidacies: vec![live], ..dossier(tenant, &self.application(), self.email) }
-    }
-
-    fn fact(&self, tenant: &TenantName) -> Envelope {
-        let mut fact = entered(tenant, &self.application(), self.name, self.email, Some(self.phone));
-        if let Message::ApplicationMoved(change) = &mut fact.message {
-            change.candidate = Some(self.candidate());
-        }
-        fact
-    }
-}
-
-fn entry(tenant: &TenantName, of: &Somebody, text: String) -> JournalEntry {
-    JournalEntry { text, ..line(tenant, &of.application(), now(), "invited") }
-}
-
-/// Something of the person in every table that has anything of tenants' work; the message that was handled.
-async fn lives(store: &dyn Store, name: &str, of: &Somebody) -> MessageKey {
-    let acme = tenant(name);
-    let dossier = of.dossier(&acme);
-    let candidacy = dossier.candidacies[0].id;
-    let (fact, later) = (of.fact(&acme), of.fact(&acme));
-    let keyed = |message: &Envelope, what: &str, at| OutboxRow {
-        key: Some(EffectKey { candidacy, intent: 1, what: what.into() }),
-        ..publishes(message, at)
-    };
-    let heard = Heard {
-        tenant: acme.clone(),
-        subject: Subject::Person(external(&format!("person-{}", of.number))),
-        version: 1,
-        updated_at: now(),
-        candidate: of.candidate(),
-        ..serde_json::from_value(serde_json::json!({
-            "tenant": name, "subject": { "kind": "person", "id": "x" }, "version": 1, "updated_at": now()
-        }))
-        .unwrap()
-    };
-    let change = Change {
-        handled: handled(&fact),
-        outbox: vec![publishes(&of.fact(&acme), None), keyed(&of.fact(&acme), "reminder", Some(days_later(now(), 9)))],
-        journal: vec![entry(&acme, of, format!("{} was invited, see {}", of.email, of.interview()))],
-        heard: vec![HeardWrite { heard, expected: None }],
-        ..saves(&dossier)
-    };
-    applied(store.commit(change).await);
-    // One that failed, and waits to be tried again.
-    let key = MessageKey::from(&later);
-    let begun = store.begin(&key, claim()).await.unwrap();
-    let attempt = Attempt {
-        key,
-        owner: begun.owner,
-        counts: true,
-        code: "transient".into(),
-        detail: format!("`{}` was not answered", of.page()),
-        next_at: Some(days_later(now(), 1)),
-    };
-    applied(store.commit(Change { attempt: Some(attempt), outbox: vec![publishes(&later, None)], ..Change::default() }).await);
-    // As programs write them: cut off, in other letters, with escapes.
-    let broken = format!("{{\"data\": {{\"candidate\": {{\"email\": \"{}\"", of.email.to_uppercase());
-    let escaped = serde_json::json!({ "data": { "candidate": { "name": of.name, "email": of.email }, "application": {} } }).to_string();
-    let escaped = escaped.replace('@', "\\u0040");
-    let unnamed = format!("{{\"candidate\": {{\"id\": \"person-{}\"}}, \"text\": \"{}\"}}", of.number, of.name);
-    let nameless = format!("{} {}", of.name, of.phone);
-    for (nth, body) in [broken, escaped, unnamed, nameless].into_iter().enumerate() {
-        let aside = parked(name, Some(&format!("p-{}-{nth}", of.number)), "undecodable_body", body.as_bytes());
-        applied(store.commit(Change { parked: Some(aside), ..Change::default() }).await);
-    }
-    MessageKey::from(&fact)
-}
-
-/// The tenant itself, with a credential, and what its actor does.
-async fn register(store: &dyn Store, name: &str) {
-    assert!(store.put_tenant(record(name), None).await.unwrap());
-    let secret = SealedSecret {
-        owner: format!("tenant/{name}"),
-        name: "api_key".into(),
-        sealed: Bytes::from_static(b"sealed"),
-        fingerprint: "ab12".into(),
-        set_at: now(),
-    };
-    store.put_secret(secret).await.unwrap();
-    let process = Uuid::now_v7();
-    let beat = Beat { process, name: "here:1".into(), started_at: now(), able: true };
-    store.beat(beat, std::time::Duration::from_secs(9)).await.unwrap();
-    store.show_children(process, vec![child(name)]).await.unwrap();
-}
-
-fn child(name: &str) -> ChildSnapshot {
-    serde_json::from_value(serde_json::json!({
-        "name": format!("tenant/{name}"), "phase": "running", "cause": null, "generation": 1, "restarts": 0, "history": [],
-        "next_start": null, "in_hand": 0, "oldest": null, "last_in": null, "last_done": null, "last_written": null, "breakers": [],
-        "done": 0, "poisoned": 0
-    }))
-    .unwrap()
-}
-
 /// How many rows of each table name a tenant.
 async fn of_tenant(ground: &Ground, name: &str) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for kept in Kept::of(ground.kind()) {
         let Some(whose) = kept.tenant else { continue };
         let whose = whose.replace("$1", &format!("'{name}'"));
-        let count = ground.ask(&format!("select {} from {} where {whose}", kept.plain[0], kept.table)).await.len();
+        let count = ground.ask(&format!("select cast(count(*) as text) from {} where {whose}", kept.table)).await;
+        let count: usize = count[0][0].parse().unwrap();
         found.insert(kept.table, count);
     }
     found
