@@ -15,6 +15,8 @@ mod key_input;
 mod live;
 mod message;
 mod migrate;
+#[cfg(test)]
+mod named;
 pub mod out;
 mod platform;
 mod process;
