@@ -291,6 +291,7 @@ pub async fn start_on(ground: Ground, config: &Config, io: Handle, tuning: Tunin
         gate: tuning.gate,
         share: Share::of(config.hub.tenant_share),
         retention: config.retention.time(),
+        candidates: config.retention.candidates(),
         sole: !(matches!(config.broker.url.broker()?, BrokerAddress::Amqp(_))
             && matches!(config.store.url.store()?, StoreAddress::Postgres(_))),
     };

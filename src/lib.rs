@@ -22,3 +22,5 @@ pub mod serving;
 mod signals;
 pub mod telemetry;
 pub mod tls;
+
+pub use records::kept;

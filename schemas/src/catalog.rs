@@ -47,6 +47,8 @@ pub struct Entry {
     pub rust_type: &'static str,
     /// First sentence of its documentation.
     pub summary: &'static str,
+    /// What follows from it in this version; begins with "Nothing yet" where nothing does.
+    pub follows: &'static str,
     schema: fn() -> Schema,
 }
 
@@ -93,7 +95,7 @@ fn schema_of<T: JsonSchema>() -> Schema {
 }
 
 macro_rules! catalog {
-    ($($variant:ident = $kind:literal, $family:ident, $data:ty, $summary:literal;)*) => {
+    ($($variant:ident = $kind:literal, $family:ident, $data:ty, $summary:literal, $follows:literal;)*) => {
         /// What an envelope carries: one variant per type of the catalog.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Message {
@@ -102,7 +104,7 @@ macro_rules! catalog {
 
         /// Every message type, in the order of the documentation.
         pub const CATALOG: &[Entry] = &[
-            $(Entry { kind: $kind, family: Family::$family, rust_type: stringify!($data), summary: $summary, schema: schema_of::<$data> },)*
+            $(Entry { kind: $kind, family: Family::$family, rust_type: stringify!($data), summary: $summary, follows: $follows, schema: schema_of::<$data> },)*
         ];
 
         impl Message {
@@ -138,36 +140,66 @@ macro_rules! catalog {
 }
 
 catalog! {
-    ApplicationMoved = "application.moved.v1", Fact, fact::ApplicationChange, "An application entered a stage.";
-    ApplicationArchived = "application.archived.v1", Fact, fact::ApplicationChange, "An application was archived or rejected.";
-    ApplicationHired = "application.hired.v1", Fact, fact::ApplicationChange, "An application ended in a hire.";
-    ApplicationTransferred = "application.transferred.v1", Fact, fact::ApplicationTransfer, "An application went to another job or opportunity.";
-    ApplicationDeleted = "application.deleted.v1", Fact, fact::ApplicationChange, "An application was deleted.";
-    CandidateUpdated = "candidate.updated.v1", Fact, fact::CandidateUpdate, "A person's data changed.";
-    CandidateMerged = "candidate.merged.v1", Fact, fact::CandidateMerge, "Two records of one person became one.";
-    JobUpdated = "job.updated.v1", Fact, fact::JobUpdate, "A job changed: its role, recruiter or followers.";
-    AssessmentOrdered = "assessment.ordered.v1", Fact, fact::AssessmentOrder, "An assessment was ordered for an application.";
-    AssessmentCancelled = "assessment.cancelled.v1", Fact, fact::AssessmentEnd, "An assessment order was cancelled in the ATS.";
-    AssessmentDeleted = "assessment.deleted.v1", Fact, fact::AssessmentEnd, "An assessment order was deleted in the ATS.";
-    ScheduleRequested = "schedule.requested.v1", Fact, fact::ScheduleRequest, "Somebody asked for the interview to be at a given time.";
-    RedoRequested = "redo.requested.v1", Fact, fact::RedoRequest, "Somebody asked for a redo of an interview.";
-    InterviewChanged = "interview.changed.v1", Fact, fact::InterviewChange, "An interview changed on the platform.";
-    RoleChanged = "role.changed.v1", Fact, fact::RoleChange, "A role was added, renamed or archived on the platform.";
-    CommandDone = "command.done.v1", Answer, command::CommandDone, "The bridge did what a command asked.";
-    CommandFailed = "command.failed.v1", Answer, command::CommandFailed, "The bridge could not do what a command asked.";
-    StatusSet = "status.set.v1", Command, command::StatusSet, "Set the status that recruiters look at.";
-    NoteAdded = "note.added.v1", Command, command::NoteAdded, "Add a note to the activity feed, once.";
-    RolesSynced = "roles.synced.v1", Command, command::RolesSynced, "Make the ATS's list of roles equal to this.";
-    FollowersSynced = "followers.synced.v1", Command, command::FollowersSynced, "Make the ATS's list of allowable followers equal to this.";
-    InviteRequested = "invite.requested.v1", Internal, internal::InviteRequested, "Ask the platform to invite.";
-    WritebackRequested = "writeback.requested.v1", Internal, internal::WritebackRequested, "Write something back into the ATS.";
-    NoticeRequested = "notice.requested.v1", Internal, internal::NoticeRequested, "Tell somebody something.";
-    ResultReady = "result.ready.v1", Internal, internal::ResultReady, "The platform has a result for a candidacy.";
-    PhaseChanged = "tenant.phase_changed.v1", Lifecycle, lifecycle::PhaseChange, "A tenant's actor changed phase.";
-    MessageParked = "message.parked.v1", Lifecycle, lifecycle::MessageParked, "A message was parked.";
-    ControlRequested = "control.requested.v1", Control, control::ControlRequest, "Somebody asks something of a tenant's actor.";
-    DrillRequested = "drill.requested.v1", Control, control::DrillRequest, "A fault is to be made on purpose.";
-    TimerDue = "timer.due.v1", Internal, internal::TimerDue, "Something was to be looked at by now.";
+    ApplicationMoved = "application.moved.v1", Fact, fact::ApplicationChange, "An application entered a stage.",
+        "Into a stage that invites: the candidate is invited, or the status says why not. Any other stage is recorded.";
+    ApplicationArchived = "application.archived.v1", Fact, fact::ApplicationChange, "An application was archived or rejected.",
+        "What was asked for and is not done yet is taken back; of an open interview a note says where it can be cancelled.";
+    ApplicationHired = "application.hired.v1", Fact, fact::ApplicationChange, "An application ended in a hire.",
+        "As for an archived one.";
+    ApplicationTransferred = "application.transferred.v1", Fact, fact::ApplicationTransfer, "An application went to another job or opportunity.",
+        "As a move of the application it is now; what was asked for under the one it was is taken back.";
+    ApplicationDeleted = "application.deleted.v1", Fact, fact::ApplicationChange, "An application was deleted.",
+        "As for an archived one.";
+    CandidateUpdated = "candidate.updated.v1", Fact, fact::CandidateUpdate, "A person's data changed.",
+        "Corrected data are taken over, and a refused invite that they cure is tried again.";
+    CandidateMerged = "candidate.merged.v1", Fact, fact::CandidateMerge, "Two records of one person became one.",
+        "The applications of the record that is gone are the other's from then on.";
+    JobUpdated = "job.updated.v1", Fact, fact::JobUpdate, "A job changed: its role, recruiter or followers.",
+        "A role or recruiter is taken over, and a refused invite that it cures is tried again. Followers are kept; nobody is told of anything yet.";
+    AssessmentOrdered = "assessment.ordered.v1", Fact, fact::AssessmentOrder, "An assessment was ordered for an application.",
+        "The candidate is invited, as by a move into a stage that invites.";
+    AssessmentCancelled = "assessment.cancelled.v1", Fact, fact::AssessmentEnd, "An assessment order was cancelled in the ATS.",
+        "What was asked for and is not done yet is taken back; of an open interview a note says where it can be cancelled.";
+    AssessmentDeleted = "assessment.deleted.v1", Fact, fact::AssessmentEnd, "An assessment order was deleted in the ATS.",
+        "As for a cancelled one.";
+    ScheduleRequested = "schedule.requested.v1", Fact, fact::ScheduleRequest, "Somebody asked for the interview to be at a given time.",
+        "A note says that this is done on the platform, and where.";
+    RedoRequested = "redo.requested.v1", Fact, fact::RedoRequest, "Somebody asked for a redo of an interview.",
+        "A note says that the platform offers it to the candidate.";
+    InterviewChanged = "interview.changed.v1", Fact, fact::InterviewChange, "An interview changed on the platform.",
+        "The status follows. The hub does not watch the platform itself yet: only what somebody publishes is known.";
+    RoleChanged = "role.changed.v1", Fact, fact::RoleChange, "A role was added, renamed or archived on the platform.",
+        "Invites that were refused for want of this role are tried again.";
+    CommandDone = "command.done.v1", Answer, command::CommandDone, "The bridge did what a command asked.",
+        "The status or note is known to be written.";
+    CommandFailed = "command.failed.v1", Answer, command::CommandFailed, "The bridge could not do what a command asked.",
+        "The command is sent again, if it may work later; else it is parked, and the reason is in the history.";
+    StatusSet = "status.set.v1", Command, command::StatusSet, "Set the status that recruiters look at.",
+        "The bridge sets the status.";
+    NoteAdded = "note.added.v1", Command, command::NoteAdded, "Add a note to the activity feed, once.",
+        "The bridge adds the note.";
+    RolesSynced = "roles.synced.v1", Command, command::RolesSynced, "Make the ATS's list of roles equal to this.",
+        "Nothing yet: the hub does not send it.";
+    FollowersSynced = "followers.synced.v1", Command, command::FollowersSynced, "Make the ATS's list of allowable followers equal to this.",
+        "Nothing yet: the hub does not send it.";
+    InviteRequested = "invite.requested.v1", Internal, internal::InviteRequested, "Ask the platform to invite.",
+        "The platform is asked.";
+    WritebackRequested = "writeback.requested.v1", Internal, internal::WritebackRequested, "Write something back into the ATS.",
+        "The status or note is written, by the connector or by a command.";
+    NoticeRequested = "notice.requested.v1", Internal, internal::NoticeRequested, "Tell somebody something.",
+        "Nothing yet: the hub does not send it.";
+    ResultReady = "result.ready.v1", Internal, internal::ResultReady, "The platform has a result for a candidacy.",
+        "Nothing yet: the hub does not send it.";
+    PhaseChanged = "tenant.phase_changed.v1", Lifecycle, lifecycle::PhaseChange, "A tenant's actor changed phase.",
+        "For who listens; the hub does nothing on it.";
+    MessageParked = "message.parked.v1", Lifecycle, lifecycle::MessageParked, "A message was parked.",
+        "For who listens; the hub does nothing on it.";
+    ControlRequested = "control.requested.v1", Control, control::ControlRequest, "Somebody asks something of a tenant's actor.",
+        "The process that runs the tenant does it.";
+    DrillRequested = "drill.requested.v1", Control, control::DrillRequest, "A fault is to be made on purpose.",
+        "The process makes the fault, where drills are allowed.";
+    TimerDue = "timer.due.v1", Internal, internal::TimerDue, "Something was to be looked at by now.",
+        "A command that no bridge has answered is sent again, or parked.";
 }
 
 /// A value that fits its schema and is refused all the same. The property tests look for one and find none; were there

@@ -3,6 +3,7 @@
 
 mod backup;
 mod broker;
+mod candidate;
 mod check;
 mod config;
 #[cfg(feature = "lab")]
@@ -14,6 +15,8 @@ mod key_input;
 mod live;
 mod message;
 mod migrate;
+#[cfg(test)]
+mod named;
 pub mod out;
 mod platform;
 mod process;
@@ -73,6 +76,9 @@ enum Command {
     /// Customer accounts at ATSs
     #[command(subcommand)]
     Tenant(tenant::Verb),
+    /// People, as the hub knows them
+    #[command(subcommand)]
+    Candidate(candidate::Verb),
     /// Running hub processes
     #[command(subcommand)]
     Process(process::Verb),
@@ -151,6 +157,7 @@ async fn obey(cli: Cli, out: Out) -> Ended {
         Command::Backup(args) => backup::run(args, &session).await,
         Command::Platform(verb) => platform::run(verb, &session).await,
         Command::Tenant(verb) => Box::pin(tenant::run(verb, &session)).await,
+        Command::Candidate(verb) => candidate::run(verb, &session).await,
         Command::Process(verb) => process::run(verb, &session).await,
         Command::Seal(verb) => seal::run(verb, &session).await,
         Command::Broker(verb) => broker::run(verb, &session).await,

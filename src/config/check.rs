@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 /// The numbers that have bounds: setting, value, least, most.
-fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 13] {
+fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 14] {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     [
         ("store.connections", config.store.connections.into(), 1, 500),
@@ -33,6 +33,7 @@ fn bounded(config: &Config) -> [(&'static str, u64, u64, u64); 13] {
             4 * 1024 * 1024 * 1024,
         ),
         ("retention.days", config.retention.days.into(), 1, 3650),
+        ("retention.candidate_days", config.retention.candidate_days.into(), 90, 36_500),
         ("hub.arbiters", count(config.hub.arbiters), 1, 256),
         ("hub.io_threads", count(config.hub.io_threads), 1, 256),
         ("hub.invite_actors", count(config.hub.invite_actors), 1, 256),

@@ -122,8 +122,10 @@ pub struct Seal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Days.
+    /// Days for messages and history.
     pub days: u32,
+    /// Days for what is known of candidates, after the last change.
+    pub candidate_days: u32,
 }
 
 /// How much of what runs.
@@ -196,6 +198,12 @@ impl Retention {
     #[must_use]
     pub fn time(&self) -> Duration {
         Duration::from_secs(u64::from(self.days) * 24 * 3600)
+    }
+
+    /// How long what is known of candidates stays.
+    #[must_use]
+    pub fn candidates(&self) -> Duration {
+        Duration::from_secs(u64::from(self.candidate_days) * 24 * 3600)
     }
 }
 

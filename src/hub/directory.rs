@@ -20,6 +20,7 @@ use atshub_actors::{
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -286,6 +287,10 @@ impl Directory {
                     }
                 };
             }
+            // What was in hand when the tenant was removed has been written down since.
+            if !kept && let Err(error) = self.parts.store.forget_removed(Timestamp::UNIX_EPOCH).await {
+                tracing::warn!(%tenant, %error, "failed to delete what a removed tenant had in hand; it is deleted with the next sweep");
+            }
             let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
             match retiring.get_mut(&tenant) {
                 Some(gone) if kept => *gone = Retiring { next_look: Instant::now() + RETIRE_AGAIN, told: true },
@@ -339,7 +344,8 @@ impl Accounts for Directory {
     fn account(&self, tenant: &TenantName) -> Option<Account> {
         let seat = self.seat(tenant)?;
         let Connected { adapter, gate } = seat.platform.clone()?;
-        let set_aside = seat.record.standing == Phase::Quarantined.as_str() || seat.record.unreadable.is_some();
+        let aside = [Phase::Quarantined, Phase::Disabled].iter().any(|phase| seat.record.standing == phase.as_str());
+        let set_aside = aside || seat.record.unreadable.is_some();
         let connector = seat.connector.as_ref().ok().map(Arc::clone);
         Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, connector, set_aside })
     }

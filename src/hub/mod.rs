@@ -9,6 +9,7 @@ mod keeping;
 mod not_set_up;
 mod ownership;
 mod processes;
+mod retention;
 mod retest;
 mod seats;
 mod showing;
@@ -33,7 +34,6 @@ use atshub_actors::{
 };
 use atshub_schemas::topology;
 use control::Ear;
-use jiff::SignedDuration;
 use processes::Membership;
 use showing::Showing;
 use std::{
@@ -50,8 +50,6 @@ use uuid::Uuid;
 
 /// How often tenants, accounts and credentials are looked at for changes made by somebody else.
 const RELOAD: Duration = Duration::from_secs(1);
-/// How often history past its retention is dropped and the partitions of the days to come are made.
-const SWEEP: Duration = Duration::from_secs(3600);
 /// Longest wait, when the deadline has passed, for what was committed to be published, and again for the broker to close. Another
 /// process publishes what is left.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -92,8 +90,10 @@ pub struct HubOptions {
     pub gate: GatePolicy,
     /// What a tenant may take freely while others have work.
     pub share: Share,
-    /// How long inbox, journal and sent messages are kept.
+    /// How long messages and history are kept.
     pub retention: Duration,
+    /// How long what is known of candidates is kept.
+    pub candidates: Duration,
     /// True where broker or store are for one process only.
     pub sole: bool,
 }
@@ -143,7 +143,7 @@ impl Hub {
         }
         parts.broker.when_missing(Arc::new(rail::again::SendAgain(Arc::clone(&parts.store) as _)));
         let now = parts.clock.now();
-        parts.store.sweep(now, before(now, parts.options.retention)).await?;
+        retention::let_go(&*parts.store, now, &parts.options).await?;
         let went_back = Arc::default();
         keeping::look(&*parts.store, &*parts.clock, &went_back).await?;
         for queue in workers::queues() {
@@ -218,7 +218,7 @@ impl Hub {
             Showing { store: Arc::clone(store), board: board.clone(), views: views.clone(), lease, process, place: member.name() };
         tasks.push(parts.io.spawn(showing.run()));
         tasks.push(parts.io.spawn(follow(Arc::clone(&directory), supervisor.clone(), views, bell, fatal.clone())));
-        tasks.push(parts.io.spawn(sweep(Arc::clone(store), Arc::clone(clock), parts.options.retention)));
+        tasks.push(parts.io.spawn(retention::run(Arc::clone(&directory))));
         tasks.push(parts.io.spawn(keeping::run(Arc::clone(store), Arc::clone(clock), went_back)));
         let beats = parts.io.spawn(member.run(supervisor.clone(), board.clone()));
         let (broker, store) = (parts.broker, parts.store);
@@ -333,18 +333,4 @@ async fn follow(
             tracing::warn!(%error, "failed to remove a credential that is good no longer; it is not accepted all the same; trying again");
         }
     }
-}
-
-async fn sweep(store: Arc<dyn Store>, clock: Arc<dyn Clock>, retention: Duration) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        let now = clock.now();
-        if let Err(error) = store.sweep(now, before(now, retention)).await {
-            tracing::warn!(%error, "failed to drop old history; trying again");
-        }
-    }
-}
-
-fn before(now: jiff::Timestamp, retention: Duration) -> jiff::Timestamp {
-    SignedDuration::try_from(retention).ok().and_then(|span| now.checked_sub(span).ok()).unwrap_or(jiff::Timestamp::MIN)
 }

@@ -7,6 +7,7 @@ mod callers;
 mod clock;
 mod commit;
 mod connection;
+mod forget;
 mod gather;
 mod handled;
 mod heralds;

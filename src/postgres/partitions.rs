@@ -4,7 +4,10 @@ use super::{
     connection::{Database, Fault},
     write::day,
 };
-use crate::records::stored;
+use crate::records::{
+    kept::{Ends, Kept, Stores, WITHOUT_DOSSIER},
+    stored,
+};
 use deadpool_postgres::{Object, Transaction};
 use futures_util::FutureExt;
 use jiff::{Timestamp, civil::Date};
@@ -17,46 +20,37 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Only one process at a time makes or drops partitions.
 const LOCK: i64 = 0x6174_7368_7562_0002;
 
-struct Table {
-    name: &'static str,
-    /// What keeps an old row: true where it may not be dropped yet (`$1` is the end of the retention).
-    wanted: &'static str,
-    /// What makes a row of the default partition old.
-    old: &'static str,
-}
-
-/// A fact may be older than the retention when it is handled; its key stays as long as that of a new one.
-const TABLES: [Table; 3] = [
-    Table { name: "inbox", wanted: "handled_at >= $1", old: "time < $1 and handled_at < $1" },
-    Table {
-        name: "outbox",
-        wanted: "exists (select from waiting w where w.number = o.number)",
-        old: "day < ($1::timestamptz at time zone 'utc')::date and not exists (select from waiting w where w.number = o.number)",
-    },
-    Table { name: "journal", wanted: "at >= $1", old: "at < $1" },
-];
+/// The tables that are partitioned by day: what is old of them goes a day at a time.
+const TABLES: [&str; 3] = ["inbox", "outbox", "journal"];
 
 /// Makes the partitions of the days to come.
 pub(super) async fn make(database: &Database, now: Timestamp) -> Result<(), Fault> {
     for table in TABLES {
         for ahead in 0..=DAYS_AHEAD {
             let Ok(date) = day(now).checked_add(jiff::Span::new().days(ahead)) else { continue };
-            database.run_within(PATIENCE, move |connection| make_one(connection, table.name, date).boxed()).await?;
+            database.run_within(PATIENCE, move |connection| make_one(connection, table, date).boxed()).await?;
         }
     }
     Ok(())
 }
 
-/// Drops what is older than `before`.
-pub(super) async fn drop_old(database: &Database, before: Timestamp) -> Result<(), Fault> {
-    let before = stored(before);
-    for table in TABLES {
-        database.run_within(PATIENCE, move |connection| drop_of(connection, table, before).boxed()).await?;
+/// Drops what its time is over for: of history, and of candidates.
+pub(super) async fn drop_old(database: &Database, history: Timestamp, candidates: Timestamp) -> Result<(), Fault> {
+    let (history, candidates) = (stored(history), stored(candidates));
+    for kept in Kept::of(Stores::Postgres) {
+        let Some(old) = kept.old(Stores::Postgres) else { continue };
+        if TABLES.contains(&kept.table) {
+            database.run_within(PATIENCE, move |connection| drop_of(connection, kept.table, old, history).boxed()).await?;
+            continue;
+        }
+        let before = if matches!(kept.ends, Ends::Candidates(_)) { candidates } else { history };
+        let sql = format!("delete from {} t where {old}", kept.table);
+        database.run_within(PATIENCE, move |c| async move { Ok(c.execute(&sql, &[&before]).await?) }.boxed()).await?;
     }
-    let heard = "delete from heard where updated_at < $1";
-    database.run_within(PATIENCE, move |c| async move { Ok(c.execute(heard, &[&before]).await?) }.boxed()).await?;
-    let attempts = "delete from attempts where updated_at < $1 and (next_at is null or next_at < $1)";
-    database.run_within(PATIENCE, move |c| async move { Ok(c.execute(attempts, &[&before]).await?) }.boxed()).await?;
+    for kept in Kept::of(Stores::Postgres).filter(|kept| kept.ends == Ends::Dossier) {
+        let sql = format!("delete from {} t where {WITHOUT_DOSSIER}", kept.table);
+        database.run_within(PATIENCE, move |c| async move { Ok(c.execute(&sql, &[]).await?) }.boxed()).await?;
+    }
     Ok(())
 }
 
@@ -97,36 +91,31 @@ async fn make_one(connection: &mut Object, table: &'static str, date: Date) -> R
     Ok(transaction.commit().await?)
 }
 
-async fn drop_of(connection: &mut Object, table: Table, before: Timestamp) -> Result<(), Fault> {
+async fn drop_of(connection: &mut Object, name: &str, old: &str, before: Timestamp) -> Result<(), Fault> {
     const PARTITIONS: &str = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid \
         where i.inhparent = $1::text::regclass and c.relname not like '%\\_default' order by 1";
-    let name = table.name;
     let partitions: Vec<String> =
         connection.query(PARTITIONS, &[&name]).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     let oldest_kept = partition(name, day(before));
     // Names of one table sort as their days do.
-    for old in partitions.into_iter().filter(|p| *p < oldest_kept) {
+    for part in partitions.into_iter().filter(|p| *p < oldest_kept) {
         let transaction = exclusively(connection).await?;
-        let there: bool = transaction.query_one(EXISTS, &[&old]).await?.try_get(0)?;
+        let there: bool = transaction.query_one(EXISTS, &[&part]).await?.try_get(0)?;
         if !there {
             transaction.rollback().await?;
             continue;
         }
-        transaction.batch_execute(&format!("lock table {old} in access exclusive mode")).await?;
-        let find = format!("select exists (select from {old} o where {})", table.wanted);
-        let wanted: bool = if table.wanted.contains("$1") {
-            transaction.query_one(&find, &[&before]).await?.try_get(0)?
-        } else {
-            transaction.query_one(&find, &[]).await?.try_get(0)?
-        };
+        transaction.batch_execute(&format!("lock table {part} in access exclusive mode")).await?;
+        let find = format!("select exists (select from {part} t where not ({old}))");
+        let wanted: bool = transaction.query_one(&find, &[&before]).await?.try_get(0)?;
         if wanted {
             transaction.rollback().await?;
             continue;
         }
-        transaction.batch_execute(&format!("alter table {name} detach partition {old}; drop table {old}")).await?;
+        transaction.batch_execute(&format!("alter table {name} detach partition {part}; drop table {part}")).await?;
         transaction.commit().await?;
-        tracing::info!(partition = old, "an old partition was dropped");
+        tracing::info!(partition = part, "an old partition was dropped");
     }
-    connection.execute(&format!("delete from {name}_default o where {}", table.old), &[&before]).await?;
+    connection.execute(&format!("delete from {name}_default t where {old}"), &[&before]).await?;
     Ok(())
 }

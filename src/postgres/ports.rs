@@ -2,8 +2,8 @@
 //! this process's on the way out.
 
 use super::{
-    PostgresStore, callers, clock, commit, connection::Fault, lookups, outbox, partitions, place, processes, progress, reading, registry,
-    searched,
+    PostgresStore, callers, clock, commit, connection::Fault, forget, lookups, outbox, partitions, place, processes, progress, reading,
+    registry, searched,
 };
 use crate::records::{Rows, stored};
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Fresh, Journal, JournalEntry, MessageKey,
-        MessageView, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord, handover,
+        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        handover,
     },
     supervision::ChildSnapshot,
 };
@@ -142,11 +143,15 @@ impl Store for PostgresStore {
     }
 
     async fn put_tenant(&self, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, StoreError> {
+        if expected.is_none() {
+            forget::before(&self.database, tenant.name.to_string()).await?;
+        }
         Ok(registry::put_tenant(&self.database, tenant, expected).await?)
     }
 
     async fn remove_tenant(&self, name: &TenantName) -> Result<bool, StoreError> {
-        Ok(registry::remove_tenant(&self.database, name.to_string()).await?)
+        let removed = registry::remove_tenant(&self.database, name.to_string()).await?;
+        Ok(forget::tenant(&self.database, name.to_string()).await? > 0 || removed)
     }
 
     async fn set_standing(
@@ -247,10 +252,18 @@ impl Store for PostgresStore {
         Ok(registry::delete_secret(&self.database, owner.to_owned(), name.to_owned()).await?)
     }
 
-    async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+    async fn forget_removed(&self, disabled: Timestamp) -> Result<u64, StoreError> {
+        Ok(forget::removed(&self.database, self.clocks.to_store(disabled)).await?)
+    }
+
+    async fn erase(&self, tenant: &TenantName, person: &Person, really: bool) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        Ok(forget::person(&self.database, tenant.to_string(), person.clone(), really).await?)
+    }
+
+    async fn sweep(&self, now: Timestamp, history: Timestamp, candidates: Timestamp) -> Result<(), StoreError> {
         // A process whose clock is ahead must not drop what is not old.
         partitions::make(&self.database, self.clocks.to_store(now)).await?;
-        Ok(partitions::drop_old(&self.database, self.clocks.to_store(before)).await?)
+        Ok(partitions::drop_old(&self.database, self.clocks.to_store(history), self.clocks.to_store(candidates)).await?)
     }
 
     async fn pull_back(&self) -> Result<u64, StoreError> {

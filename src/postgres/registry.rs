@@ -107,7 +107,6 @@ pub(super) async fn remove_tenant(database: &Database, name: String) -> Result<b
         async move {
             let removed = execute(transaction, "delete from tenants where name = $1", &[&name]).await?;
             let secrets = execute(transaction, "delete from secrets where owner = $1", &[&format!("tenant/{name}")]).await?;
-            execute(transaction, "delete from callers where tenant = $1", &[&name]).await?;
             Ok(removed || secrets)
         }
         .boxed()

@@ -2,7 +2,9 @@
 //! use it, so that they write the same words and tell the same story of a message. No IO.
 
 mod clocks;
+mod erasure;
 mod identity;
+pub mod kept;
 mod policy;
 mod schema;
 mod search;
@@ -22,6 +24,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 pub(crate) use clocks::{LONGEST_LEASE, PULLED_LEASE, TOLERANCE};
+pub(crate) use erasure::{Cell, ROUNDS, Traces};
 pub(crate) use identity::{new_identity, shown_identity};
 pub(crate) use policy::{policy_of, policy_to_store};
 pub(crate) use schema::LEAST_SCHEMA;

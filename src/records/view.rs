@@ -97,6 +97,13 @@ impl Evidence {
                 story.parked = Some(row);
             }
         }
+        // What an operator did is a line of history alone, under an id of its own.
+        for line in &self.journal {
+            let tenant = Some(line.tenant.to_string());
+            if stories.keys().all(|(known, _)| *known != tenant) {
+                stories.insert((tenant, None), Story::default());
+            }
+        }
         stories
             .into_iter()
             .map(|((tenant, source), story)| {
@@ -116,7 +123,7 @@ impl Story {
         journal: Vec<JournalEntry>,
         now: Timestamp,
     ) -> Result<MessageView, StoreError> {
-        let (state, at) = self.state(now);
+        let (state, at) = self.state(now).unwrap_or_else(|| ("noted", journal.last().map(|line| line.at)));
         let Self { inbox, attempt, outbox, parked } = self;
         let scheduled = outbox.as_ref().filter(|o| !o.sent).and_then(|o| o.not_before);
         let next_at = if inbox.is_some() { None } else { attempt.as_ref().and_then(|a| a.next_at).or(scheduled) };
@@ -144,27 +151,28 @@ impl Story {
 
     /// The newest of what was noted tells the state. Handled work stays handled, unless it was parked later. When a row
     /// was *sent* does not count, only when it was made: the consumer may begin before the relay has noted the confirm.
-    fn state(&self, now: Timestamp) -> (&'static str, Option<Timestamp>) {
+    /// Where the message is, and since when. `None`: nothing is stored but what happened because of it.
+    fn state(&self, now: Timestamp) -> Option<(&'static str, Option<Timestamp>)> {
         let parked_at = self.parked.as_ref().map(|p| p.recorded_at);
         if let Some(inbox) = &self.inbox
             && parked_at.is_none_or(|parked| parked < inbox.handled_at)
         {
-            return ("handled", Some(inbox.handled_at));
+            return Some(("handled", Some(inbox.handled_at)));
         }
         let begun_at = self.attempt.as_ref().and_then(|a| a.begun_at);
         if let Some(row) = &self.outbox
             && Some(row.created_at) > begun_at
             && Some(row.created_at) > parked_at
         {
-            return match (row.sent, row.not_before) {
+            return Some(match (row.sent, row.not_before) {
                 (true, _) => ("sent", Some(row.created_at)),
                 (false, Some(due)) if due > now => ("scheduled", Some(row.created_at)),
                 (false, _) => ("outbox", Some(row.not_before.unwrap_or(row.created_at))),
-            };
+            });
         }
         match (parked_at, begun_at) {
-            (Some(parked), begun) if Some(parked) >= begun => ("parked", Some(parked)),
-            (_, begun) => ("in_work", begun.or_else(|| self.attempt.as_ref().map(|a| a.updated_at))),
+            (Some(parked), begun) if Some(parked) >= begun => Some(("parked", Some(parked))),
+            (_, begun) => self.attempt.as_ref().map(|attempt| ("in_work", begun.or(Some(attempt.updated_at)))),
         }
     }
 }

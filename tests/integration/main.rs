@@ -21,6 +21,7 @@ mod deploy;
 mod doors;
 mod doubles;
 mod gate;
+mod gone;
 mod health;
 mod no_field;
 mod operators;

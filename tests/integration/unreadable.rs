@@ -113,7 +113,7 @@ fn work_on_a_dossier_that_cannot_be_read_is_parked_alone(pair: Pair) {
         send(walk, &beside).await;
         let detail = parked(walk, of_it.id.as_str(), "row_unreadable").await;
         assert!(
-            detail.contains("the dossier of application `a-1` cannot be read") && detail.contains("then retry the message"),
+            detail.contains("the dossier of application `a-1` cannot be read") && detail.contains("published again under a new id"),
             "{detail}"
         );
         walk.message(beside.id.as_str(), "handled").await;

@@ -267,5 +267,9 @@ fn tame(word: &str) -> Line {
 }
 
 fn unreadable(why: &str) -> Failure {
-    Failure::Unreadable { detail: format!("{why}. Upgrade this process, or put the row right; then retry the message") }
+    Failure::Unreadable {
+        detail: format!(
+            "{why}. Upgrade this process, or put the row right; then have the fact published again under a new id, or the stage entered again"
+        ),
+    }
 }

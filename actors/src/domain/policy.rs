@@ -42,7 +42,7 @@ pub struct Policy {
     pub recruiter_from: Vec<RecruiterSource>,
     /// Write a note with the link when the candidate was invited.
     pub invited_note: bool,
-    /// Follow a cancellation in the ATS to the platform.
+    /// Of another release: no platform can cancel, so it has no effect here. Kept as it is stored.
     pub cancel_from_ats: bool,
     /// Nobody depends on this tenant: faults may be made here on purpose, where the hub allows drills.
     pub sandbox: bool,

@@ -1,6 +1,7 @@
 //! What is asked of the platform for one request: the role, whether an interview is open, the invitation.
 
 use super::{
+    Accounts,
     meaning::{error_of, last_link},
     work::read,
 };
@@ -8,13 +9,29 @@ use crate::{
     desk::{About, Desk},
     domain::{Candidacy, Context, Dossier, InviteError, Policy, request, resolve_role},
     failure::Failure,
-    gate::{Halt, Pass},
+    gate::{Gate, Halt, Pass},
     ports::{Connector, Invitation, Platform, PlatformRole},
     turns::Place,
 };
 use atshub_schemas::{Envelope, internal::InviteRequested};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// Whether the tenant has been set aside, or removed, since work on a request began.
+pub(super) struct Aside<'a> {
+    pub(super) accounts: &'a dyn Accounts,
+    pub(super) gate: &'a Gate,
+    pub(super) draw: f64,
+}
+
+impl Aside<'_> {
+    fn check(&self, envelope: &Envelope) -> Result<(), Halt> {
+        match self.accounts.account(&envelope.tenant) {
+            Some(account) if !account.set_aside => Ok(()),
+            Some(_) | None => Err(Halt::Wait(self.gate.set_aside(self.draw))),
+        }
+    }
+}
 
 /// One request under work.
 pub(super) struct Asking<'a> {
@@ -26,6 +43,7 @@ pub(super) struct Asking<'a> {
     pub(super) place: Place<'a, Uuid>,
     pub(super) pass: Pass<'a>,
     pub(super) wanted: &'a InviteRequested,
+    pub(super) aside: Aside<'a>,
 }
 
 /// What the platform's side came to.
@@ -98,6 +116,7 @@ impl Asking<'_> {
         if let Some(why) = withdrawn {
             return Ok(Answer::TakenBack(why));
         }
+        self.aside.check(self.envelope)?;
         match self.pass.call(self.platform.invite(&request)).await {
             Ok(invitation) => Ok(Answer::Invited(invitation)),
             Err(Halt::Failed(Failure::Rejected { code, detail })) if code == "already_active" => {

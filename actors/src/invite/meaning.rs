@@ -33,7 +33,8 @@ pub(super) fn last_link(text: &str) -> Option<Link> {
 /// Nothing is done about a candidacy whose state this version does not know.
 pub(super) fn of_a_newer_version(candidacy: &Candidacy) -> Failure {
     let state = candidacy.state.code();
-    let detail =
-        format!("the candidacy is `{state}`, which this version of atshub does not know. Upgrade this process, then retry the message");
+    let detail = format!(
+        "the candidacy is `{state}`, which this version of atshub does not know. Upgrade this process, then have the fact published again under a new id, or the stage entered again"
+    );
     Failure::Unreadable { detail }
 }

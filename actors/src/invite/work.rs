@@ -2,7 +2,7 @@
 
 use super::{
     Account, InviteWork,
-    asking::{Answer, Asking},
+    asking::{Answer, Aside, Asking},
     meaning::{after_other, of_a_newer_version},
 };
 use crate::{
@@ -32,6 +32,11 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
     };
     let about = About { dossier: None, candidacy: Some(wanted.candidacy) };
     let Some(Account { policy, platform, gate, connector, set_aside }) = work.office.accounts.account(&envelope.tenant) else {
+        if is_gone(desk, envelope).await {
+            // Nothing is written down: nothing of the tenant is kept.
+            tracing::info!(tenant = %envelope.tenant, message = %envelope.id, "an invitation was to be asked for, and its tenant is gone");
+            return Ok(());
+        }
         let failure = Failure::transient("the tenant, or its platform account, is not set up");
         return desk.end(envelope, queue, Halt::Failed(failure), None, about).await;
     };
@@ -55,7 +60,9 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
             return desk.end(envelope, queue, halt, None, about).await;
         }
     };
-    let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, connector: connector.as_deref(), place, pass, wanted };
+    let (accounts, connector) = (&*work.office.accounts, connector.as_deref());
+    let aside = Aside { accounts, gate: &gate, draw };
+    let mut asking = Asking { desk, envelope, policy: &policy, platform: &*platform, connector, place, pass, wanted, aside };
     let claim = desk.claim(known);
     let at_once = if known { Ok(None) } else { asking.begin_at_once(claim).await };
     let (progress, outcome) = match at_once {
@@ -85,6 +92,12 @@ pub(super) async fn perform(work: &InviteWork, envelope: &Arc<Envelope>, queue: 
         }
         Err((halt, dossier)) => desk.end(envelope, queue, halt, Some(progress), About { dossier: dossier.as_ref(), ..about }).await,
     }
+}
+
+/// Whether the store knows no such tenant. What this process has in memory may be older than the tenant.
+async fn is_gone(desk: &Desk, envelope: &Envelope) -> bool {
+    let all = desk.patiently("look for a tenant", || desk.store.tenants()).await;
+    all.is_ok_and(|all| all.iter().all(|tenant| tenant.name != envelope.tenant))
 }
 
 pub(super) async fn read(desk: &Desk, envelope: &Envelope, wanted: &InviteRequested) -> Result<Option<(Dossier, Candidacy)>, Failure> {

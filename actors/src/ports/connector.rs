@@ -17,17 +17,17 @@ pub struct Capabilities {
     pub status_field: Feature,
     /// There is an activity feed that takes notes.
     pub notes: Feature,
-    /// A cancellation in the ATS can be followed.
+    /// The hub hears that an order or an application ended in the ATS.
     pub cancel: Feature,
-    /// The platform's roles can be kept in a list of the ATS.
+    /// The platform's roles are kept in a list of the ATS.
     pub roles_in_step: Feature,
     /// Changes to a person can be followed (MATS).
     pub person_follow: Feature,
     /// A change of recruiter can be followed.
     pub recruiter_updates: Feature,
-    /// There is a list of allowable followers to keep in step.
+    /// The hub keeps the ATS's list of allowable followers in step.
     pub follower_list: Feature,
-    /// A hiring team can be read.
+    /// The hub hears who is in a hiring team.
     pub hiring_team: Feature,
     /// A person can be found by the URL of their page.
     pub profile_url_match: Feature,
@@ -35,8 +35,8 @@ pub struct Capabilities {
     pub result_fields: Feature,
     /// What the hub does not know of a fact can be read from the ATS.
     pub read_application: Feature,
-    /// Usual delay from an action in the ATS until the hub hears of it, in seconds.
-    pub normal_delay_seconds: u32,
+    /// Usual delay from an action in the ATS until the hub hears of it, in seconds, where it is known; for people who wait.
+    pub normal_delay_seconds: Option<u32>,
 }
 
 /// Whether an ATS can do something, and how.

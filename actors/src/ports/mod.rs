@@ -34,4 +34,4 @@ pub use records::{
     MessageView, OutboxRow, Parked, ParkedView, Progress,
 };
 pub use registry::{PlatformAccount, SealedSecret, TenantRecord};
-pub use store::{Store, StoreError};
+pub use store::{Person, Store, StoreError};

@@ -266,7 +266,7 @@ pub struct MessageView {
     /// Its type.
     pub kind: Option<String>,
     /// `handled`, `parked`, `scheduled` (waits for its time), `outbox` (waits for the relay), `sent` (at the broker) or
-    /// `in_work`.
+    /// `in_work`; `noted` where nothing is kept of it but history, as of what an operator did.
     pub state: String,
     /// When that became so.
     pub at: Option<Timestamp>,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::shown::ChildSnapshot;
 use async_trait::async_trait;
-use atshub_schemas::{ExternalId, TenantName};
+use atshub_schemas::{Email, ExternalId, TenantName};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -35,6 +35,15 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// By what a person is named who is to be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Person {
+    /// Their address, now or before.
+    Email(Email),
+    /// One of their applications, by its id in the ATS.
+    Application(ExternalId),
+}
+
 /// Keeps everything: [`Journal`], [`Rail`] and [`Dossiers`], each for who uses it, and what few ask for.
 #[async_trait]
 pub trait Store: Journal + Rail + Dossiers {
@@ -52,11 +61,20 @@ pub trait Store: Journal + Rail + Dossiers {
 
     /// Saves a tenant; `expected` is the version that was read, `None` if it is new. False: somebody else was faster,
     /// or the name is taken. The record's own `version` is ignored: the store gives the next one. One that could not be
-    /// [read](TenantRecord::unreadable) is refused as broken.
+    /// [read](TenantRecord::unreadable) is refused as broken. A new one begins with nothing: what is left of an earlier one of its name is
+    /// deleted, and messages that were parked because there was no tenant of that name are nobody's.
     async fn put_tenant(&self, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, StoreError>;
 
-    /// Removes a tenant and its credentials; its history stays for the retention. False: there was none.
+    /// Removes a tenant, its credentials, and all that is kept of it. False: there was nothing.
     async fn remove_tenant(&self, name: &TenantName) -> Result<bool, StoreError>;
+
+    /// Deletes what was written for tenants after they were removed: what they had in hand then. And what waits to be sent for tenants
+    /// that have been disabled since then. Answers how many rows.
+    async fn forget_removed(&self, disabled: Timestamp) -> Result<u64, StoreError>;
+
+    /// Erases a person: whatever is kept of them, their applications and candidacies. That their messages were handled stays known, so
+    /// that none is taken for new. Answers how many rows of which table; unless `really`, that is all it does.
+    async fn erase(&self, tenant: &TenantName, person: &Person, really: bool) -> Result<BTreeMap<&'static str, u64>, StoreError>;
 
     /// Changes a tenant's standing, its cause, and when it ends by itself. False: there is no such tenant.
     async fn set_standing(
@@ -135,9 +153,10 @@ pub trait Store: Journal + Rail + Dossiers {
     /// Which store this is: a name that it gave itself when it was first asked, and that a back-up of it keeps.
     async fn identity(&self) -> Result<String, StoreError>;
 
-    /// Drops history older than `before`: inbox, journal, sent outbox rows, and partitions made of them. Never drops a
-    /// row that has not been sent. Also makes the partitions of the days to come.
-    async fn sweep(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError>;
+    /// Drops what is kept for a time, once it is older than `history`: handled and sent messages, history, what was heard, what is
+    /// parked; and dossiers that nothing has changed since `candidates`. Never drops a row that has not been sent. Also makes the
+    /// partitions of the days to come.
+    async fn sweep(&self, now: Timestamp, history: Timestamp, candidates: Timestamp) -> Result<(), StoreError>;
 
     /// Pulls back what a wrong clock, this process's or the store's own, has put far ahead: a wait that was set later than now keeps its
     /// length from now on, a lease that ends later than any does ends soon. Answers how many waits and leases that were.

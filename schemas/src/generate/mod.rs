@@ -105,7 +105,8 @@ fn who(family: Family) -> &'static str {
 /// The table of types in `schemas/README.md`, between the marks `types:begin` and `types:end`.
 #[must_use]
 pub fn readme_table() -> String {
-    let mut out = String::from("| type | who publishes it, and where | what it says | schema | sample |\n|---|---|---|---|---|\n");
+    let mut out =
+        String::from("| type | who publishes it, and where | what it says | what follows | schema | sample |\n|---|---|---|---|---|---|\n");
     for entry in catalog::CATALOG {
         let (kind, exchange) = (entry.kind, entry.family.exchange());
         let who = match entry.family {
@@ -117,8 +118,8 @@ pub fn readme_table() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "| `{kind}` | {who}, `{exchange}` | {} | [schema](json/{kind}.json) | [sample](samples/{kind}.json), [minimal](samples/minimal/{kind}.json) |",
-            entry.summary
+            "| `{kind}` | {who}, `{exchange}` | {} | {} | [schema](json/{kind}.json) | [sample](samples/{kind}.json), [minimal](samples/minimal/{kind}.json) |",
+            entry.summary, entry.follows
         );
     }
     out

@@ -30,16 +30,16 @@ pub(super) static CAPABILITIES: Capabilities = Capabilities {
     assessment_partner: Feature::Yes("partner calls `assessment.list`, `assessment.start` and `assessment.cancel`"),
     status_field: Feature::Yes("a custom field of the application, and the status of the assessment order"),
     notes: Feature::Yes("`candidate.createNote`: the note is the person's, not the application's"),
-    cancel: Feature::Yes("partner call `assessment.cancel`; a webhook names no cancellation"),
+    cancel: Feature::Yes("partner call `assessment.cancel`; of webhooks, an archived application in `candidateStageChange`"),
     roles_in_step: Feature::Yes("`assessment.list` answers with the platform's roles as they are"),
     person_follow: Feature::Yes("webhooks `applicationUpdate`, `candidateHire` and `candidateMerge`"),
     recruiter_updates: Feature::Yes("every webhook of an application carries its hiring team"),
-    follower_list: Feature::No("Ashby has no list of allowable followers; the hiring team is followed"),
+    follower_list: Feature::No("Ashby has no list of allowable followers"),
     hiring_team: Feature::Yes("`hiringTeam` of application and job"),
     profile_url_match: Feature::No("the API finds a person by id or e-mail address, not by the address of their page"),
-    result_fields: Feature::No("results are posted as a note"),
+    result_fields: Feature::No("no result is posted in this version, in whatever form"),
     read_application: Feature::Yes("`application.info`, `candidate.info` and `job.info`"),
-    normal_delay_seconds: 30,
+    normal_delay_seconds: Some(30),
 };
 
 /// The row.

@@ -1,6 +1,6 @@
 //! `atshub tenant add` and `set`: everything is checked before anything is stored.
 
-use super::policy;
+use super::{policy, remove};
 use crate::{
     ats,
     cli::{
@@ -98,6 +98,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
             sealed.push(sealer.seal(&format!("tenant/{}", args.name), name, key_input::clear(secret)).map_err(Stop::failed)?);
         }
     }
+    anew(&args.name, session).await;
     // Credentials first: the hub takes a tenant over within a second of its being there.
     for secret in sealed.iter().cloned() {
         store.put_secret(secret).await?;
@@ -119,7 +120,6 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
     if !store.put_tenant(record, None).await? {
         return Err(Stop::failed(format!("tenant `{}` was added by somebody else at this moment", args.name)).next("`atshub tenant list`"));
     }
-    declare(&args.name, session).await;
     session.out.say(format!("tenant `{}` is added; a running hub takes it over within a second", args.name));
     advise(&args.name, entry, &policy, &sealed, session);
     Ok(Exit::Done)
@@ -143,10 +143,12 @@ fn credentials(args: &Args, entry: &ats::Entry) -> Result<Vec<(&'static str, Sec
     Ok(read)
 }
 
-/// A tenant's queue should be there from now on: what is published before a hub runs must wait, not go astray.
-async fn declare(name: &TenantName, session: &Session) {
+/// A tenant's queue should be there from now on: what is published before a hub runs must wait, not go astray. One that is there already
+/// is of an earlier tenant of the name, and what waits in it is not this one's.
+async fn anew(name: &TenantName, session: &Session) {
     let declared = timeout(BROKER, async {
         let broker = session.broker().await?;
+        remove::delete(broker.as_ref(), name).await?;
         broker.declare(hub::inbox(name)).await.map_err(Stop::from)?;
         broker.close(BROKER).await;
         Ok::<(), Stop>(())

@@ -8,13 +8,12 @@ use atshub_schemas::{
 };
 
 /// Keys of the policy that take one value, and what they mean.
-pub(super) const PLAIN: [(&str, &str); 8] = [
+pub(super) const PLAIN: [(&str, &str); 7] = [
     ("status_field", "name of the ATS's custom field that shows the status"),
     ("role_field", "name of the job's custom field that names the platform's role"),
     ("platform_name", "name of the platform in the words that recruiters read"),
     ("recruiter_from", "where the recruiter is taken from, in the order tried: candidate, grader, job"),
     ("invited_note", "whether a note with the link is added when the candidate was invited: true or false"),
-    ("cancel_from_ats", "whether a candidate who is archived is cancelled at the platform: true or false"),
     ("sandbox", "nobody depends on this tenant, so drills may make faults here: true or false"),
     ("prefetch", "most messages of this tenant in hand at once: 1 to 1000"),
 ];
@@ -24,21 +23,20 @@ pub(super) const TABLES: [(&str, &str, &str); 3] = [
     ("labels", "<state>", "the words that the status field shows for a state"),
     ("trigger_stages_by_job", "<job id>", "the stages that mean \"invite\" for one job, with commas between, in place of --trigger-stage"),
 ];
-/// States that can have a label.
-const STATES: [&str; 12] = [
-    "received",
-    "inviting",
-    "invited",
-    "scheduled",
-    "rescheduled",
-    "in_progress",
-    "processing",
-    "completed",
-    "cancelled",
-    "timed_out",
-    "no_show",
-    "refused",
+/// Settings that tenants may have from another release, and that have no effect in this one: read, kept and taken back, and refused with
+/// this where they are set anew.
+pub(super) const WITHOUT_EFFECT: [(&str, &str); 5] = [
+    (
+        "cancel_from_ats",
+        "no platform of this version can cancel an interview: the recruiter is told, in the ATS, where it can be cancelled",
+    ),
+    ("labels.inviting", "nothing is written into the ATS while the platform is being asked"),
+    ("labels.refused", "the status field shows why the invite was refused, in words that are the same for all"),
+    ("labels.timed_out", "no candidacy comes to this state in this version: there is no clock for it yet"),
+    ("labels.no_show", "no candidacy comes to this state in this version: the platform does not say it"),
 ];
+/// States whose words the status field shows.
+const STATES: [&str; 8] = ["received", "invited", "scheduled", "rescheduled", "in_progress", "processing", "completed", "cancelled"];
 /// Most messages of one tenant in hand.
 const PREFETCH: std::ops::RangeInclusive<u16> = 1..=1000;
 
@@ -67,12 +65,14 @@ fn one(policy: &mut Policy, entry: &Entry, pair: &str) -> Result<(), Stop> {
         return Err(Stop::usage("--set takes key=value").next(format!("keys are: {}", known(entry).join(", "))));
     };
     let key = trimmed(key);
+    if let Some((_, why)) = WITHOUT_EFFECT.iter().find(|(name, _)| *name == key) {
+        return Err(Stop::usage(format!("the setting `{key}` would have no effect: {why}")).next("leave it out"));
+    }
     match key {
         "status_field" => policy.status_field = line(key, value)?,
         "role_field" => policy.role_field = line(key, value)?,
         "platform_name" => policy.platform_name = line(key, value)?,
         "invited_note" => policy.invited_note = truth(key, value)?,
-        "cancel_from_ats" => policy.cancel_from_ats = truth(key, value)?,
         "sandbox" => policy.sandbox = truth(key, value)?,
         "recruiter_from" => policy.recruiter_from = value.split(',').map(recruiter).collect::<Result<_, _>>()?,
         "prefetch" => {
@@ -188,7 +188,9 @@ fn recruiter(word: &str) -> Result<RecruiterSource, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ats::REGISTRY;
+    use crate::{ats::REGISTRY, cli::exit::Exit};
+    use atshub_actors::domain::State;
+    use std::collections::BTreeSet;
 
     fn set(pairs: &[&str]) -> Result<Policy, Stop> {
         let mut policy = Policy::default();
@@ -205,7 +207,7 @@ mod tests {
             "prefetch=4",
             "roles.*=Backend",
             "roles.J.1=role=x",
-            "labels.timed_out=Too late",
+            "labels.completed=Done",
             "trigger_stages_by_job.j-9=Screen, s-2",
         ])
         .unwrap();
@@ -213,8 +215,8 @@ mod tests {
         assert_eq!((policy.status_field.as_str(), policy.invited_note, policy.prefetch), ("Interview", false, 4));
         assert_eq!((policy.roles["*"].as_str(), policy.roles["J.1"].as_str()), ("Backend", "role=x"));
         assert_eq!(
-            (policy.labels["timed_out"].as_str(), &policy.trigger_stages_by_job["j-9"]),
-            ("Too late", &vec!["Screen".to_owned(), "s-2".into()])
+            (policy.labels["completed"].as_str(), &policy.trigger_stages_by_job["j-9"]),
+            ("Done", &vec!["Screen".to_owned(), "s-2".into()])
         );
     }
 
@@ -288,7 +290,6 @@ mod tests {
             "platform_name=x",
             "recruiter_from=job",
             "invited_note=false",
-            "cancel_from_ats=true",
             "sandbox=true",
             "prefetch=4",
             "roles.J.1=x",
@@ -317,18 +318,50 @@ mod tests {
     #[test]
     fn every_key_of_the_policy_can_be_set() {
         let policy = serde_json::to_value(Policy::default()).unwrap();
-        let elsewhere = ["trigger_stages", "connector"];
+        let elsewhere = ["trigger_stages", "connector", "cancel_from_ats"];
         for key in policy.as_object().unwrap().keys().filter(|key| !elsewhere.contains(&key.as_str())) {
             assert!(PLAIN.iter().any(|(plain, _)| plain == key) || TABLES.iter().any(|(table, ..)| table == key), "{key}");
         }
         for state in STATES {
-            assert!(
-                serde_json::from_value::<atshub_actors::domain::State>(
-                    serde_json::json!({ "state": state, "reason": "x", "error": { "code": "role_missing" } })
-                )
-                .is_ok(),
-                "{state}"
-            );
+            let state = serde_json::json!({ "state": state, "reason": "x", "error": { "code": "role_missing" } });
+            assert!(serde_json::from_value::<atshub_actors::domain::State>(state).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_setting_without_effect_is_refused_with_the_reason_and_one_that_is_stored_is_read_kept_and_taken_back() {
+        let entry = REGISTRY[0];
+        let stored = r#"{"cancel_from_ats":true,"labels":{"inviting":"Gleich","refused":"Nein","timed_out":"Zu spät","no_show":"Fehlt","invited":"Eingeladen"}}"#;
+        let mut policy: Policy = serde_json::from_str(stored).unwrap();
+        assert!(policy.cancel_from_ats && policy.labels.len() == 5);
+        assert_eq!(serde_json::from_str::<Policy>(&serde_json::to_string(&policy).unwrap()).unwrap(), policy);
+        for (key, why) in WITHOUT_EFFECT {
+            for value in ["true", "false", "Words"] {
+                let stop = set(&[&format!("{key}={value}")]).unwrap_err();
+                assert!(stop.exit == Exit::Usage && stop.text.contains(key) && stop.text.contains(why), "{}", stop.text);
+            }
+            assert!(unset(&mut policy, entry, key).unwrap(), "{key}");
+            assert!(!known(entry).iter().any(|known| known == key), "`{key}` is in no list of settings");
+        }
+        assert_eq!(policy.labels.len(), 1);
+    }
+
+    /// The states that a candidacy comes to: by being asked for and answered, and by what the platform says of interviews.
+    #[test]
+    fn a_state_has_a_label_exactly_if_the_status_field_can_show_it() {
+        let said = ["SCHEDULING", "SCHEDULED", "RESCHEDULED", "INTERVIEWING", "PROCESSING", "SHIPPED", "CANCELLED"];
+        let by_platform = said.into_iter().map(|word| State::from_platform(word).unwrap().code().to_owned());
+        let shown: BTreeSet<String> = ["received", "invited", "cancelled"].map(str::to_owned).into_iter().chain(by_platform).collect();
+        assert_eq!(STATES.map(str::to_owned).into_iter().collect::<BTreeSet<_>>(), shown);
+        for code in WITHOUT_EFFECT.iter().filter_map(|(key, _)| key.strip_prefix("labels.")) {
+            assert!(!shown.contains(code), "{code}");
+            let state = serde_json::json!({ "state": code, "error": { "code": "role_missing" } });
+            assert_eq!(serde_json::from_value::<State>(state).unwrap().code(), code, "a state that there is");
+        }
+        // Each label is what is written.
+        for code in STATES {
+            let policy = set(&[&format!("labels.{code}=In unseren Worten")]).unwrap();
+            assert_eq!(atshub_actors::domain::label(&policy, code), "In unseren Worten");
         }
     }
 }

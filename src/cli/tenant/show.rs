@@ -1,6 +1,6 @@
 //! `atshub tenant show`: what it is doing, settings, which credentials are set, what the ATS can do, and how much there is of what.
 
-use super::{doing, grace::predecessors};
+use super::{doing, grace::predecessors, policy::WITHOUT_EFFECT};
 use crate::{
     ats,
     cli::{
@@ -106,9 +106,13 @@ fn text(
         && let Ok(Value::Object(policy)) = serde_json::to_value(&record.policy)
     {
         let known = |key: &String| !record.policy.unknown.contains_key(key);
-        policy.iter().filter(|(key, value)| known(key) && !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
+        let says = |key: &String| known(key) && !WITHOUT_EFFECT.iter().any(|(name, _)| name == key);
+        policy.iter().filter(|(key, value)| says(key) && !empty(value)).for_each(|(key, value)| setting(&mut line, key, value));
         for (key, value) in record.policy.unknown.iter() {
             line(key, &format!("{value} (not known to this release: kept, without effect)"));
+        }
+        for (key, why) in WITHOUT_EFFECT.iter().filter(|(key, _)| is_set(record, key)) {
+            line(key, &format!("is set and has no effect: {why}"));
         }
     }
     line("\nCREDENTIALS", "");
@@ -131,14 +135,23 @@ fn text(
     if let Some(Ok(Value::Object(capabilities))) = entry.map(|entry| serde_json::to_value(entry.capabilities)) {
         line("\nWHAT THE ATS CAN DO", "");
         for (name, feature) in capabilities {
-            let shown = match (feature["is"].as_str(), feature["how"].as_str()) {
-                (Some(is), Some(how)) => format!("{is:<4} {how}"),
-                _ => feature.to_string(),
-            };
-            line(&name, &shown);
+            if let (Some(is), Some(how)) = (feature["is"].as_str(), feature["how"].as_str()) {
+                line(&name, &format!("{is:<4} {how}"));
+            }
+        }
+        if let Some(seconds) = entry.and_then(|entry| entry.capabilities.normal_delay_seconds) {
+            line("usual delay", &format!("{seconds} s from an action in the ATS until the hub hears of it"));
         }
     }
     text.trim_end().to_owned()
+}
+
+/// Whether a tenant has a setting from another release that has no effect in this one.
+fn is_set(record: &TenantRecord, key: &str) -> bool {
+    match key.split_once('.') {
+        Some((_, state)) => record.policy.labels.contains_key(state),
+        None => record.policy.cancel_from_ats,
+    }
 }
 
 fn empty(value: &Value) -> bool {

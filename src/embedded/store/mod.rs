@@ -5,6 +5,7 @@ mod callers;
 mod clock;
 mod commit;
 mod connection;
+mod forget;
 mod outbox;
 mod place;
 mod processes;
@@ -20,7 +21,7 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, Clock, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey,
-        MessageView, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock,
+        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock,
         TenantRecord,
     },
     supervision::ChildSnapshot,
@@ -310,8 +311,17 @@ impl Store for SqliteStore {
         self.threads.wipe(move |connection| registry::delete_secret(connection, &owner, &name)).await
     }
 
-    async fn sweep(&self, _now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
-        self.threads.write(move |connection| outbox::sweep(connection, before)).await
+    async fn forget_removed(&self, disabled: Timestamp) -> Result<u64, StoreError> {
+        self.threads.wipe(move |connection| forget::removed(connection, disabled)).await
+    }
+
+    async fn erase(&self, tenant: &TenantName, person: &Person, really: bool) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        let (tenant, person) = (tenant.to_string(), person.clone());
+        self.threads.wipe(move |connection| forget::person(connection, &tenant, &person, really)).await
+    }
+
+    async fn sweep(&self, _now: Timestamp, history: Timestamp, candidates: Timestamp) -> Result<(), StoreError> {
+        self.threads.write(move |connection| forget::sweep(connection, history, candidates)).await
     }
 
     async fn pull_back(&self) -> Result<u64, StoreError> {

@@ -1,4 +1,4 @@
-//! The outbox as the relay sees it, and the sweep of what is old.
+//! The outbox as the relay sees it.
 
 use super::{connection::Fault, threads::Kept, words::Micros};
 use crate::records::{storable, stored};
@@ -116,19 +116,4 @@ pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option
         earliest = earliest.into_iter().chain(due).min();
     }
     Ok(earliest.map(|due| due.0))
-}
-
-/// A fact may be older than the retention when it is handled; its key stays as long as that of a new one.
-pub(super) fn sweep(connection: &Connection, before: Timestamp) -> Result<Kept<()>, Fault> {
-    let before = Micros(stored(before));
-    for sql in [
-        "delete from inbox where time < ?1 and handled_at < ?1",
-        "delete from outbox where due < ?1 and sent_at is not null",
-        "delete from journal where at < ?1",
-        "delete from heard where updated_at < ?1",
-        "delete from attempts where updated_at < ?1 and (next_at is null or next_at < ?1)",
-    ] {
-        connection.prepare_cached(sql)?.execute([before])?;
-    }
-    Ok(Kept::All(()))
 }

@@ -1,7 +1,7 @@
 //! Tenants, platform accounts and sealed credentials. Every change raises one counter in the same transaction, which is
 //! how another process on the same file notices it.
 
-use super::{connection::Fault, threads::Kept, words::Micros};
+use super::{connection::Fault, forget, threads::Kept, words::Micros};
 use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
 use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
 use bytes::Bytes;
@@ -68,14 +68,16 @@ pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expecte
             params![name, ats, platform, policy, standing, cause, version, created, updated, until, signed(expected)?],
         ),
     }?;
+    if changed > 0 && expected.is_none() {
+        forget::before(connection, name)?;
+    }
     Ok(kept(changed))
 }
 
 pub(super) fn remove_tenant(connection: &Connection, name: &str) -> Result<Kept<bool>, Fault> {
     raise(connection)?;
     let removed = execute(connection, "delete from tenants where name = ?", [name])?;
-    execute(connection, "delete from callers where tenant = ?", [name])?;
-    Ok(kept(removed + execute(connection, "delete from secrets where owner = ?", [format!("tenant/{name}")])?))
+    Ok(kept(removed + forget::tenant(connection, name)?))
 }
 
 pub(super) fn set_standing(

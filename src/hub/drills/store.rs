@@ -6,7 +6,7 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView,
-        PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -76,6 +76,8 @@ passed_on! {
         tenants() -> Vec<TenantRecord>;
         put_tenant(tenant: TenantRecord, expected: Option<u64>) -> bool;
         remove_tenant(name: &TenantName) -> bool;
+        forget_removed(disabled: Timestamp) -> u64;
+        erase(tenant: &TenantName, person: &Person, really: bool) -> BTreeMap<&'static str, u64>;
         set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
         end_standing(name: &TenantName, until: Timestamp) -> bool;
         beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
@@ -98,7 +100,7 @@ passed_on! {
         all_secrets() -> Vec<SealedSecret>;
         delete_secret(owner: &str, name: &str) -> bool;
         identity() -> String;
-        sweep(now: Timestamp, before: Timestamp) -> ();
+        sweep(now: Timestamp, history: Timestamp, candidates: Timestamp) -> ();
         pull_back() -> u64;
         gone_back() -> Option<u64>;
         went_back() -> Option<Timestamp>;

@@ -49,7 +49,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     profile_url_match: NO,
     result_fields: NO,
     read_application: NO,
-    normal_delay_seconds: 1,
+    normal_delay_seconds: Some(1),
 };
 
 const ENTRY: Entry = Entry {

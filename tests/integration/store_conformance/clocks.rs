@@ -137,7 +137,7 @@ async fn a_sweep_by_a_clock_that_is_a_month_ahead_of_the_databases_drops_nothing
     let store = database.store().await.with_clock(Arc::clone(&clock) as _).await.unwrap();
     let fact = moved(&tenant("acme"), "a-1");
     applied(store.commit(Change { handled: handled(&fact), ..Change::default() }).await);
-    store.sweep(clock.now(), clock.now() - SignedDuration::from_hours(24 * MONTH)).await.unwrap();
+    store.sweep(clock.now(), clock.now() - SignedDuration::from_hours(24 * MONTH), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(store.message(fact.id.as_str()).await.unwrap()[0].state, "handled");
 }
 

@@ -166,9 +166,9 @@ async fn what_was_heard_is_saved_only_over_the_version_that_was_read(store: Test
 async fn a_sweep_forgets_what_was_heard_long_ago(store: Tested) {
     let at = now();
     applied(store.commit(hears(heard(1, at))).await);
-    store.sweep(at, at).await.unwrap();
+    store.sweep(at, at, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     let of = vec![Subject::Person(external("p-1"))];
     assert_eq!(store.heard(&tenant("acme"), of.clone()).await.unwrap().len(), 1);
-    store.sweep(at, later(at, 1)).await.unwrap();
+    store.sweep(at, later(at, 1), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     assert!(store.heard(&tenant("acme"), of).await.unwrap().is_empty());
 }

@@ -11,6 +11,7 @@ mod conditions;
 mod dossiers;
 mod effects;
 mod embedded;
+mod kept;
 mod messages;
 mod outbox;
 mod plans;

@@ -91,7 +91,7 @@ async fn tables_that_grow_from_nothing_are_read_by_their_indexes_before_anybody_
     store.candidacy_counts(Some(&acme)).await.unwrap();
     store.parked_counts(Some(&acme)).await.unwrap();
     store.send_again(&topology::tenant_queue(&acme)).await.unwrap();
-    store.sweep(now(), days_later(now(), -30)).await.unwrap();
+    store.sweep(now(), days_later(now(), -30), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     drop(store);
     // What a connection has counted is there to be read soon after it has ended.
     let counted = format!(

@@ -301,11 +301,11 @@ async fn days_have_partitions_of_their_own_which_are_dropped_whole() {
     assert_eq!((today.len(), far.len()), (1, 1));
     store.sent(far).await.unwrap();
     assert_eq!(in_default().await, 1, "it is kept in the default partition");
-    store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
+    store.sweep(days_later(start, 15), days_later(start, 10), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(in_default().await, 0, "and moved when its day was made");
     assert_eq!(partitions().await, 1 + 8 + 1, "today's holds an unsent row, the others of that week are gone");
     store.sent(today).await.unwrap();
-    store.sweep(days_later(start, 15), days_later(start, 10)).await.unwrap();
+    store.sweep(days_later(start, 15), days_later(start, 10), jiff::Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(partitions().await, 9);
 }
 

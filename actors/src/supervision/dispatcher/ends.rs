@@ -197,7 +197,9 @@ impl Dispatcher {
             kind: Some(envelope.message.kind().to_owned()),
             code: "poison".into(),
             field: None,
-            detail: format!("crashed its actor {crashes} times, last: {cause}. Correct the message or the hub, then retry it"),
+            detail: format!(
+                "crashed its actor {crashes} times, last: {cause}. It is not tried again by itself: correct what it says, then have it published again under a new id"
+            ),
             body: envelope.encode().unwrap_or_default().into(),
             cut: None,
         };
