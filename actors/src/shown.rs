@@ -67,7 +67,7 @@ impl BreakerSnapshot {
     #[must_use]
     pub fn trouble(&self, tenant: &str) -> Option<Trouble> {
         let error = self.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
-        let next = self.next_call.map(|at| format!("; next call at {at}")).unwrap_or_default();
+        let next = self.next_call.map(|at| format!("; next call at {at:.0}")).unwrap_or_default();
         let account = self.host.strip_prefix("platform/");
         let host = account.map_or_else(|| "the ATS".to_owned(), |account| format!("the platform (account `{account}`)"));
         let (code, text) = match (self.reason.as_deref()?, account) {

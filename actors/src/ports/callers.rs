@@ -97,9 +97,9 @@ impl Callers {
             Door::Partner => ("partner_key_wrong", "partner calls came with another key than the tenant's, and are not answered"),
         };
         let known =
-            self.known_at.map_or_else(|| "none was ever known as the ATS's".to_owned(), |at| format!("the last good one came at {at}"));
+            self.known_at.map_or_else(|| "none was ever known as the ATS's".to_owned(), |at| format!("the last good one came at {at:.0}"));
         let text = format!(
-            "{} {what} (from {since} to {last}; {known}): make `{secret}` the same at the ATS and here, `atshub tenant set-key {tenant} --name {secret} --key-file <file>`; if the ATS's own pages show no failed delivery, somebody else sends them",
+            "{} {what} (from {since:.0} to {last:.0}; {known}): make `{secret}` the same at the ATS and here, `atshub tenant set-key {tenant} --name {secret} --key-file <file>`; if the ATS's own pages show no failed delivery, somebody else sends them",
             self.refused
         );
         Some(Trouble { code, text })

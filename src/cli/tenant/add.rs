@@ -6,6 +6,7 @@ use crate::{
     cli::{
         exit::{Ended, Exit, Stop},
         key_input,
+        queue::look,
         session::{Session, platform, tenant, unknown},
     },
     hub,
@@ -14,7 +15,7 @@ use atshub_actors::{
     domain::Policy,
     ports::{SealedSecret, TenantRecord},
 };
-use atshub_schemas::TenantName;
+use atshub_schemas::{TenantName, topology};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use std::{path::PathBuf, time::Duration};
@@ -148,7 +149,11 @@ fn credentials(args: &Args, entry: &ats::Entry) -> Result<Vec<(&'static str, Sec
 async fn anew(name: &TenantName, session: &Session) {
     let declared = timeout(BROKER, async {
         let broker = session.broker().await?;
+        let waits: u64 = look(broker.as_ref(), &[topology::tenant_queue(name)]).await?.iter().map(|queue| queue.ready).sum();
         remove::delete(broker.as_ref(), name).await?;
+        if waits > 0 {
+            session.out.warn(format!("an earlier tenant `{name}` had left {waits} message(s) in its queue; they are dropped with it"));
+        }
         broker.declare(hub::inbox(name)).await.map_err(Stop::from)?;
         broker.close(BROKER).await;
         Ok::<(), Stop>(())
