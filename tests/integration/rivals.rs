@@ -12,6 +12,7 @@ use atshub_actors::{
     supervision::{Action, Rehearsal},
 };
 use atshub_simulators::{Fault, platform::Guard};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const CALL: &str = "Invite failed: Role already has an active interview for this candidate.";
@@ -27,20 +28,23 @@ with_and_without_guard! {
     a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and_a_second_move_invites
 }
 
-/// The first asking has no answer; the second application comes meanwhile, and waits.
-fn on_rivals(guard: Guard, first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_>)) {
+/// The first asking has no answer, and the next one this, if any; the second application comes meanwhile, and waits.
+fn on_rivals(guard: Guard, next: Option<Value>, play: impl AsyncFnOnce(&mut Walk<'_>)) {
     let calls = http::Options { total_time: NO_ANSWER, ..http::Options::default() };
     on_tuned_hub(Pair::Embedded, Tuning { calls, ..Tuning::default() }, &[], &["dune"], async |walk| {
         walk.world.platform.set_guard(guard);
         walk.world.platform.faults().next("createInvitation", Fault::Hang, 1);
-        applies(walk, "first", first_name).await;
+        if let Some(answer) = next {
+            walk.world.platform.faults().next("createInvitation", Fault::Answer(answer), 1);
+        }
+        applies(walk, "first").await;
         let tenant = walk.world.bridges[0].tenant().clone();
         let asked = until(async || {
             let found = walk.store().dossiers(&tenant, Lookup::Application("first".parse().unwrap())).await.unwrap();
             found.first().and_then(|d| d.current()).is_some_and(|c| c.state == State::Inviting)
         });
         assert!(asked.await, "the platform is not asked for the first");
-        applies(walk, "second", NAME).await;
+        applies(walk, "second").await;
         let waits = until(async || {
             let history = walk.store().journal(&tenant, &"second".parse().unwrap()).await.unwrap();
             history.iter().any(|line| line.code == "postponed" && line.text.contains("for another application"))
@@ -55,9 +59,9 @@ fn on_rivals(guard: Guard, first_name: &str, play: impl AsyncFnOnce(&mut Walk<'_
 }
 
 /// The same person's application for a job with the same role.
-async fn applies(walk: &Walk<'_>, application: &str, name: &str) {
+async fn applies(walk: &Walk<'_>, application: &str) {
     let bridge = &walk.world.bridges[0];
-    bridge.publish(&entered(bridge.tenant(), application, name, "ada@dune.example", None)).await;
+    bridge.publish(&entered(bridge.tenant(), application, NAME, "ada@dune.example", None)).await;
 }
 
 /// Waits until an application's last status begins like this; answers with all of them.
@@ -72,7 +76,7 @@ async fn shows(walk: &Walk<'_>, application: &str, status: &str) -> Vec<String> 
 }
 
 fn the_second_of_two_at_once_is_shown_the_link_of_the_first(guard: Guard) {
-    on_rivals(guard, NAME, async |walk| {
+    on_rivals(guard, None, async |walk| {
         shows(walk, "first", "Invited").await;
         let told = shows(walk, "second", CALL).await;
         assert_eq!(told.len(), 2, "{told:?}");
@@ -82,8 +86,8 @@ fn the_second_of_two_at_once_is_shown_the_link_of_the_first(guard: Guard) {
 }
 
 fn the_second_of_two_at_once_is_invited_when_the_first_is_refused(guard: Guard) {
-    // A no-break space is a name to the hub, and none to the platform.
-    on_rivals(guard, "\u{a0}", async |walk| {
+    let refused = json!({ "data": { "createInvitation": { "assessment": null, "errors": [{ "message": NAMELESS }] } } });
+    on_rivals(guard, Some(refused), async |walk| {
         shows(walk, "first", NAMELESS).await;
         let told = shows(walk, "second", "Invited").await;
         assert!(told.len() == 2 && told[0] == "Received", "{told:?}");
@@ -95,12 +99,12 @@ fn a_request_to_invite_that_is_given_up_is_told_to_the_recruiter_and_a_second_mo
         walk.world.platform.set_guard(guard);
         // An answer that says for good that there is nothing of that kind: it is not asked for again.
         walk.world.platform.faults().next("roles", Fault::Fail(404), 1);
-        applies(walk, "only", NAME).await;
+        applies(walk, "only").await;
         let told = shows(walk, "only", "Invite failed: no usable answer from Karat.").await;
         assert_eq!(told.len(), 2, "{told:?}");
         let parked = until(async || walk.store().parked_counts(None).await.unwrap().get("http_404") == Some(&1));
         assert!(parked.await, "an operator can see that it was given up");
-        applies(walk, "only", NAME).await;
+        applies(walk, "only").await;
         let told = shows(walk, "only", "Invited").await;
         assert_eq!(told[2..], ["Received".to_owned(), told[3].clone()], "{told:?}");
         walk.nothing_is_left().await;
@@ -117,7 +121,7 @@ fn a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and
             }
         };
         panic(LIMIT).await;
-        applies(walk, "only", NAME).await;
+        applies(walk, "only").await;
         let told = shows(walk, "only", "Invite failed: no usable answer from Karat.").await;
         assert_eq!(told.len(), 2, "{told:?}");
         let tenant = walk.world.bridges[0].tenant().clone();
@@ -126,7 +130,7 @@ fn a_request_to_invite_that_crashes_its_actor_twice_is_told_to_the_recruiter_and
         assert!(history.iter().any(|line| line.code == "parked" && line.text.contains("crashed")), "{history:?}");
         // Once more at most, which parks nothing.
         panic(Duration::ZERO).await;
-        applies(walk, "only", NAME).await;
+        applies(walk, "only").await;
         shows(walk, "only", "Invited").await;
         walk.nothing_is_left().await;
         assert_eq!(walk.world.platform.ledger().count("invitation"), 1);

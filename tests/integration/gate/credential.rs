@@ -48,7 +48,7 @@ async fn each_was_told_once(walk: &Walk<'_>, ats: &AshbySimulator, applications:
 #[test]
 fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_everything_done() {
     // Longer than a busy machine takes to pause a tenant, so that no call is tried again before.
-    let gate = GatePolicy { refused_wait: Duration::from_secs(5), ..quick() };
+    let gate = GatePolicy { refused_wait: Duration::from_secs(20), ..quick() };
     on_tuned_hub(Pair::Real, Tuning { gate, ..Tuning::default() }, &["acme", "birch"], &[], async |walk| {
         let (tenant, ats) = &walk.world.ashby[0];
         let (applications, facts) = candidates(tenant, ats, 40, Some(SHORT_PHONE)).await;

@@ -34,6 +34,8 @@ pub enum Fault {
     },
     /// Does nothing and answers 200 with something that is not JSON.
     Garbage,
+    /// Does nothing and answers 200 with this JSON.
+    Answer(serde_json::Value),
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ where
             answer.body("slow down")
         }
         Some(Fault::Garbage) => HttpResponse::Ok().content_type("text/html").body("<html><body>We'll be right back</body></html>"),
+        Some(Fault::Answer(body)) => HttpResponse::Ok().json(body),
     }
 }
 

@@ -102,7 +102,7 @@ async fn a_new_tenant_of_an_old_name_begins_with_nothing_whatever_an_earlier_rel
     applied(store.commit(Change { parked: Some(stray), ..Change::default() }).await);
     register(store, "acme").await;
     let left = of_tenant(&ground, "acme").await;
-    let own = ["tenants", "secrets", "children"];
+    let own = ["tenants", "secrets", "children", "callers"];
     assert!(left.iter().all(|(table, rows)| *rows == usize::from(own.contains(table))), "{left:?}");
     assert!(!store.begin(&key, claim()).await.unwrap().handled, "another customer's message is not taken for handled");
     assert!(store.claim(days_later(now(), 99), 10, 10, std::time::Duration::from_secs(1)).await.unwrap().is_empty());
