@@ -157,24 +157,10 @@ fn an_erased_person_is_not_found_any_more_and_the_erasure_is_noted_without_their
         assert_eq!(erase("a-2", true).await.0, Some(0));
         assert_eq!(found("a-2").await, 0);
         // The same message again is no new one.
-        republish(walk, &fact).await;
+        walk.send(std::slice::from_ref(&fact)).await;
         walk.nothing_is_left().await;
         assert_eq!((found("a-1").await, invitations(walk)), (0, 2));
     });
-}
-
-async fn republish(walk: &Walk<'_>, fact: &Envelope) {
-    let message = Publication {
-        exchange: topology::EVENTS.into(),
-        routing_key: fact.routing_key(),
-        message_id: fact.id.to_string(),
-        content_type: CONTENT_TYPE.into(),
-        headers: BTreeMap::new(),
-        body: fact.encode().unwrap().into(),
-    };
-    for answer in walk.running.broker.publish(vec![message]).await {
-        answer.unwrap();
-    }
 }
 
 /// A request for an invitation that is found at the broker when its tenant is gone ends there.

@@ -7,14 +7,9 @@ use crate::support::{
     build::{entered, external, now, tenant},
     hub::{Pair, Walk, happens, on_hub, until},
 };
-use atshub_actors::{
-    domain::Lookup,
-    ports::{Publication, StoreError},
-    supervision::Phase,
-};
-use atshub_schemas::{CONTENT_TYPE, Envelope, Message, fact::CandidateUpdate, topology};
+use atshub_actors::{domain::Lookup, ports::StoreError, supervision::Phase};
+use atshub_schemas::{Envelope, Message, fact::CandidateUpdate};
 use atshub_simulators::Effect;
-use std::collections::BTreeMap;
 
 macro_rules! on_both_pairs {
     ($($case:ident)*) => {
@@ -31,24 +26,6 @@ on_both_pairs! {
     a_child_that_another_version_speaks_of_hides_no_other
 }
 
-async fn publish(walk: &Walk<'_>, routing_key: String, id: &str, body: Vec<u8>) {
-    let message = Publication {
-        exchange: topology::EVENTS.into(),
-        routing_key,
-        message_id: id.into(),
-        content_type: CONTENT_TYPE.into(),
-        headers: BTreeMap::new(),
-        body: body.into(),
-    };
-    for answer in walk.running.broker.publish(vec![message]).await {
-        answer.unwrap();
-    }
-}
-
-async fn send(walk: &Walk<'_>, fact: &Envelope) {
-    publish(walk, fact.routing_key(), fact.id.as_str(), fact.encode().unwrap()).await;
-}
-
 fn move_of(application: &str) -> Envelope {
     entered(&tenant("acme"), application, "Ada Lovelace", &format!("{application}@example.org"), None)
 }
@@ -56,7 +33,7 @@ fn move_of(application: &str) -> Envelope {
 /// A fact of this application is handled, and its candidate is invited.
 async fn invites(walk: &Walk<'_>, application: &str) {
     let fact = move_of(application);
-    send(walk, &fact).await;
+    walk.send(std::slice::from_ref(&fact)).await;
     walk.message(fact.id.as_str(), "handled").await;
     let address = format!("{application}@example.org");
     let invited = |effects: &[Effect]| effects.iter().any(|e| e.kind == "invitation" && e.subject == address);
@@ -109,8 +86,8 @@ fn work_on_a_dossier_that_cannot_be_read_is_parked_alone(pair: Pair) {
         assert_eq!((page.dossiers.len(), page.unreadable), (1, vec![external("a-1")]), "a page shows the others");
 
         let (of_it, beside) = (move_of("a-1"), move_of("a-2"));
-        send(walk, &of_it).await;
-        send(walk, &beside).await;
+        walk.send(std::slice::from_ref(&of_it)).await;
+        walk.send(std::slice::from_ref(&beside)).await;
         let detail = parked(walk, of_it.id.as_str(), "row_unreadable").await;
         assert!(
             detail.contains("the dossier of application `a-1` cannot be read") && detail.contains("published again under a new id"),
@@ -124,7 +101,7 @@ fn work_on_a_dossier_that_cannot_be_read_is_parked_alone(pair: Pair) {
         let right = "update dossiers set body = (select body from kept) where application_id = 'a-1'";
         walk.ground.alter(right, right).await;
         let again = move_of("a-1");
-        send(walk, &again).await;
+        walk.send(std::slice::from_ref(&again)).await;
         walk.message(again.id.as_str(), "handled").await;
         assert_eq!(walk.store().dossiers(&acme, lookup).await.unwrap().len(), 1);
     });
@@ -149,7 +126,7 @@ fn a_state_of_a_newer_version_is_kept_and_what_would_change_it_is_parked(pair: P
         let (application, job) = (Some(change.application), None);
         fact.message =
             Message::CandidateUpdated(CandidateUpdate { candidate, application, job, recruiter: None, grader: None, to_stage: None });
-        send(walk, &fact).await;
+        walk.send(std::slice::from_ref(&fact)).await;
         walk.message(fact.id.as_str(), "handled").await;
         let kept = async || {
             let found = walk.store().dossiers(&tenant("acme"), Lookup::Application(external("a-1"))).await.unwrap();
@@ -161,7 +138,7 @@ fn a_state_of_a_newer_version_is_kept_and_what_would_change_it_is_parked(pair: P
         assert_eq!(kept().await["candidate"]["phone"], "+4915112345678", "it was saved");
         // Asked again: whether the platform is to be asked, the newer version knows.
         let again = move_of("a-1");
-        send(walk, &again).await;
+        walk.send(std::slice::from_ref(&again)).await;
         walk.message(again.id.as_str(), "handled").await;
         let parked = until(async || {
             let counts = walk.store().parked_counts(Some(&tenant("acme"))).await.unwrap();
@@ -185,8 +162,8 @@ fn a_change_that_the_store_does_not_take_is_parked_alone(pair: Pair) {
             )
             .await;
         let (of_it, beside) = (move_of("a-2"), move_of("a-3"));
-        send(walk, &of_it).await;
-        send(walk, &beside).await;
+        walk.send(std::slice::from_ref(&of_it)).await;
+        walk.send(std::slice::from_ref(&beside)).await;
         let detail = parked(walk, of_it.id.as_str(), "bug").await;
         assert!(detail.contains("the store does not take this change"), "{detail}");
         walk.message(beside.id.as_str(), "handled").await;
@@ -203,7 +180,7 @@ fn a_message_whose_parking_the_store_does_not_take_is_recorded_without_its_body(
                 "create trigger refuse before insert on parked when length(new.body) > 0 begin select raise(abort, 'no bodies'); end",
             )
             .await;
-        publish(walk, "acme.application.moved.v1".into(), "m-1", b"no message".to_vec()).await;
+        walk.send_bytes("acme.application.moved.v1".into(), "m-1", b"no message".to_vec()).await;
         let detail = parked(walk, "m-1", "undecodable_body").await;
         assert!(detail.contains("its body of 10 bytes, SHA-256 ") && detail.contains("is left out"), "{detail}");
         invites(walk, "a-1").await;

@@ -7,11 +7,9 @@ use crate::support::{
     build::{entered, external, tenant},
     hub::{Pair, Walk, happens, on_hub, values},
 };
-use atshub_actors::{domain::Lookup, ports::Publication};
-use atshub_schemas::{CONTENT_TYPE, topology};
+use atshub_actors::domain::Lookup;
 use atshub_simulators::Effect;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 macro_rules! on_both_pairs {
     ($($case:ident)*) => {
@@ -33,24 +31,10 @@ fn move_of(application: &str, address: &str) -> Value {
     entered(&tenant("acme"), application, "Ada Lovelace", address, None).to_value().unwrap()
 }
 
-async fn publish(walk: &Walk<'_>, id: &str, body: Vec<u8>) {
-    let message = Publication {
-        exchange: topology::EVENTS.into(),
-        routing_key: "acme.application.moved.v1".into(),
-        message_id: id.into(),
-        content_type: CONTENT_TYPE.into(),
-        headers: BTreeMap::new(),
-        body: body.into(),
-    };
-    for answer in walk.running.broker.publish(vec![message]).await {
-        answer.unwrap();
-    }
-}
-
 /// Published as another program writes it, and handled.
 async fn handled(walk: &Walk<'_>, fact: &Value) {
     let id = fact["id"].as_str().unwrap();
-    publish(walk, id, serde_json::to_vec(fact).unwrap()).await;
+    walk.send_bytes("acme.application.moved.v1".into(), id, serde_json::to_vec(fact).unwrap()).await;
     walk.message(id, "handled").await;
     walk.nothing_is_left().await;
 }
@@ -103,7 +87,7 @@ fn what_no_reader_takes_is_parked_alone_and_said_by_name(pair: Pair) {
             let (id, text) = (fact["id"].as_str().unwrap(), fact.to_string());
             let body = if from.starts_with('{') { format!("\u{feff}{text}") } else { text.replacen(from, to, 1) };
             assert_ne!(body, text);
-            publish(walk, id, body.into_bytes()).await;
+            walk.send_bytes("acme.application.moved.v1".into(), id, body.into_bytes()).await;
             let good = format!("good-{n}@example.org");
             handled(walk, &move_of(&format!("good-{n}"), &good)).await;
             invited(walk, &good).await;

@@ -1,11 +1,7 @@
 //! A log that cannot be written, or that nobody reads, neither stops nor ends the hub: lines are dropped and counted.
 
-use super::runtime;
-use crate::support::{crowd::Crowd, hub_process::HubProcess, postgres::TestDatabase, rabbitmq::VirtualHost};
-use atshub::{
-    credentials::Sealer,
-    demo::world::{Cast, World},
-};
+use super::{Ground, runtime};
+use crate::support::hub_process::HubProcess;
 use std::{fs::OpenOptions, io::Read as _, process::Stdio, time::Duration};
 
 /// Everything that any part has to say.
@@ -13,21 +9,14 @@ const ALL: &str = "trace,lapin=off";
 
 /// A hub whose standard error goes there does its work, says how many lines were dropped, and stops when it is told to.
 async fn works(stderr: Stdio, level: &str) -> u64 {
-    let (host, database) = (VirtualHost::new(), TestDatabase::empty().await);
     let folder = tempfile::tempdir().unwrap();
-    let (store, key) = (database.store().await, folder.path().join("seal.key"));
-    let cast = Cast { ashby: vec!["acme".to_owned()], bridges: Vec::new() };
-    let world = World::start(&cast, Duration::from_millis(100)).await.unwrap();
-    world.register(&cast, &store, &Sealer::from_key_file_or_new(&key).unwrap()).await.unwrap();
-    let mut hub = HubProcess::begin_by(folder.path(), &host.url(), &database.url, &key, |mut command| {
-        command.env("ATSHUB_LOG__LEVEL", level).stderr(stderr);
-        command
-    });
-    world.point_at(&hub.url());
-    hub.ready().await;
-    let mut crowd = Crowd::of(&world, 0).await;
-    crowd.enter(10).await;
-    crowd.is_shown_as_invited().await;
+    let ground = Ground::new(folder.path()).await;
+    let (mut hub, crowd) = ground
+        .invites(folder.path(), |mut command| {
+            command.env("ATSHUB_LOG__LEVEL", level).stderr(stderr);
+            command
+        })
+        .await;
     let client = atshub_simulators::loopback_client(Duration::from_secs(5)).unwrap();
     let metrics = client.get(format!("{}/metrics", hub.url())).send().await.unwrap().text().await.unwrap();
     assert_eq!(hub.terminate().code(), Some(0));

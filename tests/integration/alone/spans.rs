@@ -1,19 +1,14 @@
 //! Spans go to a collector, joined by the messages' traceparent; one that is away costs spans and nothing else.
 
-use super::runtime;
-use crate::support::{crowd::Crowd, hub::until, hub_process::HubProcess, postgres::TestDatabase, rabbitmq::VirtualHost};
+use super::{Ground, runtime};
+use crate::support::hub::until;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use atshub::{
-    credentials::Sealer,
-    demo::world::{Cast, World},
-};
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
 use prost::Message as _;
 use std::{
     net::TcpListener,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 /// A collector that keeps what comes.
@@ -35,20 +30,13 @@ fn collector() -> (String, Arc<Mutex<Vec<Span>>>) {
 
 /// A hub that sends its spans there invites ten candidates, and stops when it is told to.
 async fn works(endpoint: &str, folder: &Path) {
-    let (host, database) = (VirtualHost::new(), TestDatabase::empty().await);
-    let (store, key) = (database.store().await, folder.join("seal.key"));
-    let cast = Cast { ashby: vec!["acme".to_owned()], bridges: Vec::new() };
-    let world = World::start(&cast, Duration::from_millis(100)).await.unwrap();
-    world.register(&cast, &store, &Sealer::from_key_file_or_new(&key).unwrap()).await.unwrap();
-    let mut hub = HubProcess::begin_by(folder, &host.url(), &database.url, &key, |mut command| {
-        command.env("ATSHUB_TRACES__ENDPOINT", endpoint);
-        command
-    });
-    world.point_at(&hub.url());
-    hub.ready().await;
-    let mut crowd = Crowd::of(&world, 0).await;
-    crowd.enter(10).await;
-    crowd.is_shown_as_invited().await;
+    let ground = Ground::new(folder).await;
+    let (mut hub, crowd) = ground
+        .invites(folder, |mut command| {
+            command.env("ATSHUB_TRACES__ENDPOINT", endpoint);
+            command
+        })
+        .await;
     assert!(hub.terminate().success(), "{}", hub.log_tail());
     assert_eq!(crowd.wrong(), [""; 0]);
 }

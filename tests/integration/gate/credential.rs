@@ -1,8 +1,8 @@
 //! What is taken for a refused credential and what is not, what a pause for one costs, and how it ends.
 
 use super::{
-    CALL, ENOUGH, SHARE, SHORT_PHONE, all_are_told, attempts_used_up, breaker, candidates, on_quick_hub, one_that_waits, publish, quick,
-    served,
+    CALL, ENOUGH, SHARE, SHORT_PHONE, all_are_told, attempts_used_up, breaker, candidates, is_shown_to_wait, on_quick_hub, one_that_waits,
+    quick, served,
 };
 use crate::support::hub::{Pair, Walk, on_tuned_hub, soon, until, values};
 use atshub::app::Tuning;
@@ -53,7 +53,7 @@ fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_
         let (tenant, ats) = &walk.world.ashby[0];
         let (applications, facts) = candidates(tenant, ats, 40, Some(SHORT_PHONE)).await;
         ats.faults().next("*", Fault::RefuseCredential, ENOUGH);
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
 
         let board = walk.running.hub.board();
         is_paused(walk, "tenant/acme").await;
@@ -84,7 +84,7 @@ fn a_pause_for_a_credential_is_tested_with_one_call_at_a_time_and_ends_when_that
         let (tenant, ats) = &walk.world.ashby[0];
         let (applications, facts) = candidates(tenant, ats, 20, Some(SHORT_PHONE)).await;
         ats.faults().next("*", Fault::RefuseCredential, ENOUGH);
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
         is_paused(walk, "tenant/acme").await;
 
         let (before, began) = (served(ats.faults()), Timestamp::now());
@@ -131,7 +131,7 @@ fn a_page_of_a_proxy_pauses_nobody_and_everything_goes_on_when_it_is_over() {
         for (tenant, ats) in &walk.world.ashby {
             let (applications, facts) = candidates(tenant, ats, 20, Some(SHORT_PHONE)).await;
             ats.faults().next("*", Fault::Fail(403), ENOUGH);
-            publish(walk, &facts).await;
+            walk.send(&facts).await;
             all.push(applications);
         }
         for name in ["acme", "birch"] {
@@ -163,7 +163,7 @@ fn one_refusal_to_a_good_key_pauses_nobody() {
         let (tenant, ats) = &walk.world.ashby[0];
         let (applications, facts) = candidates(tenant, ats, 3, Some(SHORT_PHONE)).await;
         ats.faults().next("customField.setValue", Fault::RefuseCredential, 1);
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
         each_was_told_once(walk, ats, &applications).await;
         assert_eq!(attempts_used_up(walk).await, 1, "counted, so that it does not go round for ever");
         let row = walk.running.hub.board().child("tenant/acme").unwrap();
@@ -177,10 +177,8 @@ fn a_permission_that_is_missing_concerns_what_needs_it_alone_and_is_named() {
         let (tenant, ats) = &walk.world.ashby[0];
         ats.revoke_permission("candidatesWrite");
         let (applications, facts) = candidates(tenant, ats, 12, Some(SHORT_PHONE)).await;
-        publish(walk, &facts).await;
-        let id = one_that_waits(walk, "needs the permission candidatesWrite of the API key").await;
-        let shown = walk.ground.shown(&id).await;
-        assert!(shown.contains("missing_permission") || shown.contains("not permitted"), "{shown}");
+        walk.send(&facts).await;
+        is_shown_to_wait(walk, "needs the permission candidatesWrite of the API key", &["not permitted"]).await;
         for fact in &facts {
             walk.message(fact.id.as_str(), "handled").await;
         }
@@ -203,7 +201,7 @@ fn ten_tenants_of_one_host_that_are_refused_at_once_are_the_host() {
             all.push(candidates(tenant, ats, 2, Some(SHORT_PHONE)).await);
         }
         for (_, facts) in &all {
-            publish(walk, facts).await;
+            walk.send(facts).await;
         }
         // Each has been refused, and has asked whether that is so.
         let refused = async || walk.world.ashby.iter().all(|(_, ats)| served(ats.faults()) >= 3);

@@ -1,6 +1,6 @@
 //! A platform that is away or hangs: who is held up, and what it costs.
 
-use super::{ENOUGH, INVITES, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, publish, quick, served};
+use super::{ENOUGH, INVITES, attempts_used_up, breaker, breaker_after, moved, on_quick_hub, one_that_waits, quick, served};
 use crate::support::guards::with_and_without_guard;
 use crate::support::hub::{Pair, happens, on_tuned_hub, until, values};
 use atshub::{app::Tuning, credentials::Sealer, demo::world::ROLES, http};
@@ -28,13 +28,13 @@ fn a_platform_that_is_away_uses_up_no_invite_requests_and_then_invites_everybody
         let tenant = walk.world.bridges[0].tenant().clone();
         let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
         // One is invited first, so that the roles are known and every call that fails is one of its own.
-        publish(walk, &[moved(&tenant, "a-first", "first", None)]).await;
+        walk.send(&[moved(&tenant, "a-first", "first", None)]).await;
         happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
         walk.nothing_is_left().await;
 
         platform.faults().next("*", Fault::Fail(503), ENOUGH);
         let facts: Vec<_> = (0..COUNT).map(|n| moved(&tenant, &format!("a-{n}"), &format!("c{n}"), None)).collect();
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
         let open = breaker(walk, "invites/1", "platform/main", BreakerState::Open).await;
         let id = one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
         assert!(walk.ground.shown(&id).await.contains("invite.requested"));
@@ -81,15 +81,15 @@ fn a_platform_that_hangs_holds_up_its_share_and_those_who_invite_by_another_acco
         walk.running.hub.reload().await.unwrap();
 
         let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
-        publish(walk, &[moved(&dune, "a-first", "first", None)]).await;
+        walk.send(&[moved(&dune, "a-first", "first", None)]).await;
         happens(&ledger, "the first", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
         platform.faults().next("*", Fault::Hang, ENOUGH);
         let hanging: Vec<_> = (0..2 * INVITES).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
-        publish(walk, &hanging).await;
+        walk.send(&hanging).await;
         one_that_waits(walk, "the platform (account `main`) is slow").await;
 
         let free: Vec<_> = (0..20).map(|n| moved(&ember, &format!("b-{n}"), &format!("d{n}"), None)).collect();
-        publish(walk, &free).await;
+        walk.send(&free).await;
         happens(&other.ledger(), "twenty", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == free.len()).await;
         assert_eq!(served(platform.faults()), INVITES, "nobody else was made to hang");
         assert_eq!(attempts_used_up(walk).await, 0);
@@ -104,13 +104,13 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(gu
         let (platform, ledger) = (&walk.world.platform, walk.world.platform.ledger());
         platform.faults().next("*", Fault::Fail(503), ENOUGH);
         let facts: Vec<_> = (0..COUNT).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
         one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
         assert!(walk.store().set_standing(&dune, "quarantined", Some("to be looked at"), None).await.unwrap());
         walk.running.hub.reload().await.unwrap();
 
         platform.faults().clear();
-        publish(walk, &[moved(&ember, "a-other", "other", None)]).await;
+        walk.send(&[moved(&ember, "a-other", "other", None)]).await;
         happens(&ledger, "the other tenant's", |effects| effects.iter().any(|e| e.kind == "invitation")).await;
         one_that_waits(walk, "the tenant is set aside: nothing is done in its name").await;
         assert_eq!(ledger.effects().iter().filter(|e| e.kind == "invitation").count(), 1);
@@ -149,7 +149,7 @@ fn is_said_of_every_tenant(wrong: impl Fn(&Sealer) -> SealedSecret, cause: &str)
         let before: Vec<_> = tenants.iter().map(generation).collect();
         set(wrong(&walk.running.sealer)).await;
         let facts: Vec<_> = tenants.iter().map(|tenant| moved(tenant, "a-1", "one", None)).collect();
-        publish(walk, &facts).await;
+        walk.send(&facts).await;
         let said = "does not accept the token";
         let listed = until(async || {
             let rows: Vec<serde_json::Value> = serde_json::from_str(&walk.ground.says(&["tenant", "list", "-o", "json"]).await).unwrap();

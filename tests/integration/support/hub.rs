@@ -12,10 +12,10 @@ use atshub::{
     demo::world::{Cast, World},
     http,
 };
-use atshub_actors::ports::{MessageView, QueueInfo, Store};
-use atshub_schemas::topology;
+use atshub_actors::ports::{MessageView, Publication, QueueInfo, Store};
+use atshub_schemas::{CONTENT_TYPE, Envelope, topology};
 use atshub_simulators::{Effect, Ledger};
-use std::{future::Future, path::Path, process::Output, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, path::Path, process::Output, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 
 /// Longer than any of this may take on a busy machine; only a failure waits so long.
@@ -222,7 +222,35 @@ fn on_old_ground(pair: Pair, old: Option<(&str, &str)>, play: impl AsyncFnOnce(&
     io.shutdown_timeout(Duration::from_secs(2));
 }
 
+fn publication(routing_key: String, id: &str, body: Vec<u8>) -> Publication {
+    Publication {
+        exchange: topology::EVENTS.into(),
+        routing_key,
+        message_id: id.into(),
+        content_type: CONTENT_TYPE.into(),
+        headers: BTreeMap::new(),
+        body: body.into(),
+    }
+}
+
 impl Walk<'_> {
+    /// Publishes bytes on the exchange of facts, as a bridge does.
+    pub(crate) async fn send_bytes(&self, routing_key: String, id: &str, body: Vec<u8>) {
+        self.publish_all(vec![publication(routing_key, id, body)]).await;
+    }
+
+    /// Publishes facts, all at once.
+    pub(crate) async fn send(&self, facts: &[Envelope]) {
+        let publication = |fact: &Envelope| publication(fact.routing_key(), fact.id.as_str(), fact.encode().unwrap());
+        self.publish_all(facts.iter().map(publication).collect()).await;
+    }
+
+    async fn publish_all(&self, messages: Vec<Publication>) {
+        for answer in self.running.broker.publish(messages).await {
+            answer.unwrap();
+        }
+    }
+
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         self.running.hub.store()
     }
