@@ -107,6 +107,9 @@ fn a_removed_tenant_leaves_neither_queues_nor_rows_and_the_next_of_its_name_begi
         // A queue of the name with something in it, as a removal leaves it that the broker was away for.
         walk.running.broker.declare(atshub::hub::inbox(&dune)).await.unwrap();
         applies(walk, "stray").await;
+        // A quorum queue tells of what it took a moment later.
+        let told = until(async || walk.running.broker.queues(&queues[..1]).await.unwrap().iter().any(|queue| queue.ready == 1));
+        assert!(told.await, "the queue holds what strayed");
         let add = ADD.map(|word| if word == "dune" { dune.as_str() } else { word });
         let added = ended(ground, &add).await;
         assert!(added.0 == Some(0) && added.1.contains("had left 1 message(s) in its queue"), "{}", added.1);
