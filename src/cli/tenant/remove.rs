@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// Longest wait for hub processes to let go of the tenant: longer than they finish what is in hand.
 const LETTING_GO: Duration = Duration::from_secs(40);
+/// How long a hub process takes to hear of it at most, and some.
+const HEARD: Duration = Duration::from_secs(3);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -72,8 +74,14 @@ async fn queues(broker: &dyn Broker, name: &TenantName, live: bool, session: &Se
         }
         tokio::time::sleep(LOOK).await;
     }
+    delete(broker, name).await?;
+    // A hub process that has not heard of the removal yet puts a queue that is missing right: the tenant is unknown to all by then.
+    if live {
+        tokio::time::sleep(HEARD).await;
+        delete(broker, name).await?;
+    }
     drop(progress);
-    delete(broker, name).await
+    Ok(())
 }
 
 /// Deletes a tenant's queues, with what is in them.
