@@ -28,10 +28,10 @@ use tracing::warn;
 
 /// Channels being opened at the same time, so that thousands of consumptions do not all start at once.
 const OPENING_AT_ONCE: usize = 64;
-/// Ends of earlier channels that the opening of one may be told of before it counts as failed.
-const LATE_ENDS: u32 = 20;
-/// How long is waited for one of them.
-const LATE_END: Duration = Duration::from_millis(5);
+/// Channels that the broker may close on a connection before no more are opened on it. lapin 4.12 keeps the error of a channel that the
+/// broker closed under the channel's number (`channels_poison`), and gives it to whichever channel has that number next, as long as the
+/// connection lives; and a channel that could not be opened keeps its number too.
+const SPENT: usize = 100;
 /// What a client of AMQP 0-9-1 says first.
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// Longest wait for the broker's goodbye.
@@ -59,16 +59,43 @@ pub(super) struct Session {
     blocked: watch::Sender<Option<String>>,
 }
 
-/// A connection and how many of its channels are taken.
+/// A connection, and what became of the numbers of its channels.
 struct Shelf {
     connection: Arc<Connection>,
-    taken: Arc<AtomicUsize>,
-    room: usize,
+    numbers: Arc<Numbers>,
 }
 
-impl Shelf {
+/// The numbers of a connection's channels.
+struct Numbers {
+    taken: AtomicUsize,
+    room: usize,
+    spent: AtomicUsize,
+    spendable: usize,
+    /// The connection is not used any more: how it ends says nothing of the broker.
+    retired: AtomicBool,
+}
+
+impl Numbers {
+    /// Of a connection that may have so many channels.
+    fn of(allowed: u16, wanted: u16) -> Arc<Self> {
+        let allowed = usize::from(if allowed == 0 { u16::MAX } else { allowed });
+        let spendable = SPENT.min(allowed / 8).max(1);
+        let room = usize::from(wanted).min(allowed.saturating_sub(spendable)).max(1);
+        Arc::new(Self { taken: AtomicUsize::new(0), room, spent: AtomicUsize::new(0), spendable, retired: AtomicBool::new(false) })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) >= self.spendable
+    }
+
     fn has_room(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) < self.room
+        self.taken.load(Ordering::Relaxed) < self.room && !self.is_spent()
+    }
+
+    /// Whether it is of no use any more. It is closed when it is dropped.
+    fn retires(&self) -> bool {
+        let over = self.is_spent() && self.taken.load(Ordering::Relaxed) == 0;
+        self.retired.fetch_or(over, Ordering::Relaxed) || over
     }
 }
 
@@ -76,14 +103,23 @@ impl Shelf {
 pub(super) struct OpenChannel {
     /// The channel. Closed when dropped.
     pub(super) channel: Channel,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
-struct Place(Arc<AtomicUsize>);
+impl Drop for OpenChannel {
+    fn drop(&mut self) {
+        // One that is still open is closed by us, and its number is given back.
+        if let Some(Place(numbers)) = self.place.as_ref().filter(|_| !self.channel.status().connected()) {
+            numbers.spent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Place(Arc<Numbers>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -100,7 +136,7 @@ impl Session {
         let lost = watch::Sender::new(None);
         let blocked = watch::Sender::new(None);
         let publishing = connect(&uri, &options, &suspect, "publisher").await?;
-        listen(&publishing, &lost, &blocked);
+        listen(&publishing, &lost, &blocked, None);
         let session = Arc::new(Self {
             epoch,
             options,
@@ -120,13 +156,9 @@ impl Session {
 
     async fn shelf(&self) -> Result<Shelf, BrokerError> {
         let connection = connect(&self.uri, &self.options, &self.suspect, "consumer").await?;
-        listen(&connection, &self.lost, &self.blocked);
-        let allowed = match connection.configuration().channel_max() {
-            0 => u16::MAX,
-            limit => limit,
-        };
-        let room = usize::from(self.options.channels_per_connection.min(allowed).max(1));
-        Ok(Shelf { connection: Arc::new(connection), taken: Arc::default(), room })
+        let numbers = Numbers::of(connection.configuration().channel_max(), self.options.channels_per_connection);
+        listen(&connection, &self.lost, &self.blocked, Some(Arc::clone(&numbers)));
+        Ok(Shelf { connection: Arc::new(connection), numbers })
     }
 
     /// Opens a channel to consume or declare on, on a further connection if the others are full.
@@ -134,39 +166,42 @@ impl Session {
         let _turn = self.opening.acquire().await.map_err(|_| BrokerError::Away("closed".to_owned()))?;
         let (connection, place) = {
             let mut shelves = self.others.lock().await;
-            if !shelves.iter().any(Shelf::has_room) {
+            shelves.retain(|shelf| !shelf.numbers.retires());
+            if !shelves.iter().any(|shelf| shelf.numbers.has_room()) {
                 let another = self.shelf().await?;
                 shelves.push(another);
             }
-            let Some(shelf) = shelves.iter().find(|shelf| shelf.has_room()) else {
+            let Some(shelf) = shelves.iter().find(|shelf| shelf.numbers.has_room()) else {
                 return Err(BrokerError::Away("no connection has room for a channel".to_owned()));
             };
-            shelf.taken.fetch_add(1, Ordering::Relaxed);
-            (Arc::clone(&shelf.connection), Place(Arc::clone(&shelf.taken)))
+            shelf.numbers.taken.fetch_add(1, Ordering::Relaxed);
+            (Arc::clone(&shelf.connection), Place(Arc::clone(&shelf.numbers)))
         };
-        let mut again = 0;
+        let channel = self.number(&connection, "open a channel").await?;
+        Ok(OpenChannel { channel, place: Some(place) })
+    }
+
+    /// A channel with a number that is not spent.
+    async fn number(&self, connection: &Connection, what: &str) -> Result<Channel, BrokerError> {
+        let mut spent = 0;
         loop {
-            let answer = timeout(self.options.answer_limit, connection.create_channel()).await;
-            match answer {
-                Ok(Ok(channel)) => return Ok(OpenChannel { channel, _place: Some(place) }),
-                // Opening a channel asks for no queue: this is the end of an earlier channel of the same number, told late.
-                Ok(Err(error)) if refusal::is_missing(&error) && again < LATE_ENDS => {
-                    again += 1;
-                    tokio::time::sleep(LATE_END).await;
-                }
-                Ok(Err(error)) => return Err(self.judge(&error, "open a channel")),
-                Err(_) => return Err(self.silent("open a channel")),
+            match timeout(self.options.answer_limit, connection.create_channel()).await {
+                Ok(Ok(channel)) => return Ok(channel),
+                // What an earlier channel of the same number was closed for.
+                Ok(Err(error)) if error.is_amqp_soft_error() && spent <= SPENT => spent += 1,
+                Ok(Err(error)) => return Err(self.judge(&error, what)),
+                Err(_) => return Err(self.silent(what)),
             }
         }
     }
 
-    /// Opens a channel to publish on.
+    /// Opens a channel to publish on. Its connection is not replaced alone: when its numbers are spent, the session is over.
     pub(super) async fn publishing_channel(&self) -> Result<OpenChannel, BrokerError> {
-        match timeout(self.options.answer_limit, self.publishing.create_channel()).await {
-            Ok(Ok(channel)) => Ok(OpenChannel { channel, _place: None }),
-            Ok(Err(error)) => Err(self.judge(&error, "open a channel")),
-            Err(_) => Err(self.silent("open a channel to publish")),
+        let opened = self.number(&self.publishing, "open a channel to publish").await;
+        if let (Err(error), true) = (&opened, self.publishing.status().connected()) {
+            self.fail(&error.to_string());
         }
+        Ok(OpenChannel { channel: opened?, place: None })
     }
 
     /// Sorts an error of an operation; one of the whole connection ends the session.
@@ -251,8 +286,13 @@ async fn greets(uri: &AMQPUri) -> std::io::Result<()> {
     stream.read_u8().await.map(drop)
 }
 
-/// Follows what lapin says of a connection until it is gone.
-fn listen(connection: &Connection, lost: &watch::Sender<Option<String>>, blocked: &watch::Sender<Option<String>>) {
+/// Follows what lapin says of a connection until it is gone, or of no use any more.
+fn listen(
+    connection: &Connection,
+    lost: &watch::Sender<Option<String>>,
+    blocked: &watch::Sender<Option<String>>,
+    numbers: Option<Arc<Numbers>>,
+) {
     let mut events = Box::pin(connection.events_listener());
     let (lost, blocked) = (lost.clone(), blocked.clone());
     if !connection.status().connected() {
@@ -267,6 +307,7 @@ fn listen(connection: &Connection, lost: &watch::Sender<Option<String>>, blocked
                 _ = over.wait_for(Option::is_some) => None,
             };
             match event {
+                _ if numbers.as_ref().is_some_and(|numbers| numbers.retired.load(Ordering::Relaxed)) => return,
                 // A soft error ends one channel; its owner sees to it.
                 Some(Event::Error(error)) if !error.is_amqp_soft_error() => note_loss(&lost, &refusal::words(&error)),
                 Some(Event::ConnectionBlocked(reason)) => {

@@ -4,6 +4,7 @@ use super::{SIGNAL_LIMIT, block_on, id_of, info, is_unroutable, message, next, p
 use crate::support::{
     proxy::Proxy,
     rabbitmq::{VirtualHost, address},
+    services::RabbitNode,
 };
 use atshub::rabbitmq::{QueueType, RabbitBroker, RabbitOptions};
 use atshub_actors::ports::{AckError, Broker, BrokerError, BrokerHealth, PublishError, QueueSpec};
@@ -369,5 +370,30 @@ fn a_standby_that_hears_nothing_keeps_its_place_and_takes_over() {
         assert_eq!(settle(&mut second, 2).await, ["1", "2"]);
         assert!(is_unroutable(&active.publish(vec![message(WORK, "nowhere", 9)]).await[0]));
         assert_eq!(info(&active, "q").await.unwrap().ready, 0);
+    });
+}
+
+#[test]
+fn what_the_broker_refuses_again_and_again_uses_up_no_channels() {
+    // As few channels as a broker may allow, so that each number comes again soon.
+    let node = RabbitNode::start_with("channel_max = 24\n", "[]");
+    block_on(async {
+        let broker = connect(&node.url(), RabbitOptions::default()).await.unwrap();
+        broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+        let mut kept = broker.consume("q", 1).await.unwrap();
+        for round in 0..60 {
+            assert_eq!(info(&broker, "nowhere").await, None);
+            assert!(matches!(broker.consume("nowhere", 1).await, Err(BrokerError::Refused(_))));
+            let other = QueueSpec { single_consumer: true, ..queue("q", &[]) };
+            let refused = broker.declare(other).await.unwrap_err().to_string();
+            assert!(refused.contains("exists with other arguments"), "{refused}");
+            broker.declare(queue("q", &[(WORK, "q")])).await.unwrap();
+            publish_all(&broker, vec![message(WORK, "q", round)]).await;
+            assert_eq!(settle(&mut kept, 1).await, [round.to_string()], "the consumption goes on");
+        }
+        assert_eq!(*broker.health().borrow(), BrokerHealth::Up { epoch: 1 }, "nothing was lost over it");
+        // To publish, the first one for the rest with the consumption on it, the newest one, and one that is just being closed.
+        let connections = tokio::task::block_in_place(|| node.ctl(&["--silent", "list_connections", "pid"]));
+        assert!((2..=4).contains(&connections.lines().count()), "{connections}");
     });
 }

@@ -120,13 +120,14 @@ impl RabbitNode {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
-    /// Runs `rabbitmqctl` on it.
+    /// Runs `rabbitmqctl` on it; what it says.
     #[allow(dead_code, reason = "benchmarks do not")]
-    pub(crate) fn ctl(&self, words: &[&str]) {
+    pub(crate) fn ctl(&self, words: &[&str]) -> String {
         let mut command = Command::new(newest("/usr/lib/rabbitmq/lib", "sbin/rabbitmqctl"));
         command.args(["-n", &format!("atshub-{}@localhost", self.port)]).args(words).env("HOME", self.folder.path());
         let ended = command.stdin(Stdio::null()).output().unwrap();
         assert!(ended.status.success(), "rabbitmqctl {words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8_lossy(&ended.stdout).into_owned()
     }
 
     /// Kills it, and starts it again on what is on its disk.
