@@ -10,10 +10,12 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How often what has changed is told.
 const EVERY: Duration = Duration::from_secs(2);
+/// How often what all processes have told of doors with refusals is looked at.
+const LOOK: Duration = Duration::from_secs(10);
 /// How old what is told of known callers may be, where nothing was refused: a busy door is no reason to write every time.
 const OLD: SignedDuration = SignedDuration::from_secs(60);
 
@@ -30,6 +32,26 @@ struct Inner {
     refused: BTreeSet<(TenantName, Door)>,
     /// Doors of which this process has said that the secret is wrong.
     said: BTreeSet<(TenantName, Door)>,
+    /// When what stands in the store was last looked at.
+    looked: Option<Instant>,
+}
+
+impl Inner {
+    /// Whether what stands in the store of the doors with refusals is to be looked at now.
+    fn looks(&mut self) -> bool {
+        let looks = !self.refused.is_empty() && self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        if looks {
+            self.looked = Some(Instant::now());
+        }
+        looks
+    }
+
+    /// What is remembered of the doors of tenants that are gone is nothing to those of a new tenant of the name.
+    fn keep(&mut self, all: &[Callers]) {
+        let there: BTreeSet<_> = all.iter().map(|callers| (callers.tenant.clone(), callers.door)).collect();
+        self.refused.retain(|door| there.contains(door));
+        self.said.retain(|door| there.contains(door));
+    }
 }
 
 impl Tally {
@@ -102,18 +124,21 @@ impl Tally {
             }
             self.lock().refused.extend(doors);
         }
-        // Those that others have heard of count too: a caller that is known at another process takes the refusals here back.
-        let watched: BTreeSet<TenantName> = self.lock().refused.iter().map(|(tenant, _)| tenant.clone()).collect();
-        for tenant in watched {
-            for callers in store.callers(Some(&tenant)).await? {
-                self.say(&callers);
-            }
+        // Those that others have heard of count too: a caller that is known at another process takes the refusals here back. One look for all
+        // doors, now and then: strangers decide how many doors they try.
+        if self.lock().looks() {
+            let all = store.callers(None).await?;
+            self.lock().keep(&all);
+            all.iter().for_each(|callers| self.say(callers));
         }
         Ok(())
     }
 
     fn say(&self, callers: &Callers) {
         let (mut inner, key) = (self.lock(), (callers.tenant.clone(), callers.door));
+        if !inner.refused.contains(&key) {
+            return;
+        }
         match callers.trouble() {
             Some(trouble) => {
                 if inner.said.insert(key) {

@@ -142,7 +142,6 @@ impl Desk {
                 change.journal.push(self.entry(envelope, about, "retry", &format!("{failure}; tried again at {at}")));
             }
             Settlement::Park { code } => {
-                tracing::info!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind = envelope.message.kind(), queue, code, "parked");
                 change.attempt = Some(self.attempt(envelope, progress, failure, true, None));
                 change.journal.push(self.entry(envelope, about, "parked", &format!("parked as `{code}`: {failure}")));
                 let parked = Parked {

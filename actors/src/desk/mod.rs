@@ -95,9 +95,6 @@ impl Desk {
 
     /// The parts of a change that say "this message is handled, and this became of it".
     pub(crate) fn handled(&self, envelope: &Arc<Envelope>, verdict: &Verdict, about: About<'_>) -> (Option<Handled>, JournalEntry) {
-        let age = self.clock.now().duration_since(envelope.time);
-        meters().age(envelope.message.kind(), Duration::try_from(age).unwrap_or_default());
-        told(envelope, verdict, about);
         let disposition = Disposition {
             verdict: tame(verdict.word),
             code: Some(tame(&verdict.code)),
@@ -141,7 +138,30 @@ impl Desk {
         let ended = Instant::now();
         self.lag.took(ended.duration_since(began), ended);
         meters().commit(ended.duration_since(began));
+        if outcome == Ok(CommitOutcome::Committed) {
+            self.tell(&change);
+        }
         outcome
+    }
+
+    /// What became of a message, once that is durable: its age, its span, and one line by ids alone, at `info` for a bad end and at `debug` for
+    /// the rest.
+    fn tell(&self, change: &Change) {
+        if let Some(Handled { envelope, disposition }) = &change.handled {
+            let (tenant, id, kind) = (&envelope.tenant, &envelope.id, envelope.message.kind());
+            meters().age(kind, Duration::try_from(self.clock.now().duration_since(envelope.time)).unwrap_or_default());
+            let code = disposition.code.as_ref().map(Line::as_str).unwrap_or_default();
+            spans::note(code);
+            let application = change.journal.iter().find_map(|line| line.application.as_ref()).map(ExternalId::as_str);
+            let traceparent = envelope.traceparent.as_ref().map(Line::as_str);
+            match disposition.verdict.as_str() {
+                "refused" => tracing::info!(%tenant, messaging.message.id = %id, kind, application, code, traceparent, "refused"),
+                verdict => tracing::debug!(%tenant, messaging.message.id = %id, kind, application, code, traceparent, verdict, "handled"),
+            }
+        }
+        if let Some(Parked { tenant, message_id, kind, queue, code, .. }) = &change.parked {
+            tracing::info!(tenant, messaging.message.id = message_id, kind, queue, code, "parked");
+        }
     }
 
     /// Commits a change that saves no dossier: only two groups that meet in the database can stand in its way, and they part again.
@@ -246,19 +266,6 @@ impl Desk {
     pub(crate) async fn lease_again(&self) {
         tracing::warn!("the lease has run out with work in hand; it is neither done nor settled here until the lease holds again");
         self.lease.held().await;
-    }
-}
-
-/// What became of a message, as one line by ids alone: what was refused at `info`, the rest at `debug`.
-fn told(envelope: &Envelope, verdict: &Verdict, about: About<'_>) {
-    let application = about.dossier.map(|dossier| dossier.application.id.as_str());
-    let (kind, Verdict { word, code, .. }) = (envelope.message.kind(), verdict);
-    spans::note(code);
-    let traceparent = envelope.traceparent.as_ref().map(Line::as_str);
-    if *word == "refused" {
-        tracing::info!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind, application, code, traceparent, "refused");
-    } else {
-        tracing::debug!(tenant = %envelope.tenant, messaging.message.id = %envelope.id, kind, application, code, traceparent, word, "handled");
     }
 }
 
