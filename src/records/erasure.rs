@@ -3,6 +3,7 @@
 
 use super::kept::{Kept, Says};
 use atshub_actors::ports::Person;
+use atshub_schemas::{Email, Link};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -14,6 +15,16 @@ const OTHERS: [&str; 4] = ["recruiter", "grader", "followers", "recipient"];
 
 /// A value of a row, in the order of [`Kept::says`].
 pub(crate) type Cell = Option<Vec<u8>>;
+
+/// The forms in which an address is looked for: as the hub compares addresses, and as it is written.
+fn forms_of_email(text: &str) -> impl Iterator<Item = String> {
+    Email::new(text).ok().map(|email| email.key()).into_iter().chain([text.to_lowercase()])
+}
+
+/// The same of a link.
+fn forms_of_link(text: &str) -> impl Iterator<Item = String> {
+    Link::new(text).ok().map(|link| link.key().to_lowercase()).into_iter().chain([text.to_lowercase()])
+}
 
 /// What is known to belong to the person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,9 +45,9 @@ impl Traces {
     pub(crate) fn of(person: &Person) -> Self {
         let mut traces = Self::default();
         match person {
-            Person::Email(email) => traces.emails.insert(email.key()),
-            Person::Application(id) => traces.applications.insert(id.to_string()),
-        };
+            Person::Email(email) => traces.emails.extend(forms_of_email(email.as_str())),
+            Person::Application(id) => traces.applications.extend([id.to_string()]),
+        }
         traces
     }
 
@@ -130,6 +141,9 @@ impl Traces {
     /// Whether words hold an address, a link or a candidacy of the person.
     fn is_named_in(&self, text: &str) -> bool {
         let lower = text.to_lowercase();
+        if forms_of_email(text).any(|form| self.emails.contains(&form)) || forms_of_link(text).any(|form| self.links.contains(&form)) {
+            return true;
+        }
         self.emails.iter().any(|email| holds(&lower, email))
             || self.links.iter().any(|link| holds(&lower, link))
             || self.ids.iter().any(|id| Uuid::try_parse(id).is_ok() && lower.contains(id.as_str()))
@@ -152,7 +166,8 @@ impl Traces {
         let candidate = fields.get("candidate").filter(|candidate| candidate.is_object());
         let application = fields.get("application").filter(|application| application.is_object());
         let id = |of: Option<&Value>| of.and_then(|of| text(of, "id"));
-        let by_email = candidate.and_then(|c| text(c, "email")).is_some_and(|email| self.emails.contains(&email.to_lowercase()));
+        let by_email =
+            candidate.and_then(|c| text(c, "email")).is_some_and(|email| forms_of_email(&email).any(|form| self.emails.contains(&form)));
         let by_id = id(candidate).is_some_and(|id| self.candidates.contains(&id));
         let by_application = id(application).is_some_and(|id| self.applications.contains(&id));
         if !(by_email || by_id || by_application) {
@@ -160,14 +175,14 @@ impl Traces {
         }
         if let Some(candidate) = candidate {
             self.candidates.extend(text(candidate, "id"));
-            self.emails.extend(text(candidate, "email").map(|email| email.to_lowercase()));
-            self.links.extend(text(candidate, "profile_url").map(|link| link.to_lowercase()));
+            self.emails.extend(text(candidate, "email").iter().flat_map(|email| forms_of_email(email)));
+            self.links.extend(text(candidate, "profile_url").iter().flat_map(|link| forms_of_link(link)));
             let names = [text(candidate, "name"), text(candidate, "phone")];
             self.names.extend(names.into_iter().flatten().map(|name| name.to_lowercase()).filter(|name| name.len() >= 6));
         }
         if let Some(application) = application {
             self.applications.extend(text(application, "id"));
-            self.links.extend(text(application, "url").map(|link| link.to_lowercase()));
+            self.links.extend(text(application, "url").iter().flat_map(|link| forms_of_link(link)));
         }
         match fields.get("assessment") {
             Some(Value::String(order)) => drop(self.orders.insert(order.clone())),
@@ -178,7 +193,8 @@ impl Traces {
             self.ids.extend(text(candidacy, "id"));
             if let Some(invitation) = candidacy.get("invitation") {
                 self.ids.extend([text(invitation, "id"), text(invitation, "candidacy")].into_iter().flatten());
-                self.links.extend([text(invitation, "link"), text(invitation, "ats_url")].into_iter().flatten().map(|l| l.to_lowercase()));
+                self.links
+                    .extend([text(invitation, "link"), text(invitation, "ats_url")].iter().flatten().flat_map(|link| forms_of_link(link)));
             }
             self.links.extend(text(candidacy, "asked_with").map(|link| link.to_lowercase()));
             for (interview, seen) in candidacy.get("interviews").and_then(Value::as_object).into_iter().flatten() {
@@ -229,6 +245,28 @@ mod tests {
             assert_eq!(holds(&text.to_lowercase(), "ada@example.org"), found, "{text}");
         }
         assert!(!holds("https://ats.example/c/170", "https://ats.example/c/17"));
+    }
+
+    #[test]
+    fn a_person_is_found_by_an_address_or_link_in_whichever_form_a_program_wrote_it() {
+        // Composed, decomposed, of full width, in capitals, with a mark that is not seen.
+        let forms = [
+            "zo\u{eb}@example.org",
+            "zoe\u{308}@example.org",
+            "\u{ff3a}o\u{eb}@example.org",
+            "ZO\u{cb}@EXAMPLE.ORG",
+            "zo\u{eb}\u{200b}@example.org",
+        ];
+        for (named, written) in forms.iter().flat_map(|named| forms.iter().map(move |written| (named, written))) {
+            let mut traces = Traces::of(&Person::Email(named.parse().unwrap()));
+            let own =
+                serde_json::json!({ "candidate": { "id": "5", "email": written, "profile_url": "https://ATS.example/c/5/" } }).to_string();
+            assert!(finds(&mut traces, "dossiers", &[Some(&own), Some("17"), Some("5")]), "{named:?} {written:?}");
+            let by_link = r#"{"candidate":{"profile_url":"http://ats.example:80/c/5#notes"}}"#;
+            assert!(finds(&mut traces, "dossiers", &[Some(by_link), Some("18"), None]), "{traces:?}");
+            let note = format!("{written} was invited");
+            assert!(finds(&mut traces, "journal", &[None, None, None, Some(&note)]), "{note}");
+        }
     }
 
     #[test]
