@@ -193,14 +193,14 @@ impl Traces {
             self.ids.extend(text(candidacy, "id"));
             if let Some(invitation) = candidacy.get("invitation") {
                 self.ids.extend([text(invitation, "id"), text(invitation, "candidacy")].into_iter().flatten());
-                self.links
-                    .extend([text(invitation, "link"), text(invitation, "ats_url")].iter().flatten().flat_map(|link| forms_of_link(link)));
+                let links = [text(invitation, "link"), text(invitation, "ats_url")];
+                self.links.extend(links.iter().flatten().flat_map(|link| forms_of_link(link)));
             }
-            self.links.extend(text(candidacy, "asked_with").map(|link| link.to_lowercase()));
+            self.links.extend(text(candidacy, "asked_with").iter().flat_map(|link| forms_of_link(link)));
             for (interview, seen) in candidacy.get("interviews").and_then(Value::as_object).into_iter().flatten() {
                 self.ids.insert(interview.clone());
                 let link = seen.get("link").and_then(|link| link.get(1)).and_then(Value::as_str);
-                self.links.extend(link.map(str::to_lowercase));
+                self.links.extend(link.into_iter().flat_map(forms_of_link));
             }
         }
     }
