@@ -20,9 +20,14 @@ use std::{
 /// Longest wait for a service to answer on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
-/// A port that is free now.
+/// A port that is free now, of those that no operating system gives to a connection going out (Linux: 32,768 and above, `ip(7)`): a
+/// server that is stopped and started again finds it free still, whatever connects meanwhile.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    let start = u16::try_from(uuid::Uuid::now_v7().as_u128() % u128::from(COUNT)).unwrap();
+    let mut ports = (0..COUNT).map(|step| FIRST + (start + step) % COUNT);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port between 20,000 and 32,000")
 }
 
 /// The newest file that a pattern of folders holds: `/usr/lib/postgresql/*/bin/postgres`.
@@ -41,14 +46,37 @@ fn kill_group(child: &mut Child, signal: &str) {
     let _ = child.wait();
 }
 
-fn until(what: &str, mut ready: impl FnMut() -> bool) {
+/// Starts a service, and waits until it is ready. One that ends by itself is started again: after a crash, processes of the one before
+/// may hold its shared memory for a moment, and PostgreSQL then refuses to start. What it said is in the message of a failure.
+fn started(what: &str, folder: &Path, spawn: impl Fn(fs::File) -> Child, mut ready: impl FnMut() -> bool) -> Child {
+    let said = folder.join(format!("out-{}", uuid::Uuid::now_v7()));
+    let log = fs::File::options().create(true).append(true).open(&said).unwrap();
+    let (mut child, mut starts) = (spawn(log.try_clone().unwrap()), 1);
+    let answers = within_time(|| {
+        if child.try_wait().unwrap().is_some() {
+            (child, starts) = (spawn(log.try_clone().unwrap()), starts + 1);
+            return false;
+        }
+        ready()
+    });
+    if !answers {
+        kill_group(&mut child, "-KILL");
+        panic!("{what}, started {starts} times, did not answer within {START:?}; it said: {}", fs::read_to_string(&said).unwrap());
+    }
+    child
+}
+
+/// Whether it is ready within the time for it. The service gives no signal that reaches another process: it is asked.
+fn within_time(mut ready: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !ready() {
-        assert!(began.elapsed() < START, "{what} did not answer within {START:?}");
-        // The service gives no signal that reaches another process; its port is asked.
+        if began.elapsed() > START {
+            return false;
+        }
         #[expect(clippy::disallowed_methods, reason = "a test thread that waits for another program")]
         std::thread::sleep(Duration::from_millis(100));
     }
+    true
 }
 
 /// A RabbitMQ node.
@@ -70,15 +98,24 @@ impl RabbitNode {
         fs::write(folder.path().join("plugins"), format!("{plugins}.\n")).unwrap();
         fs::write(folder.path().join("node.conf"), format!("loopback_users = none\n{configuration}")).unwrap();
         let (port, dist) = (free_port(), free_port());
-        let child = Self::spawn(folder.path(), port, dist);
-        let node = Self { folder, port, dist, child };
-        node.wait();
-        node
+        let child = Self::serve(folder.path(), port, dist);
+        Self { folder, port, dist, child }
     }
 
-    fn spawn(folder: &Path, port: u16, dist: u16) -> Child {
+    /// Starts it, until it serves. A node listens before it serves; the first frame tells.
+    fn serve(folder: &Path, port: u16, dist: u16) -> Child {
+        use std::io::{Read, Write};
+        let serves = || {
+            let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut first = [0u8; 1];
+            stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok() && stream.read_exact(&mut first).is_ok()
+        };
+        started("the test's RabbitMQ", folder, |log| Self::spawn(folder, port, dist, log), serves)
+    }
+
+    fn spawn(folder: &Path, port: u16, dist: u16, log: fs::File) -> Child {
         let server = newest("/usr/lib/rabbitmq/lib", "sbin/rabbitmq-server");
-        let log = fs::File::create(folder.join(format!("out-{}", uuid::Uuid::now_v7()))).unwrap();
         Command::new("sh")
             .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\"", server.to_str().unwrap()])
             .env("HOME", folder)
@@ -97,17 +134,6 @@ impl RabbitNode {
             .process_group(0)
             .spawn()
             .unwrap()
-    }
-
-    fn wait(&self) {
-        // A node listens before it serves; the first frame tells.
-        until("the test's RabbitMQ", || {
-            use std::io::{Read, Write};
-            let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-            let mut first = [0u8; 1];
-            stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok() && stream.read_exact(&mut first).is_ok()
-        });
     }
 
     /// Its first process; the broker is that one or a child of it.
@@ -133,8 +159,7 @@ impl RabbitNode {
     /// Kills it, and starts it again on what is on its disk.
     pub(crate) fn crash_and_restart(&mut self) {
         kill_group(&mut self.child, "-KILL");
-        self.child = Self::spawn(self.folder.path(), self.port, self.dist);
-        self.wait();
+        self.child = Self::serve(self.folder.path(), self.port, self.dist);
     }
 }
 
@@ -177,24 +202,22 @@ impl PostgresServer {
         change(&data);
         give();
         let port = free_port();
-        let child = Self::spawn(&data, port);
-        let server = Self { folder, port, child };
-        server.wait();
-        server
+        let child = Self::serve(folder.path(), port);
+        Self { folder, port, child }
     }
 
-    fn spawn(data: &Path, port: u16) -> Child {
+    /// Starts it, until it takes connections.
+    fn serve(folder: &Path, port: u16) -> Child {
+        let (ready, data) = (newest("/usr/lib/postgresql", "bin/pg_isready"), folder.join("data"));
+        let takes =
+            || Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().is_ok_and(|status| status.success());
+        started("the test's PostgreSQL", folder, |log| Self::spawn(&data, port, log), takes)
+    }
+
+    fn spawn(data: &Path, port: u16, log: fs::File) -> Child {
         let mut command = as_postgres(&newest("/usr/lib/postgresql", "bin/postgres"));
         command.arg("-D").arg(data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "logging_collector=off"]);
-        command.arg("-k").arg(data).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap()
-    }
-
-    fn wait(&self) {
-        let ready = newest("/usr/lib/postgresql", "bin/pg_isready");
-        until("the test's PostgreSQL", || {
-            let port = self.port.to_string();
-            Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|s| s.success())
-        });
+        command.arg("-k").arg(data).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0).spawn().unwrap()
     }
 
     /// Its first process; the others are its children.
@@ -216,11 +239,9 @@ impl PostgresServer {
     /// Kills it, and starts it again on what is on its disk.
     pub(crate) fn crash_and_restart(&mut self) {
         kill_group(&mut self.child, "-KILL");
-        let data = self.folder.path().join("data");
         // The lock of a server that was killed; nobody else has this folder.
-        let _ = fs::remove_file(data.join("postmaster.pid"));
-        self.child = Self::spawn(&data, self.port);
-        self.wait();
+        let _ = fs::remove_file(self.folder.path().join("data/postmaster.pid"));
+        self.child = Self::serve(self.folder.path(), self.port);
     }
 }
 
@@ -259,10 +280,14 @@ impl PgBouncer {
             assert!(Command::new("chown").args(["-R", "postgres"]).arg(folder.path()).status().unwrap().success());
         }
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].map(Path::new).into_iter().find(|path| path.exists());
-        let mut command = as_postgres(program.expect("there is no pgbouncer; deploy/dev-services installs it"));
-        command.arg(folder.path().join("pgbouncer.ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.process_group(0).spawn().unwrap();
-        until("the test's PgBouncer", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let program = program.expect("there is no pgbouncer; deploy/dev-services installs it");
+        let spawn = |log: fs::File| {
+            let mut command = as_postgres(program);
+            command.arg(folder.path().join("pgbouncer.ini")).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+            command.process_group(0).spawn().unwrap()
+        };
+        let takes = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let child = started("the test's PgBouncer", folder.path(), spawn, takes);
         Self { _folder: folder, port, child }
     }
 
