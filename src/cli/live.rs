@@ -98,19 +98,8 @@ impl Live {
     pub(super) fn phase(&self, record: &TenantRecord) -> Phase {
         match self.tenant(&record.name) {
             Some(seen) if seen.live => seen.child.phase,
-            _ => standing(&record.standing),
+            _ => record.standing.phase(),
         }
-    }
-}
-
-/// The phase that a standing begins in.
-fn standing(word: &str) -> Phase {
-    match word {
-        "paused" => Phase::Paused,
-        "draining" => Phase::Draining,
-        "quarantined" => Phase::Quarantined,
-        "disabled" => Phase::Disabled,
-        _ => Phase::Starting,
     }
 }
 

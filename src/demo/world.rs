@@ -5,7 +5,7 @@ use super::bridge::Bridge;
 use crate::credentials::Sealer;
 use atshub_actors::{
     domain::Policy,
-    ports::{Broker, PlatformAccount, Store, StoreError, TenantRecord},
+    ports::{Broker, PlatformAccount, Standing, Store, StoreError, TenantRecord},
 };
 use atshub_schemas::TenantName;
 use atshub_simulators::{
@@ -151,7 +151,8 @@ async fn add(store: &dyn Store, name: &TenantName, ats: &str, connector: &[(&str
         platform: ACCOUNT.into(),
         policy: Policy { trigger_stages: vec![TRIGGER.into()], connector, sandbox: true, ..Policy::default() },
         unreadable: None,
-        standing: "active".into(),
+        standing: Standing::Active,
+        stood: 0,
         cause: None,
         until: None,
         version: 0,

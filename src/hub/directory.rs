@@ -15,8 +15,8 @@ use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host, Hosts},
     invite::{Account, Accounts, InviteOffice},
-    ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, StoreError},
-    supervision::{Birth, Board, ChildSnapshot, ChildSpec, Deliver, Lifeline, Phase, Roster, Supervisor},
+    ports::{BrokerError, PlatformAccount, QueueSpec, SealedSecret, Standing, StoreError},
+    supervision::{Birth, Board, ChildSnapshot, ChildSpec, Deliver, Lifeline, Roster, Supervisor},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, stream};
@@ -128,7 +128,7 @@ impl Directory {
                 && self.owns(&record.name)
                 && self.parts.store.end_standing(&record.name, until).await?
             {
-                tracing::info!(tenant = %record.name, standing = record.standing, "the time has come; the tenant goes on");
+                tracing::info!(tenant = %record.name, standing = %record.standing, "the time has come; the tenant goes on");
             }
         }
         Ok(())
@@ -344,7 +344,7 @@ impl Accounts for Directory {
     fn account(&self, tenant: &TenantName) -> Option<Account> {
         let seat = self.seat(tenant)?;
         let Connected { adapter, gate } = seat.platform.clone()?;
-        let aside = [Phase::Quarantined, Phase::Disabled].iter().any(|phase| seat.record.standing == phase.as_str());
+        let aside = matches!(seat.record.standing, Standing::Quarantined | Standing::Disabled);
         let set_aside = aside || seat.record.unreadable.is_some();
         let connector = seat.connector.as_ref().ok().map(Arc::clone);
         Some(Account { policy: Arc::clone(&seat.account.policy), platform: adapter, gate, connector, set_aside })

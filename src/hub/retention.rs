@@ -2,14 +2,13 @@
 //! tenants that have been disabled for longer than history is kept.
 
 use super::{Directory, HubOptions, seats::inbox};
-use atshub_actors::ports::{Broker, BrokerError, Store, StoreError};
+use atshub_actors::ports::{Broker, BrokerError, Standing, Store, StoreError};
 use atshub_schemas::TenantName;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
 
 /// How often. The partitions of the days to come are made at the same times.
 const SWEEP: Duration = Duration::from_secs(3600);
-const DISABLED: &str = "disabled";
 
 /// Does so, for ever.
 pub(super) async fn run(directory: Arc<Directory>) {
@@ -45,7 +44,7 @@ pub(super) async fn let_go(store: &dyn Store, now: Timestamp, options: &HubOptio
 
 /// This process's tenants that have been disabled since then.
 fn long_disabled(directory: &Directory, since: Timestamp) -> Vec<TenantName> {
-    let disabled = directory.all().into_iter().filter(|seat| seat.record.standing == DISABLED && seat.record.updated_at < since);
+    let disabled = directory.all().into_iter().filter(|seat| seat.record.standing == Standing::Disabled && seat.record.updated_at < since);
     disabled.map(|seat| seat.record.name.clone()).filter(|tenant| directory.owns(tenant)).collect()
 }
 

@@ -4,7 +4,7 @@
 use super::{Parts, directory::Directory, seats::Seat};
 use atshub_actors::{
     failure::Failure,
-    ports::{Connector, StoreError, TenantRecord},
+    ports::{Connector, Standing, StoreError, TenantRecord},
 };
 use atshub_schemas::TenantName;
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +34,7 @@ struct Tested {
 
 /// Whether the hub itself paused this tenant, for its credential.
 pub(super) fn is_paused_for_credential(record: &TenantRecord) -> bool {
-    record.standing == "paused" && !record.is_stopped_by_operator()
+    record.standing == Standing::Paused && !record.is_stopped_by_operator()
 }
 
 impl Retests {

@@ -9,7 +9,7 @@ use crate::{
 use atshub_actors::{
     desk::Desk,
     gate::{Gate, Host, HostRefusals, Hosts},
-    ports::{Connector, Platform, QueueSpec, SealedSecret, TenantRecord},
+    ports::{Connector, Platform, QueueSpec, SealedSecret, Standing, TenantRecord},
     supervision::{ChildName, ChildSpec, Phase},
     tenant::{self, TenantOffice},
 };
@@ -96,16 +96,12 @@ impl Seat {
     /// What the supervisor needs to run it.
     pub(super) fn spec(&self, desk: &Desk) -> ChildSpec {
         let tenant = self.record.name.clone();
-        let stored = match self.record.standing.as_str() {
-            "paused" => Phase::Paused,
-            "draining" => Phase::Draining,
-            "quarantined" => Phase::Quarantined,
-            "disabled" => Phase::Disabled,
-            _ => Phase::Starting,
-        };
-        let (standing, cause) = match (&self.connector, stored) {
-            (Err(cause), Phase::Starting) => (Phase::Paused, Some(cause.clone())),
-            (_, stored) => (stored, self.record.cause.clone()),
+        let (standing, cause) = match (&self.connector, &self.record.standing) {
+            (Err(cause), Standing::Active) => (Phase::Paused, Some(cause.clone())),
+            (_, Standing::Unknown(word)) => {
+                (Phase::Paused, Some(format!("it is `{word}`, which a newer version of the hub wrote and this one does not know")))
+            }
+            (_, stored) => (stored.phase(), self.record.cause.clone()),
         };
         let office = self.connector.as_ref().ok().map(|connector| TenantOffice {
             record: Arc::clone(&self.record),
@@ -123,6 +119,7 @@ impl Seat {
             lane: tenant::lane,
             last_words: None,
             standing,
+            stood: self.record.stood,
             cause,
             factory: Arc::new(move |birth| match &office {
                 Some(office) => tenant::start(office.clone(), birth),

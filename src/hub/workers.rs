@@ -68,6 +68,7 @@ pub(super) fn children(options: &HubOptions, office: &Office) -> Vec<ChildSpec> 
             lane: worker.lane,
             last_words: Some(Arc::clone(&last_words)),
             standing: Phase::Starting,
+            stood: 0,
             cause: None,
             factory: Arc::clone(&factory),
         };

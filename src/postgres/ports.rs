@@ -11,8 +11,8 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Fresh, Journal, JournalEntry, MessageKey,
-        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
-        handover,
+        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Standing, Store, StoreError,
+        TenantRecord, handover,
     },
     supervision::ChildSnapshot,
 };
@@ -157,19 +157,13 @@ impl Store for PostgresStore {
     async fn set_standing(
         &self,
         name: &TenantName,
-        standing: &str,
+        standing: Standing,
         cause: Option<&str>,
         until: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        Ok(registry::set_standing(
-            &self.database,
-            name.to_string(),
-            standing.to_owned(),
-            cause.map(str::to_owned),
-            until,
-            self.clocks.now(),
-        )
-        .await?)
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        let to = (standing, cause.map(str::to_owned), until);
+        Ok(registry::set_standing(&self.database, name.to_string(), to, over, self.clocks.now()).await?)
     }
 
     async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {

@@ -3,11 +3,15 @@
 
 use super::connection::{Database, Fault};
 use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
-use atshub_actors::ports::{PlatformAccount, SealedSecret, StoreError, TenantRecord};
+use atshub_actors::ports::{PlatformAccount, SealedSecret, Standing, StoreError, TenantRecord};
 use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 use tokio_postgres::{Row, types::ToSql};
 
 const RAISE: &str = "update versions set value = value + 1 where name = 'tenants' returning value";
@@ -55,7 +59,7 @@ async fn rows(database: &Database, sql: &'static str, owner: Option<String>) -> 
 }
 
 pub(super) async fn tenants(database: &Database) -> Result<Vec<TenantRecord>, Fault> {
-    const SQL: &str = "select name, ats, platform, policy::text, standing, cause, version, created_at, updated_at, until from tenants \
+    const SQL: &str = "select name, ats, platform, policy::text, standing, cause, version, created_at, updated_at, until, stood from tenants \
         order by name collate \"C\"";
     let tenant = |row: &Row| {
         let (policy, unreadable) = policy_of(row.try_get(3)?);
@@ -65,30 +69,32 @@ pub(super) async fn tenants(database: &Database) -> Result<Vec<TenantRecord>, Fa
             platform: row.try_get(2)?,
             policy,
             unreadable,
-            standing: row.try_get(4)?,
+            standing: row.try_get::<_, String>(4)?.into(),
             cause: row.try_get(5)?,
             version: unsigned(row.try_get(6)?),
             created_at: row.try_get(7)?,
             updated_at: row.try_get(8)?,
             until: row.try_get(9)?,
+            stood: unsigned(row.try_get(10)?),
         })
     };
     rows(database, SQL, None).await?.iter().map(tenant).collect()
 }
 
 pub(super) async fn put_tenant(database: &Database, tenant: TenantRecord, expected: Option<u64>) -> Result<bool, Fault> {
-    const NEW: &str = "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until) \
-        values ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10) on conflict (name) do nothing";
+    const NEW: &str = "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until, stood) \
+        values ($1, $2, $3, $4::text::json, $5, $6, $7, $8, $9, $10, $7) on conflict (name) do nothing";
     const KNOWN: &str = "update tenants set ats = $2, platform = $3, policy = $4::text::json, standing = $5, cause = $6, version = $7, \
-        created_at = $8, updated_at = $9, until = $10 where name = $1 and version = $11";
+        created_at = $8, updated_at = $9, until = $10, \
+        stood = case when (standing, cause, until) is distinct from ($5, $6, $10) then $7 else stood end where name = $1 and version = $11";
     let policy = policy_to_store(&tenant)?;
     let expected = expected.map(signed).transpose()?;
     changed(database, move |transaction, version| {
         async move {
-            let (name, cause) = (tenant.name.as_str(), tenant.cause.as_deref().map(storable));
+            let (name, standing, cause) = (tenant.name.as_str(), tenant.standing.as_str(), tenant.cause.as_deref().map(storable));
             let (created, updated, until) = (stored(tenant.created_at), stored(tenant.updated_at), tenant.until.map(stored));
             let mut parameters: Vec<&(dyn ToSql + Sync)> =
-                vec![&name, &tenant.ats, &tenant.platform, &policy, &tenant.standing, &cause, &version, &created, &updated, &until];
+                vec![&name, &tenant.ats, &tenant.platform, &policy, &standing, &cause, &version, &created, &updated, &until];
             match &expected {
                 None => execute(transaction, NEW, &parameters).await,
                 Some(expected) => {
@@ -117,24 +123,28 @@ pub(super) async fn remove_tenant(database: &Database, name: String) -> Result<b
 pub(super) async fn set_standing(
     database: &Database,
     name: String,
-    standing: String,
-    cause: Option<String>,
-    until: Option<Timestamp>,
+    (standing, cause, until): (Standing, Option<String>, Option<Timestamp>),
+    over: Option<u64>,
     now: Timestamp,
-) -> Result<bool, Fault> {
-    const SQL: &str = "update tenants set standing = $2, cause = $3, version = $4, updated_at = $5, until = $6 where name = $1";
-    changed(database, move |transaction, version| {
+) -> Result<Option<u64>, Fault> {
+    const SQL: &str = "update tenants set standing = $2, cause = $3, version = $4, stood = $4, updated_at = $5, until = $6 \
+        where name = $1 and coalesce(stood = $7, true)";
+    let over = over.map(signed).transpose()?;
+    let stands = Arc::new(AtomicI64::new(0));
+    let told = Arc::clone(&stands);
+    let set = changed(database, move |transaction, version| {
         async move {
-            let cause = cause.as_deref().map(storable);
-            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(now), &until.map(stored)]).await
+            told.store(version, Ordering::Relaxed);
+            let (standing, cause) = (standing.as_str(), cause.as_deref().map(storable));
+            execute(transaction, SQL, &[&name, &standing, &cause, &version, &stored(now), &until.map(stored), &over]).await
         }
         .boxed()
-    })
-    .await
+    });
+    Ok(set.await?.then(|| unsigned(stands.load(Ordering::Relaxed))))
 }
 
 pub(super) async fn end_standing(database: &Database, name: String, until: Timestamp, now: Timestamp) -> Result<bool, Fault> {
-    const SQL: &str = "update tenants set standing = 'active', cause = null, version = $3, updated_at = $4, until = null \
+    const SQL: &str = "update tenants set standing = 'active', cause = null, version = $3, stood = $3, updated_at = $4, until = null \
         where name = $1 and until = $2";
     changed(database, move |transaction, version| {
         async move { execute(transaction, SQL, &[&name, &stored(until), &version, &stored(now)]).await }.boxed()
@@ -144,7 +154,7 @@ pub(super) async fn end_standing(database: &Database, name: String, until: Times
 
 /// A standing that was set later than now was set by a wrong clock: it keeps its length, from now on.
 pub(super) async fn pull_back(database: &Database, tolerance: SignedDuration) -> Result<u64, Fault> {
-    const SQL: &str = "update tenants set version = $1, updated_at = clock_timestamp(), \
+    const SQL: &str = "update tenants set version = $1, stood = $1, updated_at = clock_timestamp(), \
         until = clock_timestamp() + greatest(until - updated_at, interval '0') \
         where until is not null and updated_at > clock_timestamp() + make_interval(secs => $2)";
     const ANY: &str = "select 1 from tenants where until is not null and updated_at > clock_timestamp() + interval '1 minute' limit 1";

@@ -6,6 +6,7 @@ use crate::support::{
     hub::{Ground, Pair, Walk, happens, on_hub, on_tuned_hub, until},
 };
 use atshub::app::Tuning;
+use atshub_actors::ports::Standing;
 use atshub_actors::{domain::Lookup, gate::GatePolicy, ports::Publication};
 use atshub_schemas::{CONTENT_TYPE, Envelope, topology};
 use atshub_simulators::{Effect, Fault};
@@ -71,14 +72,14 @@ fn nobody_is_invited_in_the_name_of_a_tenant_that_is_disabled_while_its_request_
             applies(walk, application).await;
         }
         assert!(until(async || walk.world.platform.faults().pending() == 0).await, "the platform is asked");
-        walk.store().set_standing(&dune, "disabled", Some("its credential was deleted"), None).await.unwrap();
+        let _stands = walk.store().set_standing(&dune, Standing::Disabled, Some("its credential was deleted"), None, None).await.unwrap();
         walk.running.hub.reload().await.unwrap();
         // The call ends, and the request with it, and whatever else was taken from the queue.
         let in_hand =
             || walk.running.hub.board().snapshot().iter().filter(|c| c.name.starts_with("invites")).map(|c| c.in_hand).sum::<usize>();
         assert!(until(async || in_hand() == 0).await, "requests of a disabled tenant are put off");
         assert_eq!(invitations(walk), 0);
-        walk.store().set_standing(&dune, "active", None, None).await.unwrap();
+        let _stands = walk.store().set_standing(&dune, Standing::Active, None, None, None).await.unwrap();
         walk.running.hub.reload().await.unwrap();
         is_invited(walk, 3).await;
         assert_eq!(invitations(walk), 3);

@@ -9,6 +9,7 @@ use crate::support::{
     services::RabbitNode,
 };
 use atshub::{credentials::Sealer, embedded::store::SqliteStore};
+use atshub_actors::ports::Standing;
 use atshub_actors::ports::Store;
 use std::{
     io::{Seek, SeekFrom, Write},
@@ -284,6 +285,6 @@ async fn an_embedded_store_that_fails_whoever_writes_is_not_well_although_it_ans
     let why = store.put_secret(sealed).await.unwrap_err().to_string();
     assert!(why.contains("damaged") && why.contains("back-up"), "{why}");
     assert_eq!(store.ping().await.unwrap_err().to_string(), why, "whoever asks hears of it");
-    store.set_standing(&"acme".parse().unwrap(), "active", None, None).await.unwrap();
+    let _stands = store.set_standing(&"acme".parse().unwrap(), Standing::Active, None, None, None).await.unwrap();
     assert_eq!(store.ping().await, Ok(()), "the last change was done");
 }

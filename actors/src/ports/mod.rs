@@ -33,5 +33,5 @@ pub use records::{
     Attempt, Change, Claim, ClaimedRow, CommitOutcome, Conflict, Disposition, DossierWrite, Handled, HeardWrite, JournalEntry, MessageKey,
     MessageView, OutboxRow, Parked, ParkedView, Progress,
 };
-pub use registry::{PlatformAccount, SealedSecret, TenantRecord};
+pub use registry::{PlatformAccount, SealedSecret, Standing, TenantRecord};
 pub use store::{Person, Store, StoreError};

@@ -9,7 +9,7 @@ use super::{
     processes::{Beat, ProcessRecord, ShownChild},
     rail::Rail,
     records::{JournalEntry, MessageView},
-    registry::{PlatformAccount, SealedSecret, TenantRecord},
+    registry::{PlatformAccount, SealedSecret, Standing, TenantRecord},
 };
 use crate::shown::ChildSnapshot;
 use async_trait::async_trait;
@@ -76,14 +76,17 @@ pub trait Store: Journal + Rail + Dossiers {
     /// that none is taken for new. Answers how many rows of which table; unless `really`, that is all it does.
     async fn erase(&self, tenant: &TenantName, person: &Person, really: bool) -> Result<BTreeMap<&'static str, u64>, StoreError>;
 
-    /// Changes a tenant's standing, its cause, and when it ends by itself. False: there is no such tenant.
+    /// Changes a tenant's standing, its cause, and when it ends by itself: in place of the one that [stood](TenantRecord::stood) with
+    /// version `over`, or, with `None`, of whichever stands. Answers the version that it stands with now; `None`: there is no such tenant,
+    /// or somebody has changed its standing since, and knows better.
     async fn set_standing(
         &self,
         name: &TenantName,
-        standing: &str,
+        standing: Standing,
         cause: Option<&str>,
         until: Option<Timestamp>,
-    ) -> Result<bool, StoreError>;
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// The standing of a tenant ends by itself: it becomes active, if it is still to do so at exactly this time. False: somebody
     /// has changed it since, or there is no such tenant.

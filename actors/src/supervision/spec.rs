@@ -44,6 +44,8 @@ pub struct ChildSpec {
     pub last_words: Option<LastWords>,
     /// The phase it is stored in: [`Phase::Starting`] unless somebody set it aside.
     pub standing: Phase,
+    /// The version with which that was stored: what the supervisor stores in its place says so.
+    pub stood: u64,
     /// Why, unless it is to run.
     pub cause: Option<String>,
     /// Makes it.

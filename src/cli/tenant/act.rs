@@ -7,7 +7,7 @@ use crate::cli::{
     session::{ANSWER, Session, tenant},
 };
 use atshub_actors::{
-    ports::{Broker, Change, JournalEntry, Publication, PublishError, Store, TenantRecord},
+    ports::{Broker, Change, JournalEntry, Publication, PublishError, Standing, Store, TenantRecord},
     supervision::{PHASES, Phase, Step},
 };
 use atshub_schemas::{
@@ -50,13 +50,13 @@ pub(in crate::cli) struct AsideArgs {
 }
 
 /// What can be asked, and what comes of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::cli) struct Act {
     action: ControlAction,
     verb: &'static str,
     step: Step,
     /// What is stored, if it lasts.
-    standing: Option<&'static str>,
+    standing: Option<Standing>,
     /// The phase in which it has been done.
     done: Phase,
     said: &'static str,
@@ -74,7 +74,7 @@ pub(super) const PAUSE: Act = Act {
     action: ControlAction::Pause,
     verb: "pause",
     step: Step::Pause,
-    standing: Some("paused"),
+    standing: Some(Standing::Paused),
     done: Phase::Paused,
     said: "is paused; its messages wait at the broker",
 };
@@ -82,7 +82,7 @@ pub(super) const RESUME: Act = Act {
     action: ControlAction::Resume,
     verb: "resume",
     step: Step::Resume,
-    standing: Some("active"),
+    standing: Some(Standing::Active),
     done: Phase::Running,
     said: "is running",
 };
@@ -90,7 +90,7 @@ pub(super) const QUARANTINE: Act = Act {
     action: ControlAction::Quarantine,
     verb: "quarantine",
     step: Step::Quarantine,
-    standing: Some("quarantined"),
+    standing: Some(Standing::Quarantined),
     done: Phase::Quarantined,
     said: "is quarantined; its messages wait at the broker",
 };
@@ -98,7 +98,7 @@ pub(super) const RELEASE: Act = Act {
     action: ControlAction::Release,
     verb: "release",
     step: Step::Release,
-    standing: Some("active"),
+    standing: Some(Standing::Active),
     done: Phase::Running,
     said: "is running",
 };
@@ -106,7 +106,7 @@ pub(super) const DRAIN: Act = Act {
     action: ControlAction::Drain,
     verb: "drain",
     step: Step::Drain,
-    standing: Some("draining"),
+    standing: Some(Standing::Draining),
     done: Phase::Paused,
     said: "has finished what it had in hand and is paused",
 };
@@ -114,13 +114,13 @@ pub(super) const DRAIN: Act = Act {
 const ACTS: [Act; 6] = [RESTART, PAUSE, RESUME, QUARANTINE, RELEASE, DRAIN];
 
 /// What lasts, with its end.
-pub(super) async fn aside(act: Act, AsideArgs { args, until }: AsideArgs, session: &Session) -> Ended {
+pub(super) async fn aside(act: &Act, AsideArgs { args, until }: AsideArgs, session: &Session) -> Ended {
     let until = until.map(|text| end(&text, Timestamp::now())).transpose()?;
     ask(act, args, until, session).await
 }
 
 /// What has no end of its own.
-pub(super) async fn run(act: Act, args: Args, session: &Session) -> Ended {
+pub(super) async fn run(act: &Act, args: Args, session: &Session) -> Ended {
     ask(act, args, None, session).await
 }
 
@@ -144,7 +144,7 @@ fn end(text: &str, now: Timestamp) -> Result<Timestamp, Stop> {
 }
 
 /// Whether the table of phases allows it; else what it does allow.
-fn check(act: Act, name: &TenantName, phase: Phase) -> Result<(), Stop> {
+fn check(act: &Act, name: &TenantName, phase: Phase) -> Result<(), Stop> {
     if phase.after(act.step).is_some() {
         return Ok(());
     }
@@ -162,7 +162,7 @@ fn check(act: Act, name: &TenantName, phase: Phase) -> Result<(), Stop> {
     })
 }
 
-async fn ask(act: Act, Args { name, reason }: Args, until: Option<Timestamp>, session: &Session) -> Ended {
+async fn ask(act: &Act, Args { name, reason }: Args, until: Option<Timestamp>, session: &Session) -> Ended {
     let store = session.store().await?;
     let record = tenant(store.as_ref(), &name).await?;
     let live = Live::of(store.as_ref(), &name).await?;
@@ -206,7 +206,7 @@ async fn ask(act: Act, Args { name, reason }: Args, until: Option<Timestamp>, se
 
 /// Stores what is to last, and a line of history.
 async fn keep(
-    act: Act,
+    act: &Act,
     record: &TenantRecord,
     envelope: &Envelope,
     (reason, by): (&Line, &Line),
@@ -214,11 +214,11 @@ async fn keep(
     store: &dyn Store,
 ) -> Result<(), Stop> {
     let name = &record.name;
-    if let Some(standing) = act.standing {
+    if let Some(standing) = act.standing.clone() {
         let cause = TenantRecord::operators_cause(by, reason);
-        let cause = (standing != "active").then_some(cause.as_str());
-        if !store.set_standing(name, standing, cause, until).await? {
-            return Err(Stop::not_found(format!("tenant `{name}` was removed at this moment")));
+        let cause = (standing != Standing::Active).then_some(cause.as_str());
+        if store.set_standing(name, standing, cause, until, Some(record.stood)).await?.is_none() {
+            return Err(overtaken(name, store).await?);
         }
     }
     let ends = until.map(|at| format!(", until {at}")).unwrap_or_default();
@@ -234,6 +234,16 @@ async fn keep(
     // A line of history alone: nothing can stand in its way.
     let _committed = store.commit(Change { journal: vec![line], ..Change::default() }).await?;
     Ok(())
+}
+
+/// The tenant's standing is not the one that was looked at when this was asked for.
+async fn overtaken(name: &TenantName, store: &dyn Store) -> Result<Stop, Stop> {
+    let Some(now) = store.tenants().await?.into_iter().find(|found| found.name == *name) else {
+        return Ok(Stop::not_found(format!("tenant `{name}` was removed at this moment")));
+    };
+    let cause = now.cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    let text = format!("`{name}` was changed by somebody else at this moment, and is {} now{cause}; nothing was done", now.standing);
+    Ok(Stop::failed(text).next(format!("look at it (`atshub tenant show {name}`), and ask again")))
 }
 
 /// Tells every hub process.
@@ -271,7 +281,7 @@ enum Effect {
     NotYet(String),
 }
 
-fn effect(act: Act, before: Option<(Uuid, u64)>, seen: Option<&Seen<'_>>) -> Effect {
+fn effect(act: &Act, before: Option<(Uuid, u64)>, seen: Option<&Seen<'_>>) -> Effect {
     let Some(seen) = seen.filter(|seen| seen.live) else { return Effect::NotYet("no live process has spoken of it yet".into()) };
     let anew = Some((seen.process, seen.child.generation)) != before;
     let phase = seen.child.phase;
@@ -295,7 +305,7 @@ fn effect(act: Act, before: Option<(Uuid, u64)>, seen: Option<&Seen<'_>>) -> Eff
 }
 
 /// Waits until the effect shows.
-async fn wait(act: Act, name: &TenantName, before: Option<(Uuid, u64)>, store: &dyn Store, session: &Session) -> Result<Live, Stop> {
+async fn wait(act: &Act, name: &TenantName, before: Option<(Uuid, u64)>, store: &dyn Store, session: &Session) -> Result<Live, Stop> {
     let progress = session.out.progress(&format!("waiting for `{name}`"), None);
     let (began, mut looks) = (Instant::now(), tokio::time::interval(LOOK));
     loop {
@@ -309,7 +319,7 @@ async fn wait(act: Act, name: &TenantName, before: Option<(Uuid, u64)>, store: &
         progress.now(&format!("waiting for `{name}`: {so_far}"));
         if began.elapsed() > WAIT {
             let waited = span(jiff::SignedDuration::from_secs(i64::try_from(WAIT.as_secs()).unwrap_or(i64::MAX)));
-            let next = match act.standing {
+            let next = match &act.standing {
                 Some(_) => format!("it is stored and takes effect when the hub can; `atshub tenant show {name}` says how far it is"),
                 None => format!("`atshub tenant show {name}` says what it is doing, the hub's log why"),
             };
@@ -330,7 +340,7 @@ pub(in crate::cli) async fn let_go_on(
     let request = ControlRequest { action, reason, by: by.clone(), until: None };
     let source = Line::new(SOURCE).map_err(Stop::failed)?;
     let envelope = Envelope::new(source, name.clone(), Timestamp::now(), Message::ControlRequested(request));
-    store.set_standing(name, "active", None, None).await?;
+    let _stands = store.set_standing(name, Standing::Active, None, None, None).await?;
     tell(broker.as_ref(), &envelope).await
 }
 
@@ -344,13 +354,13 @@ mod tests {
 
     #[test]
     fn what_a_phase_does_not_allow_is_refused_with_what_it_does() {
-        let stop = check(PAUSE, &name(), Phase::Quarantined).unwrap_err();
+        let stop = check(&PAUSE, &name(), Phase::Quarantined).unwrap_err();
         assert_eq!(stop.text, "`acme` is quarantined; that does not allow `pause`");
         assert!(stop.next.unwrap().starts_with("`tenant release acme --reason …` lets it go on"));
-        let stop = check(RELEASE, &name(), Phase::BackingOff).unwrap_err();
+        let stop = check(&RELEASE, &name(), Phase::BackingOff).unwrap_err();
         assert_eq!(stop.text, "`acme` is backing off; that does not allow `release`");
         assert_eq!(stop.next.unwrap(), "allowed here: restart, pause, quarantine, drain");
-        assert!(check(RESTART, &name(), Phase::Disabled).unwrap_err().next.unwrap().contains("nothing"));
+        assert!(check(&RESTART, &name(), Phase::Disabled).unwrap_err().next.unwrap().contains("nothing"));
     }
 
     #[test]

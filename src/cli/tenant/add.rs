@@ -13,7 +13,7 @@ use crate::{
 };
 use atshub_actors::{
     domain::Policy,
-    ports::{SealedSecret, TenantRecord},
+    ports::{SealedSecret, Standing, TenantRecord},
 };
 use atshub_schemas::{TenantName, topology};
 use jiff::Timestamp;
@@ -111,7 +111,8 @@ pub(super) async fn run(args: Args, session: &Session) -> Ended {
         platform: args.platform.clone(),
         policy: policy.clone(),
         unreadable: None,
-        standing: "active".into(),
+        standing: Standing::Active,
+        stood: 0,
         cause: None,
         until: None,
         version: 0,

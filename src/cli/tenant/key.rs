@@ -16,7 +16,7 @@ use crate::{
 };
 use atshub_actors::{
     failure::Failure,
-    ports::{Door, Store, TenantRecord},
+    ports::{Door, Standing, Store, TenantRecord},
 };
 use atshub_schemas::TenantName;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -126,20 +126,22 @@ async fn replace(
         session.out.say(format!("{ended} before it, which were still good, are ended too"));
     }
     // Only what the hub shows the ATS: a new secret for webhooks says nothing of why the tenant stands still.
-    let standing = record.standing.as_str();
+    let standing = &record.standing;
     if spec.required {
         if record.is_stopped_by_operator() {
             session.out.say(format!(
                 "tenant `{name}` stays {standing} ({}); `atshub tenant {} {name}` lets it go on",
                 record.cause.as_deref().unwrap_or_default(),
-                if standing == "quarantined" { "release" } else { "resume" }
+                if *standing == Standing::Quarantined { "release" } else { "resume" }
             ));
-        } else if standing != "active" {
-            store.set_standing(name, "active", None, None).await?;
-            session.out.say(format!("tenant `{name}` was {standing} and is active again"));
+        } else if *standing != Standing::Active {
+            session.out.say(match store.set_standing(name, Standing::Active, None, None, Some(record.stood)).await? {
+                Some(_) => format!("tenant `{name}` was {standing} and is active again"),
+                None => format!("tenant `{name}` was {standing}; somebody has changed that at this moment, and it is left as it is now"),
+            });
         }
         session.out.say(format!("`atshub tenant test-key {name}` asks the ATS whether it accepts it"));
-    } else if standing != "active" {
+    } else if *standing != Standing::Active {
         session.out.say(format!("tenant `{name}` stays {standing}"));
     }
     Ok(Exit::Done)
@@ -148,7 +150,8 @@ async fn replace(
 async fn delete(store: &dyn Store, name: &TenantName, spec: &ats::SecretSpec, session: &Session) -> Ended {
     if spec.required {
         // First, so that nothing is tried without the credential.
-        store.set_standing(name, "disabled", Some(&format!("its credential `{}` was deleted", spec.name)), None).await?;
+        let cause = format!("its credential `{}` was deleted", spec.name);
+        let _stands = store.set_standing(name, Standing::Disabled, Some(&cause), None, None).await?;
     }
     let owner = format!("tenant/{name}");
     if !store.delete_secret(&owner, spec.name).await? {

@@ -23,7 +23,7 @@ pub(super) async fn run(session: &Session) -> Ended {
             tenant.name.as_str().into(),
             tenant.ats.into(),
             tenant.platform.into(),
-            tenant.standing.into(),
+            tenant.standing.as_str().into(),
             seen.as_ref().map(|seen| seen.child.phase.as_str()).into(),
             seen.as_ref().map(|seen| seen.place).into(),
             seen.as_ref().and_then(|seen| seen.child.cause.clone()).or(tenant.cause).or(trouble).into(),

@@ -76,12 +76,12 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Ended {
         Verb::Check { name } => check::run(&name, session).await,
         Verb::SetKey(args) => key::set(args, session).await,
         Verb::TestKey { name } => key::test(&name, session).await,
-        Verb::Restart(args) => act::run(act::RESTART, args, session).await,
-        Verb::Pause(args) => act::aside(act::PAUSE, args, session).await,
-        Verb::Resume(args) => act::run(act::RESUME, args, session).await,
-        Verb::Quarantine(args) => act::aside(act::QUARANTINE, args, session).await,
-        Verb::Release(args) => act::run(act::RELEASE, args, session).await,
-        Verb::Drain(args) => act::aside(act::DRAIN, args, session).await,
+        Verb::Restart(args) => act::run(&act::RESTART, args, session).await,
+        Verb::Pause(args) => act::aside(&act::PAUSE, args, session).await,
+        Verb::Resume(args) => act::run(&act::RESUME, args, session).await,
+        Verb::Quarantine(args) => act::aside(&act::QUARANTINE, args, session).await,
+        Verb::Release(args) => act::run(&act::RELEASE, args, session).await,
+        Verb::Drain(args) => act::aside(&act::DRAIN, args, session).await,
         Verb::Remove(args) => remove::run(args, session).await,
     }
 }

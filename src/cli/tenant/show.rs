@@ -10,7 +10,7 @@ use crate::{
     },
     credentials::predecessor,
 };
-use atshub_actors::ports::{SealedSecret, TenantRecord};
+use atshub_actors::ports::{SealedSecret, Standing, TenantRecord};
 use atshub_schemas::TenantName;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -95,7 +95,7 @@ fn text(
     line("platform", &record.platform);
     let cause = record.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
     let by_itself =
-        if record.standing == "paused" && !record.is_stopped_by_operator() { "the ATS is asked again" } else { "active by itself" };
+        if record.standing == Standing::Paused && !record.is_stopped_by_operator() { "the ATS is asked again" } else { "active by itself" };
     let ends = record.until.map(|at| format!("; {by_itself} at {at}")).unwrap_or_default();
     line("standing", &format!("{}{cause}{ends}", record.standing));
     line("added", &format!("{}, changed {}", record.created_at, record.updated_at));

@@ -14,7 +14,7 @@ const HANDED_OUT: &str = "update outbox set claimed_until = null where sent_at i
 const HELD: &str = "update attempts set held_until = ?1 where held_until > ?2";
 const NEXT: &str =
     "update attempts set updated_at = ?1, next_at = ?1 + max(next_at - updated_at, 0) where next_at is not null and updated_at > ?2";
-const STANDINGS: &str = "update tenants set version = ?1, updated_at = ?2, until = ?2 + max(until - updated_at, 0) \
+const STANDINGS: &str = "update tenants set version = ?1, stood = ?1, updated_at = ?2, until = ?2 + max(until - updated_at, 0) \
     where until is not null and updated_at > ?3";
 
 /// Pulls it back; answers how much that was.

@@ -27,6 +27,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("migrations/6_search.sql")),
     M::up(include_str!("migrations/7_clocks.sql")),
     M::up(include_str!("migrations/8_callers.sql")),
+    M::up(include_str!("migrations/9_stood.sql")),
 ];
 
 /// Why a piece of work failed.

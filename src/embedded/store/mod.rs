@@ -21,8 +21,8 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, Clock, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey,
-        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, SystemClock,
-        TenantRecord,
+        MessageView, Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Standing, Store, StoreError,
+        SystemClock, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -212,12 +212,15 @@ impl Store for SqliteStore {
     async fn set_standing(
         &self,
         name: &TenantName,
-        standing: &str,
+        standing: Standing,
         cause: Option<&str>,
         until: Option<Timestamp>,
-    ) -> Result<bool, StoreError> {
-        let (name, standing, cause, now) = (name.to_string(), standing.to_owned(), cause.map(str::to_owned), self.clock.now());
-        self.threads.write(move |connection| registry::set_standing(connection, &name, &standing, cause.as_deref(), until, now)).await
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        let (name, cause, now) = (name.to_string(), cause.map(str::to_owned), self.clock.now());
+        self.threads
+            .write(move |connection| registry::set_standing(connection, &name, (&standing, cause.as_deref(), until), over, now))
+            .await
     }
 
     async fn end_standing(&self, name: &TenantName, until: Timestamp) -> Result<bool, StoreError> {

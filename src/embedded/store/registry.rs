@@ -3,7 +3,7 @@
 
 use super::{connection::Fault, forget, threads::Kept, words::Micros};
 use crate::records::{checked, policy_of, policy_to_store, signed, storable, stored, unsigned};
-use atshub_actors::ports::{PlatformAccount, SealedSecret, TenantRecord};
+use atshub_actors::ports::{PlatformAccount, SealedSecret, Standing, TenantRecord};
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, params};
@@ -24,7 +24,7 @@ fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Resul
 
 pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Fault> {
     let mut statement = connection.prepare_cached(
-        "select name, ats, platform, policy, standing, cause, version, created_at, updated_at, until from tenants order by name",
+        "select name, ats, platform, policy, standing, cause, version, created_at, updated_at, until, stood from tenants order by name",
     )?;
     let mut found = statement.query([])?;
     let mut tenants = Vec::new();
@@ -36,10 +36,11 @@ pub(super) fn tenants(connection: &Connection) -> Result<Vec<TenantRecord>, Faul
             platform: row.get(2)?,
             policy,
             unreadable,
-            standing: row.get(4)?,
+            standing: row.get::<_, String>(4)?.into(),
             cause: row.get(5)?,
             until: row.get::<_, Option<Micros>>(9)?.map(|until| until.0),
             version: unsigned(row.get(6)?),
+            stood: unsigned(row.get(10)?),
             created_at: row.get::<_, Micros>(7)?.0,
             updated_at: row.get::<_, Micros>(8)?.0,
         });
@@ -53,18 +54,20 @@ pub(super) fn put_tenant(connection: &Connection, tenant: &TenantRecord, expecte
     let cause = tenant.cause.as_deref().map(storable);
     let (created, updated) = (Micros(stored(tenant.created_at)), Micros(stored(tenant.updated_at)));
     let until = tenant.until.map(|until| Micros(stored(until)));
-    let (name, ats, platform, standing) = (tenant.name.as_str(), &tenant.ats, &tenant.platform, &tenant.standing);
+    let (name, ats, platform, standing) = (tenant.name.as_str(), &tenant.ats, &tenant.platform, tenant.standing.as_str());
     let changed = match expected {
         None => execute(
             connection,
-            "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until) \
-             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            "insert into tenants (name, ats, platform, policy, standing, cause, version, created_at, updated_at, until, stood) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?7) on conflict do nothing",
             params![name, ats, platform, policy, standing, cause, version, created, updated, until],
         ),
         Some(expected) => execute(
             connection,
             "update tenants set ats = ?2, platform = ?3, policy = ?4, standing = ?5, cause = ?6, version = ?7, created_at = ?8, \
-             updated_at = ?9, until = ?10 where name = ?1 and version = ?11",
+             updated_at = ?9, until = ?10, \
+             stood = case when standing is not ?5 or cause is not ?6 or until is not ?10 then ?7 else stood end \
+             where name = ?1 and version = ?11",
             params![name, ats, platform, policy, standing, cause, version, created, updated, until, signed(expected)?],
         ),
     }?;
@@ -83,26 +86,23 @@ pub(super) fn remove_tenant(connection: &Connection, name: &str) -> Result<Kept<
 pub(super) fn set_standing(
     connection: &Connection,
     name: &str,
-    standing: &str,
-    cause: Option<&str>,
-    until: Option<Timestamp>,
+    (standing, cause, until): (&Standing, Option<&str>, Option<Timestamp>),
+    over: Option<u64>,
     now: Timestamp,
-) -> Result<Kept<bool>, Fault> {
+) -> Result<Kept<Option<u64>>, Fault> {
     let version = raise(connection)?;
-    let now = Micros(stored(now));
-    let sql = "update tenants set standing = ?, cause = ?, version = ?, updated_at = ?, until = ? where name = ?";
-    Ok(kept(execute(
-        connection,
-        sql,
-        params![standing, cause.map(storable), version, now, until.map(|until| Micros(stored(until))), name],
-    )?))
+    let (now, until, over) = (Micros(stored(now)), until.map(|until| Micros(stored(until))), over.map(signed).transpose()?);
+    let sql = "update tenants set standing = ?1, cause = ?2, version = ?3, stood = ?3, updated_at = ?4, until = ?5 \
+        where name = ?6 and coalesce(stood = ?7, true)";
+    let set = execute(connection, sql, params![standing.as_str(), cause.map(storable), version, now, until, name, over])?;
+    Ok(if set > 0 { Kept::All(Some(unsigned(version))) } else { Kept::Nothing(None) })
 }
 
 pub(super) fn end_standing(connection: &Connection, name: &str, until: Timestamp, now: Timestamp) -> Result<Kept<bool>, Fault> {
     let version = raise(connection)?;
     let (now, until) = (Micros(stored(now)), Micros(stored(until)));
-    let sql =
-        "update tenants set standing = 'active', cause = null, version = ?, updated_at = ?, until = null where name = ? and until = ?";
+    let sql = "update tenants set standing = 'active', cause = null, version = ?1, stood = ?1, updated_at = ?2, until = null \
+         where name = ?3 and until = ?4";
     Ok(kept(execute(connection, sql, params![version, now, name, until])?))
 }
 

@@ -6,7 +6,7 @@ use atshub_actors::{
     domain::{Lookup, Page, Subject},
     ports::{
         Beat, Callers, Change, Claim, ClaimedRow, CommitOutcome, Door, Dossiers, Found, Journal, JournalEntry, MessageKey, MessageView,
-        Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Store, StoreError, TenantRecord,
+        Person, PlatformAccount, ProcessRecord, Progress, Rail, SealedSecret, ShownChild, Standing, Store, StoreError, TenantRecord,
     },
     supervision::ChildSnapshot,
 };
@@ -78,7 +78,7 @@ passed_on! {
         remove_tenant(name: &TenantName) -> bool;
         forget_removed(disabled: Timestamp) -> u64;
         erase(tenant: &TenantName, person: &Person, really: bool) -> BTreeMap<&'static str, u64>;
-        set_standing(name: &TenantName, standing: &str, cause: Option<&str>, until: Option<Timestamp>) -> bool;
+        set_standing(name: &TenantName, standing: Standing, cause: Option<&str>, until: Option<Timestamp>, over: Option<u64>) -> Option<u64>;
         end_standing(name: &TenantName, until: Timestamp) -> bool;
         beat(beat: Beat, alive: Duration) -> Vec<ProcessRecord>;
         processes(alive: Duration) -> Vec<ProcessRecord>;

@@ -29,7 +29,7 @@ use arguments::Arguments;
 use atshub::rabbitmq::RabbitBroker;
 use atshub_actors::{
     domain::Policy,
-    ports::{Broker, PlatformAccount, Store, TenantRecord},
+    ports::{Broker, PlatformAccount, Standing, Store, TenantRecord},
 };
 use atshub_schemas::{TenantName, topology};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -109,7 +109,8 @@ async fn register(ground: &Ground, names: &[TenantName]) {
             platform: ACCOUNT.into(),
             policy,
             unreadable: None,
-            standing: "active".into(),
+            standing: Standing::Active,
+            stood: 0,
             cause: None,
             until: None,
             version: 0,

@@ -8,7 +8,7 @@ use crate::support::hub::{Pair, Walk, on_tuned_hub, soon, until, values};
 use atshub::app::Tuning;
 use atshub_actors::{
     gate::GatePolicy,
-    ports::TenantRecord,
+    ports::{Standing, TenantRecord},
     supervision::{BreakerState, Phase},
 };
 use atshub_schemas::TenantName;
@@ -61,7 +61,7 @@ fn a_key_that_is_revoked_pauses_its_tenant_after_a_few_calls_and_a_new_one_gets_
         assert!(cause.contains("does not accept the credential") && cause.contains("set-key"), "{cause}");
         let calls = served(ats.faults());
         assert!((2..=SHARE + 1).contains(&calls), "{calls} calls: those on their way, and one to confirm");
-        assert!(until(async || stored(walk, tenant).await.standing == "paused").await);
+        assert!(until(async || stored(walk, tenant).await.standing == Standing::Paused).await);
         let tested = stored(walk, tenant).await.until.unwrap().duration_since(Timestamp::now());
         assert!((14 * 60..=15 * 60).contains(&tested.as_secs()), "{tested:?}");
         let shown = walk.ground.says(&["tenant", "show", "acme"]).await;
@@ -115,7 +115,7 @@ fn an_operators_pause_is_not_ended_by_a_key_that_is_good() {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), ats.api_key()).unwrap();
             walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file.path().to_str().unwrap()]).await;
-            assert_eq!(stored(walk, tenant).await.standing, standing);
+            assert_eq!(stored(walk, tenant).await.standing.as_str(), standing);
             if act == "pause" {
                 walk.ground.says(&["tenant", "resume", "acme", "--reason", "looked"]).await;
             }
@@ -145,7 +145,7 @@ fn a_page_of_a_proxy_pauses_nobody_and_everything_goes_on_when_it_is_over() {
         let before = served(ats.faults());
         assert!(until(async || served(ats.faults()) >= before + 4).await);
         for (tenant, ats) in &walk.world.ashby {
-            assert_eq!(stored(walk, tenant).await.standing, "active");
+            assert_eq!(stored(walk, tenant).await.standing, Standing::Active);
             ats.faults().clear();
         }
         for ((tenant, ats), applications) in walk.world.ashby.iter().zip(&all) {
@@ -186,7 +186,7 @@ fn a_permission_that_is_missing_concerns_what_needs_it_alone_and_is_named() {
         assert_eq!((row.phase, row.breakers[0].state), (Phase::Running, BreakerState::Closed), "{row:?}");
         ats.grant_permission("candidatesWrite");
         each_was_told_once(walk, ats, &applications).await;
-        assert_eq!(stored(walk, tenant).await.standing, "active");
+        assert_eq!(stored(walk, tenant).await.standing, Standing::Active);
     });
 }
 
@@ -206,7 +206,7 @@ fn ten_tenants_of_one_host_that_are_refused_at_once_are_the_host() {
         // Each has been refused, and has asked whether that is so.
         let refused = async || walk.world.ashby.iter().all(|(_, ats)| served(ats.faults()) >= 3);
         assert!(until(refused).await);
-        let paused = walk.store().tenants().await.unwrap().iter().filter(|tenant| tenant.standing == "paused").count();
+        let paused = walk.store().tenants().await.unwrap().iter().filter(|tenant| tenant.standing == Standing::Paused).count();
         assert!(paused < 10, "{paused} of {} are paused", NAMES.len());
 
         for (_, ats) in &walk.world.ashby {
@@ -216,7 +216,7 @@ fn ten_tenants_of_one_host_that_are_refused_at_once_are_the_host() {
             each_was_told_once(walk, ats, applications).await;
         }
         for (tenant, _) in &walk.world.ashby {
-            assert!(until(async || stored(walk, tenant).await.standing == "active").await, "{tenant}");
+            assert!(until(async || stored(walk, tenant).await.standing == Standing::Active).await, "{tenant}");
         }
     });
 }

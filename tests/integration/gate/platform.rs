@@ -6,7 +6,7 @@ use crate::support::hub::{Pair, happens, on_tuned_hub, until, values};
 use atshub::{app::Tuning, credentials::Sealer, demo::world::ROLES, http};
 use atshub_actors::{
     gate::GatePolicy,
-    ports::{PlatformAccount, SealedSecret},
+    ports::{PlatformAccount, SealedSecret, Standing},
     supervision::BreakerState,
 };
 use atshub_simulators::{
@@ -106,7 +106,7 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(gu
         let facts: Vec<_> = (0..COUNT).map(|n| moved(&dune, &format!("a-{n}"), &format!("c{n}"), None)).collect();
         walk.send(&facts).await;
         one_that_waits(walk, "the platform (account `main`) is taken to be away (").await;
-        assert!(walk.store().set_standing(&dune, "quarantined", Some("to be looked at"), None).await.unwrap());
+        assert!(walk.store().set_standing(&dune, Standing::Quarantined, Some("to be looked at"), None, None).await.unwrap().is_some());
         walk.running.hub.reload().await.unwrap();
 
         platform.faults().clear();
@@ -115,7 +115,7 @@ fn what_a_quarantined_tenant_asked_for_waits_and_is_asked_once_it_is_released(gu
         one_that_waits(walk, "the tenant is set aside: nothing is done in its name").await;
         assert_eq!(ledger.effects().iter().filter(|e| e.kind == "invitation").count(), 1);
 
-        assert!(walk.store().set_standing(&dune, "active", None, None).await.unwrap());
+        assert!(walk.store().set_standing(&dune, Standing::Active, None, None, None).await.unwrap().is_some());
         walk.running.hub.reload().await.unwrap();
         happens(&ledger, "everybody's", |effects| effects.iter().filter(|e| e.kind == "invitation").count() == COUNT + 1).await;
         walk.nothing_is_left().await;

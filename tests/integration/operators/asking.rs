@@ -3,7 +3,7 @@
 use super::{Pair, envelope, on_both_pairs, on_hub, refused};
 use crate::support::{build, hub::on_ground};
 use atshub_actors::{
-    ports::{Store, TenantRecord},
+    ports::{Standing, Store, TenantRecord},
     supervision::Phase,
 };
 use atshub_schemas::{
@@ -55,7 +55,7 @@ fn a_quarantined_tenant_goes_on_when_it_is_released(pair: Pair) {
         walk.running("acme").await;
         let said = walk.ground.says(&["tenant", "quarantine", "acme", "--reason", "odd data"]).await;
         assert!(said.starts_with("`acme` is quarantined"), "{said}");
-        assert_eq!(record(&*walk.store(), "acme").await.standing, "quarantined");
+        assert_eq!(record(&*walk.store(), "acme").await.standing, Standing::Quarantined);
         let held = walk.fact("acme").await;
         let (code, why) = refused(walk.ground, &["tenant", "resume", "acme", "--reason", "a slip"]).await;
         assert_eq!(code, Some(1));
@@ -131,9 +131,9 @@ fn without_a_hub_what_lasts_is_stored_and_a_restart_is_refused(pair: Pair) {
         add(&store, "acme").await;
         let said = ground.says(&["tenant", "pause", "acme", "--reason", "not yet"]).await;
         assert!(said.contains("stored; takes effect when a hub starts"), "{said}");
-        assert_eq!(record(&*store, "acme").await.standing, "paused");
+        assert_eq!(record(&*store, "acme").await.standing, Standing::Paused);
         ground.says(&["tenant", "resume", "acme", "--reason", "now"]).await;
-        assert_eq!(record(&*store, "acme").await.standing, "active");
+        assert_eq!(record(&*store, "acme").await.standing, Standing::Active);
         let (code, why) = refused(ground, &["tenant", "restart", "acme", "--reason", "please"]).await;
         assert_eq!(code, Some(1));
         assert!(why.contains("no hub process is live") && why.contains("atshub serve"), "{why}");

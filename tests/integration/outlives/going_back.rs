@@ -5,6 +5,7 @@ use crate::support::{
     crowd::Crowd, guards::with_and_without_guard, hub::until, hub_process::HubProcess, postgres::TestDatabase, rabbitmq::VirtualHost,
 };
 use atshub::embedded::store::SqliteStore;
+use atshub_actors::ports::Standing;
 use atshub_actors::ports::Store;
 use atshub_simulators::platform::Guard;
 use std::{
@@ -31,7 +32,7 @@ fn run(program: &str, words: &[&str]) {
 /// when this answers, and some of the first are invited.
 async fn accepted<'a>(stage: &'a Stage, store: &dyn Store) -> [Crowd<'a>; 2] {
     let idle = &stage.world.ashby[1].0;
-    assert!(store.set_standing(idle, "paused", Some("by test: set aside"), None).await.unwrap());
+    assert!(store.set_standing(idle, Standing::Paused, Some("by test: set aside"), None, None).await.unwrap().is_some());
     let (mut works, mut waits) = (Crowd::of(&stage.world, 0).await, Crowd::of(&stage.world, 1).await);
     waits.enter(20).await;
     works.enter(40).await;
@@ -44,7 +45,7 @@ async fn accepted<'a>(stage: &'a Stage, store: &dyn Store) -> [Crowd<'a>; 2] {
 /// What follows when the older state is back: everybody is invited, once, and the ATS shows no failure.
 async fn all_are_invited_once(stage: &Stage, store: &dyn Store, crowds: [Crowd<'_>; 2], mut hub: HubProcess) {
     hub.ready().await;
-    assert!(store.set_standing(&stage.world.ashby[1].0, "active", None, None).await.unwrap());
+    assert!(store.set_standing(&stage.world.ashby[1].0, Standing::Active, None, None, None).await.unwrap().is_some());
     for crowd in &crowds {
         crowd.is_shown_as_invited().await;
     }

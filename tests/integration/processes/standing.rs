@@ -5,6 +5,7 @@ use crate::support::{
     hub::{Pair, Walk, happens, on_hub, soon, until},
 };
 use atshub::demo::world::{Cast, TRIGGER};
+use atshub_actors::ports::Standing;
 use atshub_actors::{ports::TenantRecord, supervision::Phase};
 use atshub_schemas::topology;
 use atshub_simulators::{Effect, Fault, ashby::NewCandidate};
@@ -27,7 +28,7 @@ fn paused_for_a_while(pair: Pair) {
         is(walk, Phase::Running).await;
         let (store, until) = (walk.store(), later(Timestamp::now(), 3));
         let name = record(walk).await.name;
-        store.set_standing(&name, "paused", Some("their ATS is being moved"), Some(until)).await.unwrap();
+        let _stands = store.set_standing(&name, Standing::Paused, Some("their ATS is being moved"), Some(until), None).await.unwrap();
         is(walk, Phase::Paused).await;
         is(walk, Phase::Running).await;
         assert!(Timestamp::now() >= until, "not before its time");
@@ -76,7 +77,7 @@ fn what_children_do_is_told_to_the_store_until_they_are_gone() {
         };
         told(Phase::Running).await;
         let name = record(walk).await.name;
-        store.set_standing(&name, "paused", None, None).await.unwrap();
+        let _stands = store.set_standing(&name, Standing::Paused, None, None, None).await.unwrap();
         told(Phase::Paused).await;
         let shared = store.children(None).await.unwrap();
         let place = format!(":{}", std::process::id());

@@ -7,7 +7,7 @@ use crate::support::{
     postgres::{TestDatabase, client},
 };
 use atshub::embedded::store::SqliteStore;
-use atshub_actors::ports::{Attempt, Beat, Change, Claim, Clock, Journal, MessageKey, Rail, Store};
+use atshub_actors::ports::{Attempt, Beat, Change, Claim, Clock, Journal, MessageKey, Rail, Standing, Store};
 use atshub_schemas::Envelope;
 use jiff::{SignedDuration, Timestamp};
 use std::{sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ async fn waits_and_leases(store: &dyn Store, clock: &SetClock) -> Envelope {
     let claim = Claim { owner: Uuid::now_v7(), lease: Duration::from_secs(40), takes_over: None };
     assert!(store.begin(&MessageKey::from(&held), claim).await.unwrap().owner.is_some());
     let until = at(7_200);
-    assert!(store.set_standing(&acme, "paused", Some("by test: moved"), until).await.unwrap());
+    assert!(store.set_standing(&acme, Standing::Paused, Some("by test: moved"), until, None).await.unwrap().is_some());
     held
 }
 

@@ -3,7 +3,7 @@
 use super::on_every_store;
 use crate::support::build::{self, later, now, tenant};
 use atshub_actors::{
-    ports::{Beat, ProcessRecord, ShownChild, Store, TenantRecord},
+    ports::{Beat, ProcessRecord, ShownChild, Standing, Store, TenantRecord},
     supervision::{ChildSnapshot, Phase, Restart},
 };
 use jiff::Timestamp;
@@ -125,7 +125,7 @@ async fn what_a_child_was_doing_comes_back_as_it_was(store: Tested) {
 }
 
 fn paused(name: &str, until: Option<Timestamp>) -> TenantRecord {
-    TenantRecord { standing: "paused".into(), cause: Some("their ATS is being moved".into()), until, ..build::record(name) }
+    TenantRecord { standing: Standing::Paused, cause: Some("their ATS is being moved".into()), until, ..build::record(name) }
 }
 
 async fn a_standing_ends_by_itself_unless_it_was_changed_meanwhile(store: Tested) {
@@ -134,10 +134,10 @@ async fn a_standing_ends_by_itself_unless_it_was_changed_meanwhile(store: Tested
     let only = async || store.tenants().await.unwrap().remove(0);
     assert!(!store.end_standing(&acme, later(until, 1)).await.unwrap(), "it is to end at another time");
     assert!(!store.end_standing(&tenant("globex"), until).await.unwrap(), "there is none");
-    store.set_standing(&acme, "paused", Some("longer"), None).await.unwrap();
+    let _stands = store.set_standing(&acme, Standing::Paused, Some("longer"), None, None).await.unwrap();
     assert!(!store.end_standing(&acme, until).await.unwrap(), "somebody has paused it for good");
     assert_eq!((only().await.standing.as_str(), only().await.cause.as_deref()), ("paused", Some("longer")));
-    store.set_standing(&acme, "quarantined", Some("for a while"), Some(until)).await.unwrap();
+    let _stands = store.set_standing(&acme, Standing::Quarantined, Some("for a while"), Some(until), None).await.unwrap();
     assert_eq!(only().await.until, Some(until));
     assert!(store.end_standing(&acme, until).await.unwrap());
     let ended = only().await;

@@ -1,10 +1,10 @@
 //! Tenants, platform accounts and credentials, and the version that says when any of them changed.
 
 use super::on_every_store;
-use crate::support::build::{self, now, tenant};
+use crate::support::build::{self, later, now, tenant};
 use atshub_actors::{
     domain::Policy,
-    ports::{PlatformAccount, SealedSecret, Store, TenantRecord},
+    ports::{PlatformAccount, SealedSecret, Standing, Store, TenantRecord},
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ on_every_store! {
     a_tenant_is_added_once_and_comes_back_as_it_was
     a_tenant_is_saved_only_over_the_version_that_was_read
     a_tenants_standing_outlives_and_raises_its_version
+    a_standing_is_changed_in_place_of_the_one_that_was_looked_at_and_of_no_newer_one
+    a_standing_of_a_newer_version_is_kept_as_it_is
     removing_a_tenant_removes_its_credentials_and_no_others
     a_platform_account_is_saved_listed_and_removed_with_its_credentials
     a_credential_is_replaced_and_deleted_for_good
@@ -49,7 +51,7 @@ async fn a_tenant_is_added_once_and_comes_back_as_it_was(store: Tested) {
     assert!(!store.put_tenant(record("acme"), None).await.unwrap(), "the name is taken");
     let found = store.tenants().await.unwrap();
     assert!(found[0].version > found[1].version, "a version over all tenants");
-    let as_given: Vec<_> = found.into_iter().map(|t| TenantRecord { version: 0, ..t }).collect();
+    let as_given: Vec<_> = found.into_iter().map(|t| TenantRecord { version: 0, stood: 0, ..t }).collect();
     assert_eq!(as_given, [acme, zeta], "by name");
 }
 
@@ -69,13 +71,54 @@ async fn a_tenant_is_saved_only_over_the_version_that_was_read(store: Tested) {
 async fn a_tenants_standing_outlives_and_raises_its_version(store: Tested) {
     store.put_tenant(record("acme"), None).await.unwrap();
     let before = store.tenants().await.unwrap().remove(0);
-    assert!(store.set_standing(&tenant("acme"), "quarantined", Some("five crashes"), None).await.unwrap());
-    assert!(!store.set_standing(&tenant("globex"), "paused", None, None).await.unwrap());
+    assert!(store.set_standing(&tenant("acme"), Standing::Quarantined, Some("five crashes"), None, None).await.unwrap().is_some());
+    assert!(store.set_standing(&tenant("globex"), Standing::Paused, None, None, None).await.unwrap().is_none());
     let after = store.tenants().await.unwrap().remove(0);
     assert_eq!((after.standing.as_str(), after.cause.as_deref()), ("quarantined", Some("five crashes")));
     assert!(after.version > before.version && after.updated_at >= before.updated_at);
-    assert!(store.set_standing(&tenant("acme"), "active", None, None).await.unwrap());
+    assert!(store.set_standing(&tenant("acme"), Standing::Active, None, None, None).await.unwrap().is_some());
     assert_eq!(store.tenants().await.unwrap()[0].cause, None);
+}
+
+async fn a_standing_is_changed_in_place_of_the_one_that_was_looked_at_and_of_no_newer_one(store: Tested) {
+    let acme = tenant("acme");
+    store.put_tenant(record("acme"), None).await.unwrap();
+    let only = async || store.tenants().await.unwrap().remove(0);
+    let seen = only().await;
+    let paused = store.set_standing(&acme, Standing::Paused, Some("refused"), None, Some(seen.stood)).await.unwrap().unwrap();
+    assert_eq!((only().await.stood, only().await.version), (paused, paused));
+
+    // Settings are no standing: whoever looked before they were changed may still change it.
+    let record = only().await;
+    assert!(store.put_tenant(TenantRecord { ats: "bridge".into(), ..record.clone() }, Some(record.version)).await.unwrap());
+    assert_eq!(only().await.stood, paused);
+    let disabled = store.set_standing(&acme, Standing::Disabled, Some("its key was deleted"), None, Some(paused)).await.unwrap().unwrap();
+
+    // What was decided before that is late.
+    for late in [seen.stood, paused] {
+        assert_eq!(store.set_standing(&acme, Standing::Quarantined, Some("too late"), None, Some(late)).await.unwrap(), None);
+    }
+    let record = only().await;
+    assert_eq!((&record.standing, record.stood, record.cause.as_deref()), (&Standing::Disabled, disabled, Some("its key was deleted")));
+
+    // A record that is saved with another standing, and a standing that ends by itself, count as changes of it.
+    let until = later(now(), 5);
+    let aside = TenantRecord { standing: Standing::Paused, until: Some(until), ..record.clone() };
+    assert!(store.put_tenant(aside, Some(record.version)).await.unwrap());
+    let saved = only().await.stood;
+    assert!(saved > disabled);
+    assert!(store.end_standing(&acme, until).await.unwrap());
+    assert_eq!(store.set_standing(&acme, Standing::Paused, None, None, Some(saved)).await.unwrap(), None);
+    assert_eq!(only().await.standing, Standing::Active);
+}
+
+async fn a_standing_of_a_newer_version_is_kept_as_it_is(store: Tested) {
+    let unknown = Standing::Unknown("hibernating".into());
+    store.put_tenant(TenantRecord { standing: unknown.clone(), ..record("acme") }, None).await.unwrap();
+    let read = store.tenants().await.unwrap().remove(0);
+    assert_eq!(read.standing, unknown);
+    assert!(store.put_tenant(TenantRecord { ats: "bridge".into(), ..read.clone() }, Some(read.version)).await.unwrap());
+    assert_eq!(store.tenants().await.unwrap()[0].standing, unknown);
 }
 
 async fn removing_a_tenant_removes_its_credentials_and_no_others(store: Tested) {
@@ -160,8 +203,8 @@ async fn every_change_raises_the_version_and_nothing_else_does(store: Tested) {
     leaves!(store.put_tenant(record("acme"), None));
     leaves!(store.put_tenant(record("acme"), Some(99)));
     raises!(store.put_tenant(record("acme"), Some(last)));
-    raises!(store.set_standing(&acme, "paused", None, None));
-    leaves!(store.set_standing(&tenant("globex"), "paused", None, None));
+    raises!(store.set_standing(&acme, Standing::Paused, None, None, None));
+    leaves!(store.set_standing(&tenant("globex"), Standing::Paused, None, None, None));
     raises!(store.put_secret(secret("tenant/acme", "api_key", b"x")));
     raises!(store.put_secret(secret("tenant/acme", "api_key", b"y")));
     raises!(store.delete_secret("tenant/acme", "api_key"));

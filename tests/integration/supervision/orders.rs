@@ -5,8 +5,14 @@ use super::{
     probe::Start,
     stage::{on_stage, quick},
 };
-use crate::support::hub::{LIMIT, Pair, soon, until};
-use atshub_actors::supervision::{Action, Phase, Rehearsal, Shutdown};
+use crate::support::{
+    build::{record, tenant},
+    hub::{LIMIT, Pair, soon, until},
+};
+use atshub_actors::{
+    ports::{Standing, TenantRecord},
+    supervision::{Action, ChildSpec, Phase, Rehearsal, Shutdown},
+};
 use std::time::{Duration, Instant};
 
 on_both_pairs! {
@@ -61,6 +67,47 @@ fn a_standing_that_is_older_than_what_the_supervisor_stored_undoes_nothing_and_a
         assert_eq!(stage.board.child("tenant/acme").unwrap().phase, Phase::Paused);
         stage.tell(acme(), Instant::now()).await;
         stage.until("tenant/acme", Phase::Running).await;
+    });
+}
+
+#[test]
+fn what_the_supervisor_decides_gives_way_to_a_standing_that_was_stored_meanwhile() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        assert!(stage.store.put_tenant(record("acme"), None).await.unwrap());
+        let stored = async || stage.store.tenants().await.unwrap().remove(0);
+        let spec =
+            |seen: &TenantRecord| ChildSpec { stood: seen.stood, standing: seen.standing.phase(), ..stage.spec("acme", Start::Well) };
+        stage.raise(vec![spec(&stored().await)]).await;
+        stage.until("tenant/acme", Phase::Running).await;
+
+        // Somebody switches the tenant off, and the supervisor has not heard of it when it is to be paused.
+        let _stands = stage.store.set_standing(&tenant("acme"), Standing::Disabled, Some("its key was deleted"), None, None).await.unwrap();
+        assert_eq!(stage.control("tenant/acme", Action::Pause).await, Ok(Phase::Paused));
+        soon("what came of it is known", stage.stored.notified()).await;
+        let seen = stored().await;
+        assert_eq!((&seen.standing, seen.cause.as_deref()), (&Standing::Disabled, Some("its key was deleted")));
+
+        stage.tell(vec![spec(&seen)], Instant::now()).await;
+        stage.until("tenant/acme", Phase::Disabled).await;
+    });
+}
+
+#[test]
+fn standings_are_stored_in_the_order_in_which_the_supervisor_decided_them() {
+    on_stage(Pair::Embedded, quick(), async |stage, _| {
+        assert!(stage.store.put_tenant(record("acme"), None).await.unwrap());
+        let stood = stage.store.tenants().await.unwrap()[0].stood;
+        stage.raise(vec![ChildSpec { stood, ..stage.spec("acme", Start::Well) }]).await;
+        stage.until("tenant/acme", Phase::Running).await;
+        for _ in 0..20 {
+            assert_eq!(stage.control("tenant/acme", Action::Pause).await, Ok(Phase::Paused));
+            assert_eq!(stage.control("tenant/acme", Action::Resume).await, Ok(Phase::Starting));
+        }
+        assert_eq!(stage.control("tenant/acme", Action::Quarantine).await, Ok(Phase::Quarantined));
+        let quarantined = async || stage.store.tenants().await.unwrap()[0].standing == Standing::Quarantined;
+        assert!(until(quarantined).await);
+        let versions = stage.store.tenants_version().await.unwrap();
+        assert_eq!(versions - stood, 41, "each was stored, in place of the one before");
     });
 }
 

@@ -10,7 +10,7 @@ use crate::support::{
     hub::{LIMIT, Pair, until},
 };
 use atshub_actors::{
-    ports::{Change, DossierWrite},
+    ports::{Change, DossierWrite, Standing},
     supervision::{LastWords, Phase, RestartPolicy},
 };
 use atshub_schemas::Message;
@@ -32,7 +32,7 @@ fn patient() -> RestartPolicy {
     RestartPolicy { first: LIMIT * 10, longest: LIMIT * 10, ..RestartPolicy::default() }
 }
 
-async fn standing(stage: &Stage, name: &str) -> (String, Option<String>) {
+async fn standing(stage: &Stage, name: &str) -> (Standing, Option<String>) {
     let found = stage.store.tenants().await.unwrap().into_iter().find(|record| record.name == tenant(name)).unwrap();
     (found.standing, found.cause)
 }
@@ -49,7 +49,7 @@ fn a_tenant_whose_messages_crash_what_works_for_all_is_quarantined_and_the_other
         assert_eq!(stage.board.child("tenant/bad").unwrap().phase, Phase::Running, "four deaths are not too many");
         stage.ask("bad", &["late-3", "panic-4"]).await;
         stage.until("tenant/bad", Phase::Quarantined).await;
-        assert!(until(async || standing(stage, "bad").await.0 == "quarantined").await);
+        assert!(until(async || standing(stage, "bad").await.0 == Standing::Quarantined).await);
         let cause = standing(stage, "bad").await.1.unwrap();
         assert!(cause.starts_with("its messages made what works for all tenants die too often, last: told to panic"), "{cause}");
 
@@ -69,13 +69,13 @@ fn a_tenant_that_another_process_runs_is_quarantined_in_the_store(pair: Pair) {
         for name in ["bad", "paused"] {
             assert!(stage.store.put_tenant(record(name), None).await.unwrap());
         }
-        stage.store.set_standing(&tenant("paused"), "paused", Some("by an operator"), None).await.unwrap();
+        let _stands = stage.store.set_standing(&tenant("paused"), Standing::Paused, Some("by an operator"), None, None).await.unwrap();
         stage.raise(vec![stage.shared(Start::Well)]).await;
         for name in ["paused", "bad"] {
             stage.ask(name, &["panic-1", "panic-2", "panic-3"]).await;
         }
-        assert!(until(async || standing(stage, "bad").await.0 == "quarantined").await);
-        assert_eq!(standing(stage, "paused").await.0, "paused", "somebody has set it aside already");
+        assert!(until(async || standing(stage, "bad").await.0 == Standing::Quarantined).await);
+        assert_eq!(standing(stage, "paused").await.0, Standing::Paused, "somebody has set it aside already");
     });
 }
 

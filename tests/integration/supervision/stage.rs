@@ -138,6 +138,7 @@ impl Stage {
             lane: Probe::lane,
             last_words: None,
             standing: Phase::Starting,
+            stood: 0,
             cause: None,
             factory: self.factory(start),
         }
@@ -158,9 +159,13 @@ impl Stage {
         }
     }
 
-    pub(crate) async fn raise(&self, specs: Vec<ChildSpec>) {
-        for spec in &specs {
+    pub(crate) async fn raise(&self, mut specs: Vec<ChildSpec>) {
+        let records = self.store.tenants().await.unwrap();
+        for spec in &mut specs {
             self.broker.declare(spec.queue.clone()).await.unwrap();
+            if let Some(record) = records.iter().find(|record| spec.tenant.as_ref() == Some(&record.name)) {
+                spec.stood = record.stood;
+            }
         }
         self.tell(specs, Instant::now()).await;
     }

@@ -7,7 +7,7 @@ use atshub_actors::{
     domain::{Candidacy, Dossier, InviteError, Policy, State},
     ports::{
         Change, Claim, CommitOutcome, Disposition, DossierWrite, Handled, Invitation, JournalEntry, OutboxRow, Parked, PlatformRole,
-        StoreError, TenantRecord,
+        Standing, StoreError, TenantRecord,
     },
 };
 use atshub_schemas::{
@@ -48,7 +48,8 @@ pub(crate) fn record(name: &str) -> TenantRecord {
         platform: "main".into(),
         policy: Policy::default(),
         unreadable: None,
-        standing: "active".into(),
+        standing: Standing::Active,
+        stood: 0,
         cause: None,
         until: None,
         version: 0,

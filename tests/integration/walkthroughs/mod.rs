@@ -6,7 +6,7 @@ use crate::{
     support::hub::{Pair, Walk, happens, on_hub, soon, values},
 };
 use atshub::demo::world::TRIGGER;
-use atshub_actors::ports::TenantRecord;
+use atshub_actors::ports::{Standing, TenantRecord};
 use atshub_schemas::TenantName;
 use atshub_simulators::{
     Fault,
@@ -171,19 +171,21 @@ fn only_the_credential_that_its_ats_needs_makes_a_tenant_active_again() {
         let file = file.to_str().unwrap();
         let standing = async || walk.store().tenants().await.unwrap()[0].standing.clone();
         walk.ground.says(&["tenant", "set-key", "acme", "--delete"]).await;
-        assert_eq!(standing().await, "disabled");
+        assert_eq!(standing().await, Standing::Disabled);
         walk.ground.says(&["tenant", "set-key", "acme", "--name", "webhook_secret", "--key-file", file]).await;
-        assert_eq!(standing().await, "disabled");
+        assert_eq!(standing().await, Standing::Disabled);
         walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
-        assert_eq!(standing().await, "active");
+        assert_eq!(standing().await, Standing::Active);
 
         // What an operator paused or set aside goes on when an operator says so, whatever the words of the reason.
         let refused = "the ATS does not accept the credential";
         let operators = TenantRecord::operators_cause(&"rae@desk".parse().unwrap(), &refused.parse().unwrap());
-        for (before, cause, after) in
-            [("paused", operators.as_str(), "paused"), ("quarantined", &operators, "quarantined"), ("paused", refused, "active")]
-        {
-            walk.store().set_standing(&walk.world.ashby[0].0, before, Some(cause), None).await.unwrap();
+        for (before, cause, after) in [
+            (Standing::Paused, operators.as_str(), Standing::Paused),
+            (Standing::Quarantined, &operators, Standing::Quarantined),
+            (Standing::Paused, refused, Standing::Active),
+        ] {
+            let _stands = walk.store().set_standing(&walk.world.ashby[0].0, before.clone(), Some(cause), None, None).await.unwrap();
             walk.ground.says(&["tenant", "set-key", "acme", "--key-file", file]).await;
             assert_eq!(standing().await, after, "{before}: {cause}");
         }

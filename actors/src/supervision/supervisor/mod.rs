@@ -95,6 +95,8 @@ struct Child {
     /// before that must not undo it.
     storing: u32,
     stored: Option<Instant>,
+    /// The last of them: each is stored in place of the one before it. Ends with the version that its standing has then.
+    last_stored: Option<JoinHandle<u64>>,
 }
 
 /// The supervisor.
@@ -161,6 +163,7 @@ impl Supervisor {
             successor: None,
             storing: 0,
             stored: None,
+            last_stored: None,
         };
         self.next_number += 1;
         self.children.insert(name.clone(), child);
@@ -246,15 +249,26 @@ impl Supervisor {
         let Some(tenant) = child.spec.tenant.clone() else { return };
         child.spec.standing = phase;
         child.storing += 1;
-        let standing = if phase == Phase::Starting { "active" } else { phase.as_str() };
+        let (before, stood) = (child.last_stored.take(), child.spec.stood);
         let (store, name, notices) = (Arc::clone(&self.options.store), name.clone(), self.notices.clone());
-        self.options.io.spawn(async move {
-            while let Err(error) = store.set_standing(&tenant, standing, cause.as_deref(), until).await {
-                tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again");
+        child.last_stored = Some(self.options.io.spawn(async move {
+            let over = match before {
+                Some(before) => before.await.unwrap_or(stood),
+                None => stood,
+            };
+            let stands = loop {
+                match store.set_standing(&tenant, phase.into(), cause.as_deref(), until, Some(over)).await {
+                    Ok(stands) => break stands,
+                    Err(error) => tracing::warn!(tenant = %tenant, %error, "failed to store a tenant's standing; trying again"),
+                }
                 tokio::time::sleep(STORE_AGAIN).await;
+            };
+            if stands.is_none() {
+                tracing::info!(%tenant, standing = phase.as_str(), "not stored: the tenant's standing was changed meanwhile, and that counts");
             }
             let _ = notices.send(Notice::Stored { child: name });
-        });
+            stands.unwrap_or(over)
+        }));
     }
 }
 

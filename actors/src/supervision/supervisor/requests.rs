@@ -16,7 +16,11 @@ impl Supervisor {
     pub(super) fn follow(&mut self, spec: ChildSpec, read_at: Instant) {
         let Some(child) = self.children.get_mut(&spec.name) else { return };
         let older = child.storing > 0 || child.stored.is_some_and(|at| read_at <= at);
-        if older || child.spec.standing == spec.standing {
+        if older {
+            return;
+        }
+        (child.spec.stood, child.last_stored) = (spec.stood, None);
+        if child.spec.standing == spec.standing {
             return;
         }
         child.spec.standing = spec.standing;

@@ -3,6 +3,7 @@
 
 use super::{STORE_AGAIN, Supervisor, deaths::FREEZES};
 use crate::phase::{Phase, Step};
+use crate::ports::Standing;
 use crate::supervision::{
     backoff::{Intensity, Verdict},
     notice::ChildName,
@@ -61,9 +62,10 @@ impl Supervisor {
         self.options.io.spawn(async move {
             loop {
                 let done = async {
-                    let active = store.tenants().await?.iter().any(|record| record.name == tenant && record.standing == "active");
-                    if active {
-                        store.set_standing(&tenant, Phase::Quarantined.as_str(), Some(&cause), None).await?;
+                    let found = store.tenants().await?.into_iter().find(|record| record.name == tenant);
+                    if let Some(record) = found.filter(|record| record.standing == Standing::Active) {
+                        // Whoever was faster has looked at it since.
+                        store.set_standing(&tenant, Standing::Quarantined, Some(&cause), None, Some(record.stood)).await?;
                     }
                     Ok::<_, crate::ports::StoreError>(())
                 };

@@ -8,7 +8,7 @@ use crate::support::build::{self, applied, claim, days_later, external, now, par
 use atshub::kept::{KEPT, Kept};
 use atshub_actors::{
     domain::Lookup,
-    ports::{Change, Person},
+    ports::{Change, Person, Standing},
 };
 use ground::Ground;
 use jiff::Timestamp;
@@ -218,8 +218,8 @@ async fn what_waits_for_a_tenant_that_was_disabled_long_ago_ends_and_for_others_
         register(store, name).await;
         applied(store.commit(Change { outbox: vec![publishes(&build::moved(&tenant(name), "a-1"), None)], ..Change::default() }).await);
     }
-    store.set_standing(&tenant("acme"), "disabled", Some("its credential was deleted"), None).await.unwrap();
-    store.set_standing(&tenant("birch"), "paused", Some("by an operator"), None).await.unwrap();
+    let _stands = store.set_standing(&tenant("acme"), Standing::Disabled, Some("its credential was deleted"), None, None).await.unwrap();
+    let _stands = store.set_standing(&tenant("birch"), Standing::Paused, Some("by an operator"), None, None).await.unwrap();
     assert_eq!(store.forget_removed(days_later(now(), -1)).await.unwrap(), 0, "it was disabled just now");
     assert_eq!(store.forget_removed(days_later(now(), 1)).await.unwrap(), 1);
     let left = store.claim(days_later(now(), 1), 10, 10, std::time::Duration::from_secs(1)).await.unwrap();
